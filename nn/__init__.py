@@ -1,0 +1,15 @@
+"""A convolutional network from scratch, in NumPy: layers, losses, optimizers, and the model that holds them together.
+
+Read it in this order: `layer`, `dense`, `activations`, `losses`, `optimizers`, `model`, `training`; then `spectrogram`,
+`convolution`, `pooling`, `normalization`, `dropout`.
+"""
+
+from nn.callbacks import CSVLogger, EarlyStopping, LearningRateSchedule, ModelCheckpoint
+from nn.data import ClipSequence
+from nn.layers import *  # noqa: F403 - the layers, by the names in nn.layers.__all__
+from nn.losses import CategoricalCrossentropy
+from nn.metrics import categorical_accuracy
+from nn.model import Model
+from nn.model_file import ModelFileError
+from nn.optimizers import SGD, Adam, RMSprop
+from nn.spectrogram import FeatureConfig

@@ -1,0 +1,40 @@
+"""Activations: the layers without parameters that make a network more than one matrix product."""
+
+import numpy as np
+
+from nn.layer import Layer
+from nn.parallel import map_slices
+
+
+class ReLU(Layer):
+    """`max(inputs, 0)`, value by value; its derivative at zero is taken as zero."""
+
+    def forward(self, inputs, training=False):
+        output = self._reuse("output", inputs.shape, inputs.dtype)
+        map_slices(lambda part: np.maximum(inputs[part], 0, out=output[part]), len(inputs))
+        return output
+
+    def backward(self, output_gradient):
+        gradient = self._reuse("input_gradient", output_gradient.shape, output_gradient.dtype)
+        map_slices(
+            lambda part: np.multiply(output_gradient[part], self.output[part] > 0, out=gradient[part]),
+            len(output_gradient),
+        )
+        return gradient
+
+
+class Softmax(Layer):
+    """Scores as probabilities: `exp(inputs) / sum(exp(inputs))` over the last axis.
+
+    The largest score is subtracted first, which changes nothing in the result and keeps `exp` from overflowing.
+    """
+
+    def forward(self, inputs, training=False):
+        exponentials = np.exp(inputs - inputs.max(axis=-1, keepdims=True))
+        self.output = exponentials / exponentials.sum(axis=-1, keepdims=True)
+        return self.output
+
+    def backward(self, output_gradient):
+        inner = (output_gradient * self.output).sum(axis=-1, keepdims=True)
+        self.input_gradient = self.output * (output_gradient - inner)
+        return self.input_gradient

@@ -1,0 +1,96 @@
+"""The contract that every layer keeps.
+
+A layer turns an array into another (`forward`) and, given how a loss changes with its output, tells how the loss
+changes with its input and its parameters (`backward`). Model, optimizers and files walk over this contract and never
+ask for a layer's type.
+"""
+
+import inspect
+
+import numpy as np
+
+
+class Layer:
+    """Base class of all layers, and by itself the identity.
+
+    Attributes
+    ----------
+    name : str
+        Unique in a model, which sets it ("conv2d_1").
+    input_shape, output_shape : tuple of int
+        Without the batch axis; known after `build`.
+    params, grads : dict of str to ndarray
+        Trained arrays and, under the same keys and in the same shapes, the gradient of the loss with respect to them.
+    buffers : dict of str to ndarray
+        Arrays that are saved with the model but not trained, such as running statistics.
+    generator : numpy.random.Generator or None
+        The layer's own source of randomness, if it has one; its state is saved with the model.
+    output, input_gradient : ndarray
+        What the last `forward` and the last `backward` returned. The memory is used again by the next call.
+
+    Arrays have the batch first, then the channels: `(batch, channels, frames, mels)`, `(batch, features)`. A layer
+    computes in the type of its input: float32 in use, float64 in gradient checks.
+    """
+
+    def __init__(self):
+        self.name = type(self).__name__.lower()
+        self.input_shape = self.output_shape = None
+        self.params, self.grads, self.buffers = {}, {}, {}
+        self.generator = None
+        self.output = self.input_gradient = None
+
+    def build(self, input_shape, rng):
+        """Make the parameters for inputs of `input_shape` (no batch axis) and return the shape of the outputs.
+
+        `rng` is the numpy.random.Generator that draws the initial values. Raises ValueError for a shape that the
+        layer cannot take.
+        """
+        self.input_shape = tuple(input_shape)
+        self.output_shape = self.compute_output_shape(self.input_shape)
+        return self.output_shape
+
+    def compute_output_shape(self, input_shape):
+        """The shape of the outputs for inputs of `input_shape`, both without the batch axis."""
+        return input_shape
+
+    def forward(self, inputs, training=False):
+        """Return `output`, of shape `(batch, *output_shape)`, for `inputs` of shape `(batch, *input_shape)`."""
+        self.output = inputs
+        return inputs
+
+    def backward(self, output_gradient):
+        """Fill `grads` and return `input_gradient`, in the shape of the inputs of the last `forward`.
+
+        `output_gradient` is the derivative of the loss with respect to each value of `output`.
+        """
+        self.input_gradient = output_gradient
+        return output_gradient
+
+    def config(self):
+        """The constructor's arguments, as plain values: `type(layer)(**layer.config())` is the same layer, unbuilt."""
+        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+
+    @property
+    def n_parameters(self):
+        """Number of trained values."""
+        return sum(array.size for array in self.params.values())
+
+    def __repr__(self):
+        arguments = ", ".join(f"{key}={value!r}" for key, value in self.config().items())
+        return f"{type(self).__name__}({arguments})"
+
+    def _reuse(self, attribute, shape, dtype):
+        """An uninitialised array kept under `attribute`: fresh large arrays cost more than the arithmetic on them."""
+        array = getattr(self, attribute, None)
+        if array is None or array.shape != shape or array.dtype != dtype:
+            array = np.empty(shape, dtype)
+            setattr(self, attribute, array)
+        return array
+
+
+def pair(value, what):
+    """`value` as two positive integers, for the two axes of an image: 3 -> (3, 3)."""
+    values = (value, value) if isinstance(value, (int, np.integer)) else tuple(value)
+    if len(values) != 2 or any(not isinstance(v, (int, np.integer)) or v < 1 for v in values):
+        raise ValueError(f"Expected {what} as a positive integer or two of them. Received: {what}={value!r}")
+    return tuple(int(v) for v in values)

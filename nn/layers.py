@@ -1,0 +1,22 @@
+"""All layers by name."""
+
+from nn.activations import ReLU, Softmax
+from nn.convolution import Conv2D
+from nn.dense import Dense
+from nn.dropout import Dropout
+from nn.normalization import BatchNormalization
+from nn.pooling import MaxPooling2D
+from nn.reshaping import Flatten
+from nn.spectrogram import MelSpectrogram
+
+__all__ = [
+    "BatchNormalization",
+    "Conv2D",
+    "Dense",
+    "Dropout",
+    "Flatten",
+    "MaxPooling2D",
+    "MelSpectrogram",
+    "ReLU",
+    "Softmax",
+]

@@ -1,0 +1,141 @@
+"""A network: layers one after the other, from samples to the probability of each class."""
+
+from collections import Counter
+
+import numpy as np
+import pandas as pd
+
+from nn import model_file, training
+from nn.data import to_float
+from nn.history import History
+from nn.parallel import one_blas_thread
+
+
+class Model:
+    """A sequence of layers that can be trained, asked, saved and looked into.
+
+    Parameters
+    ----------
+    layers : list of Layer
+        The last one gives a value for each class.
+    input_shape : tuple of int
+        Without the batch axis: `(16000,)` for clips of one second.
+    class_names : sequence of str
+        In the order of the outputs.
+    seed : int
+        Fixes the initial weights and every random choice of the layers.
+
+    Attributes
+    ----------
+    history : History
+        What training has seen so far, kept through saving and loading.
+    optimizer : Optimizer or None
+        Of the last training, with its running averages.
+    metadata : dict
+        Plain values that travel with the model: how it was trained, the threshold of a class.
+    """
+
+    def __init__(self, layers, input_shape, class_names, seed=0):
+        self.layers, self.input_shape, self.class_names = list(layers), tuple(input_shape), tuple(class_names)
+        self.seed, self.history, self.optimizer, self.metadata = seed, History(), None, {}
+        rng, counts, shape = np.random.default_rng(seed), Counter(), self.input_shape
+        for layer in self.layers:
+            kind = type(layer).__name__.lower()
+            counts[kind] += 1
+            layer.name = f"{kind}_{counts[kind]}"
+            shape = layer.build(shape, rng)
+        if shape != (len(self.class_names),):
+            raise ValueError(f"The last layer gives {shape} but there are {len(self.class_names)} class names")
+
+    def __getitem__(self, name):
+        """The layer called `name`."""
+        for layer in self.layers:
+            if layer.name == name:
+                return layer
+        raise KeyError(f"No layer {name!r}; there are {', '.join(layer.name for layer in self.layers)}")
+
+    @property
+    def params(self):
+        """All trained arrays, by "layer/parameter"."""
+        return self._collect("params")
+
+    @property
+    def grads(self):
+        """The gradients of the last backward pass, under the keys of `params`."""
+        return self._collect("grads")
+
+    @property
+    def buffers(self):
+        """All arrays that are saved but not trained, by "layer/buffer"."""
+        return self._collect("buffers")
+
+    def _collect(self, kind):
+        return {f"{layer.name}/{key}": array for layer in self.layers for key, array in getattr(layer, kind).items()}
+
+    def forward(self, inputs, training=False, n_layers=None):
+        """The output `(batch, ...)` of the first `n_layers` layers, of all by default."""
+        for layer in self.layers[:n_layers]:
+            inputs = layer.forward(inputs, training)
+        return inputs
+
+    def backward(self, output_gradient, n_layers=None):
+        """Fill the gradients of the first `n_layers` layers, of all by default, from that of their output."""
+        for layer in reversed(self.layers[:n_layers]):
+            output_gradient = layer.backward(output_gradient)
+            if output_gradient is None:
+                break
+        return output_gradient
+
+    def fit(self, data, validation_data=None, epochs=5, optimizer=None, loss=None, callbacks=(), progress=True):
+        """Train for `epochs` more epochs over a ClipSequence; see `nn.training.fit`."""
+        return training.fit(self, data, validation_data, epochs, optimizer, loss, callbacks, progress)
+
+    def evaluate(self, data, loss=None):
+        """Mean loss and accuracy over a ClipSequence, as a dict."""
+        return training.evaluate(self, data, loss)
+
+    def predict(self, samples, batch_size=32):
+        """Probabilities `(n, classes)` of `n` clips `(n, samples)`, floating in -1..1 or 16-bit."""
+        result = np.empty((len(samples), len(self.class_names)), np.float32)
+        with one_blas_thread():
+            for start in range(0, len(samples), batch_size):
+                part = slice(start, start + batch_size)
+                result[part] = self.forward(to_float(samples[part]))
+        return result
+
+    def saliency(self, clip, class_name):
+        """How the score of a class changes with each point of the picture of one clip: `(frames, mels)`.
+
+        The gradient, with respect to the output of the MelSpectrogram, of the class' score before the softmax
+        (Simonyan et al., 2013): the thesis' `derivated_input`. Its size shows where the decision was made.
+        """
+        end = training.scored_layers(self)
+        with one_blas_thread():
+            scores = self.forward(to_float(clip[np.newaxis]), n_layers=end)
+            self.backward(np.eye(len(self.class_names), dtype=scores.dtype)[[self._class(class_name)]], end)
+        return self.layers[1].input_gradient[0, 0].copy()
+
+    def feature_maps(self, clip, layer_name):
+        """The output of the layer called `layer_name` for one clip, without the batch axis."""
+        n_layers = self.layers.index(self[layer_name]) + 1
+        return self.forward(to_float(clip[np.newaxis]), n_layers=n_layers)[0].copy()
+
+    def _class(self, name):
+        if name not in self.class_names:
+            raise ValueError(f"Expected one of {', '.join(self.class_names)}. Received: class_name={name!r}")
+        return self.class_names.index(name)
+
+    def summary(self):
+        """The layers as a table: name, output shape and number of parameters, with their total."""
+        rows = [(layer.name, str(layer.output_shape), layer.n_parameters) for layer in self.layers]
+        rows.append(("total", "", sum(row[2] for row in rows)))
+        return pd.DataFrame(rows, columns=["layer", "output shape", "parameters"]).set_index("layer")
+
+    def save(self, path, include_optimizer=True):
+        """Write everything into one .npz file, atomically; without the optimizer it is a third of the size."""
+        model_file.save(self, path, include_optimizer)
+
+    @classmethod
+    def load(cls, path):
+        """The model in the file at `path`, to infer or to go on training. Raises ModelFileError."""
+        return model_file.load(cls, path)

@@ -1,0 +1,118 @@
+"""The model file: one .npz with architecture, weights, running statistics, optimizer and training record.
+
+It holds arrays and one text of JSON, and is read without pickle, so a file from a stranger can do no harm.
+"""
+
+import json
+import os
+import tempfile
+import zipfile
+
+import numpy as np
+
+from nn import layers as layer_types
+from nn import optimizers
+from nn.history import History
+
+FORMAT = 1  # raised when an older reader would misunderstand a file
+MAX_BYTES = 1 << 30  # unpacked; far above any network of this kind
+
+
+class ModelFileError(ValueError):
+    """A model file that is missing, damaged, foreign, or written by a newer version."""
+
+
+def save(model, path, include_optimizer=True):
+    """Write `model` to `path`; a file that is there already stays whole until the new one is."""
+    optimizer = model.optimizer if include_optimizer else None
+    header = {
+        "format": FORMAT,
+        "layers": [{"type": type(layer).__name__, **layer.config()} for layer in model.layers],
+        "input_shape": model.input_shape,
+        "class_names": model.class_names,
+        "seed": model.seed,
+        "generators": {
+            layer.name: layer.generator.bit_generator.state for layer in model.layers if layer.generator is not None
+        },
+        "optimizer": optimizer and {"type": type(optimizer).__name__, "steps": optimizer.steps, **optimizer.config()},
+        "epochs": model.history.epoch_rows,
+        "metadata": model.metadata,
+    }
+    arrays = {f"params/{key}": array for key, array in model.params.items()}
+    arrays |= {f"buffers/{key}": array for key, array in model.buffers.items()}
+    if optimizer:
+        arrays |= {f"slots/{key}": array for key, array in optimizer.slots.items()}
+    arrays["batches"] = np.asarray(model.history.batch_rows, np.float64).reshape(-1, 4)
+    path = os.fspath(path)
+    handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path) or ".", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            np.savez_compressed(file, header=np.array(json.dumps(header)), **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def load(model_class, path):
+    """The model in the file at `path`. Raises ModelFileError."""
+    header, arrays = _read(path)
+    if header.get("format") != FORMAT:
+        raise ModelFileError(f"{path} was written in format {header.get('format')}, this version reads {FORMAT}")
+    try:
+        layers = [_instance(layer_types, config) for config in header["layers"]]
+        model = model_class(layers, header["input_shape"], header["class_names"], header["seed"])
+        _fill(model.params, arrays, "params")
+        _fill(model.buffers, arrays, "buffers")
+        for name, state in header["generators"].items():
+            model[name].generator.bit_generator.state = state
+        if header["optimizer"]:
+            config = dict(header["optimizer"])
+            steps = config.pop("steps")
+            model.optimizer = _instance(optimizers, config)
+            model.optimizer.steps = steps
+            model.optimizer.slots = {
+                key.removeprefix("slots/"): array for key, array in arrays.items() if key.startswith("slots/")
+            }
+        rows = ((int(epoch), int(batch), loss, accuracy) for epoch, batch, loss, accuracy in arrays["batches"].tolist())
+        model.history = History(rows, header["epochs"])
+        model.metadata = header["metadata"]
+    except (KeyError, TypeError, ValueError, AttributeError, MemoryError) as error:
+        raise ModelFileError(f"{path} does not describe a model: {error}") from error
+    return model
+
+
+def _read(path):
+    """Header and arrays of the file at `path`."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > MAX_BYTES:
+                raise ModelFileError(f"{path} unpacks to more than {MAX_BYTES >> 20} MB: not a model of this kind")
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        return json.loads(str(arrays.pop("header"))), arrays
+    except FileNotFoundError:
+        raise ModelFileError(f"No model file at {path}; train one, or check the path") from None
+    except ModelFileError:
+        raise
+    except (OSError, ValueError, KeyError, EOFError, MemoryError, zipfile.BadZipFile, NotImplementedError) as error:
+        raise ModelFileError(f"{path} is not a model file, or a damaged one: {error}") from error
+
+
+def _instance(module, config):
+    """The object that `config` describes; its type must be one that `module` offers by name."""
+    arguments = dict(config)
+    kind = arguments.pop("type")
+    if kind not in module.__all__:
+        raise ValueError(f"unknown type {kind!r}")
+    return getattr(module, kind)(**arguments)
+
+
+def _fill(targets, arrays, group):
+    for key, target in targets.items():
+        array = arrays[f"{group}/{key}"]
+        if array.shape != target.shape or array.dtype != target.dtype:
+            raise ValueError(f"{key} is {array.dtype}{array.shape}, expected {target.dtype}{target.shape}")
+        target[...] = array

@@ -1,0 +1,117 @@
+"""The first layer: one second of sound becomes a picture of it, the mel spectrogram in decibels.
+
+Because it is a layer of the model, the model file carries its own preprocessing, and training and inference cannot
+differ in it.
+"""
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from scipy import fft
+
+from nn.layer import Layer
+from nn.parallel import map_slices
+
+
+@dataclass(frozen=True)
+class FeatureConfig:
+    """Every constant of the way from sound to picture, shared by training, inference and figures."""
+
+    sample_rate: int = 16_000  # Hz
+    n_fft: int = 512  # samples, the window padded with zeros
+    win_length: int = 400  # samples: 25 ms
+    hop_length: int = 160  # samples: 10 ms
+    n_mels: int = 128
+    f_min: float = 0.0  # Hz
+    f_max: float = 8_000.0  # Hz
+    top_db: float = 80.0  # what is softer than this below the loudest is taken as this soft
+
+    @property
+    def clip_samples(self):
+        """Samples in a clip of one second."""
+        return self.sample_rate
+
+    @property
+    def clip_frames(self):
+        """Columns of the spectrogram of a clip."""
+        return -(-self.clip_samples // self.hop_length)
+
+
+class MelSpectrogram(Layer):
+    """Samples `(batch, samples)` in -1..1 -> decibels `(batch, 1, frames, mels)` from `-top_db` to 0.
+
+    A frame starts every `hop_length` samples; the last ones are filled up with zeros. Each is weighted by a Hann
+    window, its magnitude spectrum is summed up by triangular mel filters, and 0 dB is the clip's own maximum. The same
+    as `librosa.feature.melspectrogram(power=1, center=False)` and `librosa.amplitude_to_db(ref=np.max)` on samples
+    padded alike. A fixed layer: the gradient stops at its output, and `backward` returns None.
+    """
+
+    amin = 1e-5  # magnitudes below are not told apart, as in librosa
+
+    def __init__(self, **constants):
+        super().__init__()
+        self.features = FeatureConfig(**constants)
+
+    def config(self):
+        return asdict(self.features)
+
+    def compute_output_shape(self, input_shape):
+        if len(input_shape) != 1:
+            raise ValueError(f"MelSpectrogram takes vectors of samples. Received: input_shape={input_shape}")
+        return 1, -(-input_shape[0] // self.features.hop_length), self.features.n_mels
+
+    def build(self, input_shape, rng):
+        self._window = np.hanning(self.features.win_length + 1)[:-1]
+        self._filters = mel_filters(self.features).T
+        return super().build(input_shape, rng)
+
+    def forward(self, inputs, training=False):
+        dtype = inputs.dtype
+        output = self._reuse("output", (len(inputs), *self.output_shape), dtype)
+        window, filters = self._window.astype(dtype), self._filters.astype(dtype)
+
+        def transform(part):
+            magnitudes = np.abs(fft.rfft(self._frames(inputs[part]) * window, self.features.n_fft))
+            mels = np.maximum(magnitudes @ filters, self.amin)
+            loudest = mels.max(axis=(1, 2), keepdims=True)
+            output[part, 0] = np.maximum(20 * np.log10(mels / loudest), -self.features.top_db)
+
+        map_slices(transform, len(inputs))
+        return output
+
+    def backward(self, output_gradient):
+        self.input_gradient = None
+        return None
+
+    def _frames(self, samples):
+        """Overlapping pieces of `samples` `(batch, samples)`: `(batch, frames, win_length)`."""
+        features, n_frames = self.features, self.output_shape[1]
+        missing = max((n_frames - 1) * features.hop_length + features.win_length - samples.shape[1], 0)
+        padded = np.pad(samples, ((0, 0), (0, missing)))
+        return sliding_window_view(padded, features.win_length, axis=1)[:, :: features.hop_length][:, :n_frames]
+
+
+def mel_filters(features):
+    """Triangular filters `(n_mels, n_fft // 2 + 1)` of equal area, evenly spaced on Slaney's mel scale.
+
+    The scale is linear up to 1 kHz and logarithmic above (Slaney, Auditory Toolbox, 1998): librosa's default.
+    """
+    frequencies = np.linspace(0, features.sample_rate / 2, features.n_fft // 2 + 1)
+    edges = _mel_to_hz(np.linspace(_hz_to_mel(features.f_min), _hz_to_mel(features.f_max), features.n_mels + 2))
+    lower, centre, upper = edges[:-2, np.newaxis], edges[1:-1, np.newaxis], edges[2:, np.newaxis]
+    rising, falling = (frequencies - lower) / (centre - lower), (upper - frequencies) / (upper - centre)
+    return np.maximum(0, np.minimum(rising, falling)) * 2 / (upper - lower)
+
+
+_LINEAR = 200 / 3  # Hz a mel below 1 kHz
+_STEP = np.log(6.4) / 27  # of the logarithm, a mel above
+
+
+def _hz_to_mel(frequency):
+    return frequency / _LINEAR if frequency < 1000 else 1000 / _LINEAR + np.log(frequency / 1000) / _STEP
+
+
+def _mel_to_hz(mels):
+    knee = 1000 / _LINEAR
+    return np.where(mels < knee, mels * _LINEAR, 1000 * np.exp(_STEP * (mels - knee)))
