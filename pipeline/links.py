@@ -1,0 +1,133 @@
+"""A text that somebody pasted -> a video or a playlist on YouTube, or a refusal in one sentence.
+Nothing is looked up on the network: yt-dlp's own patterns say what a link is, and only its id goes on.
+The address that is opened later is built anew from that id, so nothing else in the text can have an effect.
+"""
+import re
+from dataclasses import dataclass
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from pipeline.errors import LinkError
+
+HOSTS = frozenset({
+    "youtube.com", "www.youtube.com", "m.youtube.com", "music.youtube.com", "youtu.be",
+    "youtube-nocookie.com", "www.youtube-nocookie.com",
+})
+MAX_LENGTH = 2000  # characters; real links have about 100, and yt-dlp's patterns backtrack on long texts
+EXAMPLE = "https://www.youtube.com/watch?v=..."
+
+
+@dataclass(frozen=True)
+class Link:
+    """A video or a playlist on YouTube.
+
+    Attributes
+    ----------
+    kind : "video" or "playlist"
+    id : str
+        Of the video or of the playlist.
+    playlist_id : str or None
+        The playlist itself, or the one in which the link shows the video (`Link("playlist", link.playlist_id)` opens it).
+    """
+
+    kind: str
+    id: str
+    playlist_id: str | None = None
+
+    @property
+    def url(self):
+        """The canonical address, made of the id alone."""
+        if self.kind == "video":
+            return f"https://www.youtube.com/watch?v={self.id}"
+        return f"https://www.youtube.com/playlist?list={self.id}"
+
+
+def parse(text):
+    """Read an untrusted text as the link of a video or a playlist.
+
+    Parameters
+    ----------
+    text : str
+        A link; white space around it and a missing `https://` are forgiven. `watch?v=...&list=...` is the video.
+
+    Returns
+    -------
+    Link
+
+    Raises
+    ------
+    LinkError
+        Of the kind empty, too_long, not_a_link, other_site, incomplete, channel, mix or not_a_video.
+    """
+    host, path, query = _split(text)
+    pairs = parse_qsl(query, keep_blank_values=True)
+    playlist_id = next((value for name, value in pairs if name == "list"), None)
+    # yt-dlp takes a video shown within a playlist for the playlist; asked without `list`, it sees the video.
+    alone = urlencode([(name, value) for name, value in pairs if name != "list"])
+
+    from yt_dlp.extractor.youtube import YoutubeIE, YoutubePlaylistIE, YoutubeTabIE  # here, because it takes half a second
+
+    video_url = f"https://{host}{path}?{alone}"
+    if YoutubeIE.suitable(video_url):
+        return Link("video", YoutubeIE.get_temp_id(video_url), playlist_id if _is_playlist_id(playlist_id) else None)
+    list_url = f"https://{host}{path}?{query}"
+    for extractor in (YoutubeTabIE, YoutubePlaylistIE):
+        if playlist_id and extractor.suitable(list_url) and extractor.get_temp_id(list_url) == playlist_id:
+            if _is_playlist_id(playlist_id):
+                return Link("playlist", playlist_id, playlist_id)
+            if _is_mix(playlist_id):
+                raise LinkError("mix", "This is one of YouTube's endless mixes; paste the link of a video or of a playlist in it.")
+            raise LinkError("incomplete", "The playlist in this link has no valid id; copy the whole link again.")
+    raise _refusal(path, pairs, YoutubeTabIE.suitable(list_url))
+
+
+def _split(text):
+    """The host (one of `HOSTS`), path and query of a link, or a LinkError."""
+    text = text.strip()
+    if not text:
+        raise LinkError("empty", f"There is no link; paste one such as {EXAMPLE}")
+    if len(text) > MAX_LENGTH:
+        raise LinkError("too_long", f"This text of {len(text):,} characters is too long for a link; paste one link such as {EXAMPLE}")
+    not_a_link = LinkError("not_a_link", f"This is not a link; paste one such as {EXAMPLE}")
+    # urlsplit drops line ends and tabs silently, so they are refused before it sees them.
+    if not text.isprintable() or " " in text:
+        raise not_a_link
+    if text.startswith("//"):
+        text = "https:" + text
+    elif "://" not in text.partition("?")[0]:
+        if "/" not in text and text.lower() not in HOSTS:  # a word or the name of a file
+            raise not_a_link
+        text = "https://" + text
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:  # a port that is no number, brackets that do not match, look-alike characters in the host
+        raise not_a_link from None
+    if parts.scheme not in ("http", "https"):
+        raise LinkError("not_a_link", f"Only links that begin with https:// are read; paste one such as {EXAMPLE}")
+    if host not in HOSTS:
+        if not re.fullmatch(r"[\w-]+(\.[\w-]+)+|localhost|\[?[0-9a-f:]+\]?", host) or host.startswith("-"):
+            raise not_a_link
+        raise LinkError("other_site", f"This link leads to {host[:60]}; only links of YouTube work, such as {EXAMPLE}")
+    if port is not None or "@" in parts.netloc:
+        raise LinkError("not_a_link", f"A link with a user name or a port is not opened; paste it as YouTube gives it, such as {EXAMPLE}")
+    return host, parts.path, parts.query
+
+
+def _is_mix(playlist_id):
+    # Mixes are made up while one listens and have no page of their own; RDCLAK are the editors' playlists.
+    return playlist_id.startswith("RD") and not playlist_id.startswith("RDCLAK")
+
+
+def _is_playlist_id(playlist_id):
+    return bool(playlist_id and re.fullmatch(r"[\w-]{2,64}", playlist_id, re.ASCII)) and not _is_mix(playlist_id)
+
+
+def _refusal(path, pairs, is_channel):
+    """Why a link of YouTube is neither a video nor a playlist."""
+    names = [name for name, _ in pairs]
+    first = path.strip("/").partition("/")[0]
+    if ("v" in names or "list" in names) and first in ("watch", "playlist") or first in ("shorts", "live", "embed"):
+        return LinkError("incomplete", "The id in this link is cut short; copy the whole link again.")
+    if is_channel and first not in ("feed", "hashtag", "redirect"):
+        return LinkError("channel", "This is the page of a channel; open one of its videos or playlists and paste that link.")
+    return LinkError("not_a_video", "This page of YouTube is neither a video nor a playlist; open a video and paste its link.")
