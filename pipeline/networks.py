@@ -1,0 +1,48 @@
+"""The networks of this project by name, from samples to the probability of each class."""
+
+from nn import (
+    BatchNormalization,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    MaxPooling2D,
+    MelSpectrogram,
+    Model,
+    ReLU,
+    Softmax,
+)
+from nn.spectrogram import FeatureConfig
+
+CLASS_NAMES = ("Other", "Piano")
+INPUT_SHAPE = (FeatureConfig().clip_samples,)
+
+
+def thesis_network(class_names=CLASS_NAMES, seed=0, dropout=0.2):
+    """The thesis' network: five convolutions that become smaller and deeper, four poolings, two dense layers."""
+    layers = [MelSpectrogram(), BatchNormalization()]
+    for filters, size in ((8, 7), (16, 5), (16, 3), (32, 3)):
+        layers += [Conv2D(filters, size), ReLU(), MaxPooling2D(2)]
+    layers += [Conv2D(32, 3), ReLU(), Flatten(), Dropout(dropout), Dense(64), ReLU()]
+    return _classifier(layers, class_names, seed)
+
+
+def dense_network(class_names=CLASS_NAMES, seed=0, units=(64, 64)):
+    """The thesis' first attempt: the spectrogram straight into dense layers."""
+    layers = [MelSpectrogram(), BatchNormalization(), Flatten()]
+    for width in units:
+        layers += [Dense(width), ReLU()]
+    return _classifier(layers, class_names, seed)
+
+
+def recognizer_network(class_names=CLASS_NAMES, seed=0, filters=(16, 32, 32, 64), dropout=0.3):
+    """The network that ships: 3x3 convolutions, each with batch normalization and pooling."""
+    layers = [MelSpectrogram(), BatchNormalization(momentum=0.9)]
+    for count in filters:
+        layers += [Conv2D(count, 3), BatchNormalization(momentum=0.9), ReLU(), MaxPooling2D(2)]
+    layers += [Flatten(), Dropout(dropout), Dense(64), ReLU()]
+    return _classifier(layers, class_names, seed)
+
+
+def _classifier(layers, class_names, seed):
+    return Model([*layers, Dense(len(class_names)), Softmax()], INPUT_SHAPE, class_names, seed)
