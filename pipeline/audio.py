@@ -1,0 +1,170 @@
+"""A sound file of any usual format -> mono samples at 16 kHz, as a stream.
+PyAV (the libraries of FFmpeg) decodes and resamples block by block, so a long file takes no more memory than a short one.
+A file that is damaged, cut short or has no sound in it ends in one sentence that says so.
+"""
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.errors import AudioError, SourceError
+
+SAMPLE_RATE = 16_000
+BLOCK = 10 * SAMPLE_RATE  # samples; long blocks keep the work out of Python
+
+AUDIO_SUFFIXES = frozenset(
+    ".aac .aif .aifc .aiff .caf .flac .m4a .m4b .mka .mkv .mov .mp2 .mp3 .mp4 .oga .ogg .opus .wav .weba .webm .wma".split())
+
+# An uploaded file may call itself song.mp3 and be a playlist that makes FFmpeg open other files and addresses:
+# only containers of sound are read, and only from the file itself.
+_OPTIONS = {
+    "format_whitelist": "aac,aiff,amr,asf,au,caf,flac,flv,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,mpeg,mpegts,ogg,w64,wav",
+    "protocol_whitelist": "file",
+}
+_GUESSED_DURATION = frozenset({"aac", "amr", "mp3", "mpeg", "mpegts"})  # FFmpeg guesses it from the size of the file
+_HEADER_TOLERANCE = 0.5  # seconds by which sound may be shorter than its file's header says: encoders pad the ends
+_VIDEO_TOLERANCE = 2.0  # where the length of a video was announced: in whole seconds, and the sound may end before the picture
+
+
+def is_audio(path):
+    """Whether a file's name ends like one of sound or video; for looking through folders."""
+    return Path(path).suffix.lower() in AUDIO_SUFFIXES
+
+
+def decode(path, expected_seconds=None, progress=None):
+    """Decode a file to mono at 16 kHz, block by block.
+
+    Channels are averaged; samples that are no number become 0, and those beyond full scale are clipped.
+
+    Parameters
+    ----------
+    path : str or Path
+    expected_seconds : float, optional
+        The length that somebody else announced, such as YouTube; the file's own header is believed too.
+    progress : callable, optional
+        `progress("decoding", seconds_done, seconds_in_all or None)`, once a block.
+
+    Yields
+    ------
+    float32 array (n,)
+        In -1..1. All blocks but the last have `BLOCK` samples, except where a file changes its format midway.
+
+    Raises
+    ------
+    SourceError
+        missing, folder or unreadable.
+    AudioError
+        empty, not_audio, no_sound (a video without any), corrupt, not_finite (no sample is a number) or truncated
+        (the sound ends before it should); the last three are raised after the blocks. A wav, ogg or mp3 file that
+        was cut short does not tell, unless `expected_seconds` does.
+    """
+    path = Path(path)
+    name = printable(path.name)
+    _check_file(path)
+    import av
+
+    try:
+        container = av.open(f"file:{path}", options=_OPTIONS, metadata_errors="replace")
+    except (av.error.FFmpegError, OSError, ValueError):
+        raise AudioError("not_audio", f"{name} cannot be read as sound: it is damaged, cut short or something else; "
+                                      "fetch it again, or try m4a, mp3, ogg, flac or wav.") from None
+    with container:
+        if not container.streams.audio:
+            raise AudioError("no_sound", f"{name} has no sound in it; choose a file or video with sound.")
+        stream = container.streams.audio[0]
+        announced, tolerance = _announced_seconds(container, stream, expected_seconds)
+        n_samples, n_finite = 0, 0
+        for frame in _resampled(container, stream):
+            block = frame.to_ndarray().reshape(-1, frame.layout.nb_channels)
+            finite = np.isfinite(block)
+            n_finite += int(np.count_nonzero(finite))
+            if not finite.all():
+                block = np.nan_to_num(block, nan=0.0, posinf=1.0, neginf=-1.0)
+            n_samples += len(block)
+            yield np.clip(block, -1, 1).mean(axis=1, dtype=np.float32)
+            if progress:
+                progress("decoding", n_samples / SAMPLE_RATE, announced)
+    decoded = n_samples / SAMPLE_RATE
+    if not n_samples:
+        raise AudioError("corrupt", f"Nothing in {name} could be decoded; it is damaged or not what its name says.")
+    if not n_finite:
+        raise AudioError("not_finite", f"No sample in {name} is a number; export the sound again.")
+    if announced and decoded < announced - tolerance:
+        raise AudioError("truncated", f"{name} ends after {decoded:.1f} of {announced:.1f} seconds; fetch or copy it again.")
+
+
+def load(path):
+    """Decode a whole file to one float32 array (n,), mono at 16 kHz; errors as in `decode`."""
+    return np.concatenate(list(decode(path)))
+
+
+def printable(text):
+    """A name or title without control characters, safe to print in a terminal."""
+    return "".join(c if c.isprintable() else "?" for c in str(text))
+
+
+def _check_file(path):
+    """Say what is wrong with a path before a decoder sees it."""
+    shown = printable(path)
+    try:
+        if stat.S_ISDIR(path.stat().st_mode):
+            raise SourceError("folder", f"{shown} is a folder; give a sound file.")
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would wait for its other end
+            raise SourceError("unreadable", f"{shown} is not an ordinary file; give a sound file.")
+        with open(path, "rb") as file:
+            if not file.read(1):
+                raise AudioError("empty", f"{printable(path.name)} is an empty file; fetch or copy it again.")
+    except FileNotFoundError:
+        raise SourceError("missing", f"There is no file {shown}; check the spelling.") from None
+    except (OSError, ValueError) as error:  # a ValueError is a path with a NUL in it
+        reason = getattr(error, "strerror", None) or error
+        raise SourceError("unreadable", f"{shown} cannot be read: {str(reason).lower()}.") from None
+
+
+def _announced_seconds(container, stream, expected_seconds):
+    """The length announced by the caller or by the file's header, whichever asks for more, and how much may be missing."""
+    lengths = [(expected_seconds, _VIDEO_TOLERANCE)] if expected_seconds else []
+    if not set(container.format.name.split(",")) & _GUESSED_DURATION:
+        if stream.duration:
+            lengths.append((float(stream.duration * stream.time_base), _HEADER_TOLERANCE))
+        elif container.duration:
+            lengths.append((container.duration / 1e6, _VIDEO_TOLERANCE if container.streams.video else _HEADER_TOLERANCE))
+    return max(lengths, key=lambda length: length[0] - length[1], default=(None, 0))
+
+
+def _resampled(container, stream):
+    """The frames of a stream as interleaved floats at 16 kHz, every channel by itself.
+
+    The channels are not mixed here, since FFmpeg weights them by their names and lets a mix exceed full scale; they
+    are interleaved, since PyAV reads beyond the memory of a frame with eight or more planes.
+    """
+    import av
+
+    resampler, form = None, None
+    for frame in _frames(container, stream):
+        if form != (frame.format.name, frame.layout.name, frame.sample_rate):  # at the start, and where a radio stream changes
+            if resampler:
+                yield from resampler.resample(None)
+            form = (frame.format.name, frame.layout.name, frame.sample_rate)
+            resampler = av.AudioResampler(format="flt", rate=SAMPLE_RATE, frame_size=BLOCK)
+        frame.pts = None  # a gap in the clock of a damaged file must not be filled
+        yield from resampler.resample(frame)
+    if resampler:
+        yield from resampler.resample(None)
+
+
+def _frames(container, stream):
+    """Decode packet by packet; damaged packets are left out, and the length at the end tells how much was lost."""
+    import av
+
+    n_good = n_damaged = 0
+    with suppress(av.error.FFmpegError):  # raised where the demuxer finds no way on
+        for packet in container.demux(stream):
+            try:
+                yield from packet.decode()
+                n_good += 1
+            except av.error.InvalidDataError:
+                n_damaged += 1
+    if n_damaged > n_good:
+        raise AudioError("corrupt", "Most of this file could not be decoded; it is damaged or not what its name says.")
