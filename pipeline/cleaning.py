@@ -1,0 +1,168 @@
+"""Samples of a song -> the one-second clips that the network judges, without the silence.
+A sound envelope (the rolling maximum over 50 ms) says where there is sound; what is left is cut into clips of 1 s.
+Every clip knows which seconds of the song it came from, so that the song's timeline can be told afterwards.
+"""
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+from scipy.ndimage import maximum_filter1d
+
+from pipeline.audio import BLOCK, SAMPLE_RATE, decode
+from pipeline.errors import AudioError
+
+CLIP = SAMPLE_RATE  # samples of a clip: one second
+WINDOW = SAMPLE_RATE // 20  # samples of the envelope's window: 50 ms
+THRESHOLD = 20 / 32768  # of the envelope; what is not above it is silence or noise
+MIN_SOUND = round(0.3 * SAMPLE_RATE)  # samples; less sound than this is not judged
+MIN_LAST = CLIP // 2  # samples; a shorter rest at the end of a song is dropped, a longer one is padded with zeros
+MIN_SECOND = SAMPLE_RATE // 10  # samples; a second of the song with less sound counts as masked in the timeline
+
+# A recording that lies wholly below the threshold is judged by a threshold relative to its peak, unless that peak is
+# no more than the dither of a silent 16-bit file.
+FAINTEST = 4 / 32768
+FAINT_THRESHOLD = 0.01  # of the peak: 40 dB below it
+
+_BEHIND, _AHEAD = WINDOW // 2, WINDOW - WINDOW // 2 - 1  # samples before and after that the envelope looks at
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One second of sound.
+
+    Attributes
+    ----------
+    samples : float32 array (16000,)
+    start, stop : float
+        Where in the song its first sample comes from and its last one ends, in seconds; more than one second apart
+        where silence in between was left out, less for a short song that was padded with zeros.
+    """
+
+    samples: np.ndarray
+    start: float
+    stop: float
+
+
+def envelope(samples):
+    """The sound envelope: the maximum of |samples| over 50 ms around each sample; float (n,) -> float (n,)."""
+    return maximum_filter1d(np.abs(samples), WINDOW, mode="constant", cval=0)
+
+
+def mask(samples, threshold=THRESHOLD):
+    """Where there is sound, which is `envelope(samples) > threshold`; float (n,) -> bool (n,)."""
+    # The envelope is above the threshold where any sample in its window is: counting them is ten times faster.
+    n_loud = np.zeros(len(samples) + WINDOW, np.int32)
+    np.cumsum(np.abs(samples) > threshold, dtype=np.int32, out=n_loud[_BEHIND + 1:_BEHIND + 1 + len(samples)])
+    n_loud[_BEHIND + 1 + len(samples):] = n_loud[_BEHIND + len(samples)]
+    return n_loud[WINDOW:] > n_loud[:-WINDOW]
+
+
+class Clips:
+    """The clips of one song, in their order: an iterable that remembers how they cover the song.
+
+    Made by `cut` and `clean`. Only the clip at hand is held, so memory does not grow with the song.
+
+    Attributes
+    ----------
+    n_samples : int
+        The length of the song at 16 kHz, silence included; complete after the iteration.
+    """
+
+    def __init__(self, open_blocks):
+        self._open_blocks = open_blocks
+
+    def __iter__(self):
+        """Yield every `Clip`; raise AudioError too_short or silent where there is not enough to judge."""
+        yield from self._cut(THRESHOLD)
+        if not self._n_kept and self._peak > FAINTEST:
+            yield from self._cut(FAINT_THRESHOLD * self._peak)
+        if self.n_samples < MIN_SOUND:
+            raise AudioError("too_short", f"This sound lasts {self.n_samples / SAMPLE_RATE:.2f} s; it takes 0.3 s or more to judge.")
+        if not self._n_kept:
+            raise AudioError("silent", "There is only silence; choose a recording in which something can be heard.")
+        if self._n_kept < MIN_SOUND:
+            raise AudioError("too_short", f"There are only {self._n_kept / SAMPLE_RATE:.2f} s of sound; it takes 0.3 s or more to judge.")
+
+    def timeline(self):
+        """For each second of the song the index of the clip that holds most of it, -1 where it is silent; int (seconds,).
+
+        The last second may be a part of one. To be called after the iteration.
+        """
+        clip_of_second = np.full(-(-self.n_samples // SAMPLE_RATE), -1)
+        for second, (n, index) in self._best.items():
+            if n >= MIN_SECOND:
+                clip_of_second[second] = index
+        return clip_of_second
+
+    def _cut(self, threshold):
+        self.n_samples, self._n_kept, self._peak, self._n_clips, self._best = 0, 0, 0.0, 0, {}
+        samples, positions = np.empty(0, np.float32), np.empty(0, np.int64)
+        for kept, kept_positions in self._sound(threshold):
+            samples, positions = np.concatenate([samples, kept]), np.concatenate([positions, kept_positions])
+            n_whole = len(samples) // CLIP * CLIP
+            for i in range(0, n_whole, CLIP):
+                yield self._clip(samples[i:i + CLIP].copy(), positions[i:i + CLIP])
+            samples, positions = samples[n_whole:], positions[n_whole:]
+        if len(samples) >= (MIN_LAST if self._n_clips else MIN_SOUND):
+            yield self._clip(np.pad(samples, (0, CLIP - len(samples))), positions)
+
+    def _sound(self, threshold):
+        """The samples where there is sound and their positions in the song, block by block.
+
+        A block is judged up to where the envelope still sees all of its window; the rest waits for the next one.
+        """
+        held, judged, start = np.empty(0, np.float32), 0, 0  # `held[judged:]` waits; `held[0]` is sample `start` of the song
+        for block in chain(self._open_blocks(), [None]):
+            if block is not None:
+                self.n_samples += len(block)
+                self._peak = max(self._peak, float(np.abs(block).max(initial=0)))
+                held = np.concatenate([held, block])
+            end = len(held) if block is None else max(len(held) - _AHEAD, judged)
+            kept = np.flatnonzero(mask(held, threshold)[judged:end]) + judged
+            self._n_kept += len(kept)
+            yield held[kept], kept + start
+            done = max(end - _BEHIND, 0)
+            held, judged, start = held[done:], end - done, start + done
+
+    def _clip(self, samples, positions):
+        first = positions[0] // SAMPLE_RATE
+        for i, n in enumerate(np.bincount(positions // SAMPLE_RATE - first)):
+            if n > self._best.get(first + i, (0, None))[0]:
+                self._best[first + i] = (n, self._n_clips)
+        self._n_clips += 1
+        return Clip(samples, positions[0] / SAMPLE_RATE, (positions[-1] + 1) / SAMPLE_RATE)
+
+
+def clean(path, expected_seconds=None, progress=None):
+    """The clips of a sound file, decoded as a stream; parameters and errors as in `audio.decode`, beside those of `Clips`."""
+    return Clips(lambda: decode(Path(path), expected_seconds, progress))
+
+
+def cut(blocks):
+    """The clips of a song given as a list of blocks (or one array in a list): float32 arrays (n,), 16 kHz, of any lengths."""
+    return Clips(lambda: blocks)
+
+
+def cut_array(samples):
+    """The clips of a song in memory, all at once.
+
+    Parameters
+    ----------
+    samples : float array (n,)
+        Mono at 16 kHz, in -1..1.
+
+    Returns
+    -------
+    clips : float32 array (n_clips, 16000)
+    starts : float array (n_clips,)
+        Where each begins in the song, in seconds.
+
+    Raises
+    ------
+    AudioError
+        too_short or silent.
+    """
+    samples = np.asarray(samples, np.float32)
+    clips = list(cut([samples[i:i + BLOCK] for i in range(0, len(samples), BLOCK)]))
+    return np.stack([clip.samples for clip in clips]), np.array([clip.start for clip in clips])

@@ -1,0 +1,148 @@
+"""The envelope, the mask, the clips and where in the song they come from."""
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import media
+from pipeline.cleaning import CLIP, FAINTEST, THRESHOLD, WINDOW, clean, cut, cut_array, envelope, mask
+from pipeline.errors import AudioError, Cancelled
+
+RATE = 16_000
+
+
+def noise(n_samples, level=0.3, seed=0):
+    return np.random.default_rng(seed).uniform(-level, level, n_samples).astype(np.float32)
+
+
+def naive_cut(samples):
+    """The same by definition, sample by sample: the oracle. Returns clips and, for each, its samples' positions."""
+    loud = np.abs(samples) > THRESHOLD
+    positions = np.array([i for i in range(len(samples)) if loud[max(i - WINDOW // 2, 0):i + WINDOW // 2].any()], int)
+    groups = [positions[i:i + CLIP] for i in range(0, len(positions), CLIP)]
+    if len(groups) > 1 and len(groups[-1]) < CLIP // 2:
+        groups.pop()
+    return [np.pad(samples[group], (0, CLIP - len(group))) for group in groups], groups
+
+
+def naive_timeline(groups, n_samples):
+    clip_of_second = []
+    for second in range(-(-n_samples // RATE)):
+        held = [np.count_nonzero(group // RATE == second) for group in groups]
+        clip_of_second.append(int(np.argmax(held)) if max(held) >= RATE / 10 else -1)
+    return clip_of_second
+
+
+@st.composite
+def songs(draw):
+    """Stretches of sound and silence, and the places where a stream of it is divided."""
+    stretches = draw(st.lists(st.tuples(st.integers(1, 20_000), st.sampled_from([0.0, 0.0005, 0.0007, 0.3])), min_size=1, max_size=8))
+    samples = np.concatenate([noise(n, level, i) for i, (n, level) in enumerate(stretches)])
+    places = draw(st.lists(st.integers(0, len(samples)), max_size=12))
+    return samples, sorted(places)
+
+
+@settings(max_examples=60, deadline=None)
+@given(songs())
+def test_a_stream_gives_the_clips_of_the_whole_however_it_is_divided(song):
+    samples, places = song
+    expected, groups = naive_cut(samples)
+    if sum(map(len, groups)) < 0.3 * RATE:
+        return
+    clips = cut(np.split(samples, places))
+    found = list(clips)
+    assert len(found) == len(expected)
+    for clip, wanted, group in zip(found, expected, groups):
+        assert clip.samples.dtype == np.float32
+        assert np.array_equal(clip.samples, wanted)  # bit for bit
+        assert (clip.start, clip.stop) == (group[0] / RATE, (group[-1] + 1) / RATE)
+    assert clips.n_samples == len(samples)
+    assert clips.timeline().tolist() == naive_timeline(groups, len(samples))
+
+
+def test_blocks_of_one_sample():
+    samples = np.concatenate([noise(5000), np.zeros(2000, np.float32), noise(4000)])
+    whole, = cut_array(samples)[0]
+    clip, = cut([samples[i:i + 1] for i in range(len(samples))])
+    assert np.array_equal(clip.samples, whole)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 3000), st.lists(st.integers(0, 2999), max_size=6), st.sampled_from([THRESHOLD, 0.9, 0.0]))
+def test_the_mask_is_the_envelope_above_the_threshold(n_samples, places, threshold):
+    samples = np.zeros(n_samples, np.float32)
+    samples[[i for i in places if i < n_samples]] = -0.5
+    assert np.array_equal(mask(samples, threshold), envelope(samples) > threshold)
+
+
+def test_the_envelope_is_a_centred_maximum_over_50_ms():
+    samples = np.zeros(4000, np.float32)
+    samples[2000] = -0.25
+    where, = np.nonzero(envelope(samples))
+    assert len(where) == 0.05 * RATE
+    assert abs(where.mean() - 2000) <= 0.5
+    assert envelope(samples).max() == 0.25
+
+
+def test_the_threshold_is_that_of_the_16_bit_source():
+    assert not mask(np.full(1000, 20 / 32768, np.float32)).any()
+    assert mask(np.full(1000, 21 / 32768, np.float32)).all()
+
+
+def test_silence_is_left_out_and_the_clip_knows_where_it_was():
+    samples = np.concatenate([noise(RATE), np.zeros(5 * RATE, np.float32), noise(2 * RATE)])
+    clips = cut([samples])
+    first, second, third = clips
+    assert (first.start, first.stop) == (0, 1)
+    assert second.start == 1 and second.stop > 6.9  # what the envelope keeps around the gap, then the sound behind it
+    assert clips.timeline().tolist() == [0, -1, -1, -1, -1, -1, 1, 2]
+
+
+@pytest.mark.parametrize("seconds, n_clips", [(0.3, 1), (0.7, 1), (1.0, 1), (1.4, 1), (1.5, 2), (2.0, 2), (2.49, 2)])
+def test_short_sounds_and_last_parts(seconds, n_clips):
+    clips, starts = cut_array(noise(round(seconds * RATE)))
+    assert clips.shape == (n_clips, CLIP) and starts.tolist() == list(range(n_clips))
+    assert np.array_equal(clips.reshape(-1)[round(seconds * RATE):], np.zeros(max(n_clips * RATE - round(seconds * RATE), 0)))
+
+
+@pytest.mark.parametrize("kind, samples", [
+    ("too_short", noise(0)),
+    ("too_short", noise(4799)),
+    ("too_short", np.concatenate([noise(3000), np.zeros(50_000, np.float32)])),
+    ("silent", np.zeros(50_000, np.float32)),
+    ("silent", np.random.default_rng(0).integers(-4, 5, 50_000).astype(np.float32) / 32768),  # the dither of a silent file
+])
+def test_too_little_to_judge(kind, samples):
+    with pytest.raises(AudioError) as caught:
+        cut_array(samples)
+    assert caught.value.kind == kind
+
+
+def test_a_faint_recording_is_judged_by_a_threshold_below_its_peak():
+    samples = np.concatenate([noise(2 * RATE, 3 * FAINTEST), np.zeros(RATE, np.float32), noise(RATE, 3 * FAINTEST)])
+    assert np.abs(samples).max() < THRESHOLD
+    clips = cut([samples])
+    assert len(list(clips)) == 3
+    assert clips.timeline().tolist() == [0, 1, -1, 2]
+
+
+def test_a_file_is_cleaned_while_it_is_decoded(tmp_path):
+    path = media.write(tmp_path / "song.wav", np.concatenate([noise(22 * RATE), np.zeros(3 * RATE, np.float32), noise(5 * RATE)]), RATE)
+    steps = []
+    clips = clean(path, progress=lambda *step: steps.append(step))
+    assert len(list(clips)) == 27
+    assert clips.n_samples == 30 * RATE
+    assert steps == [("decoding", 10, 30), ("decoding", 20, 30), ("decoding", 30, 30)]
+
+
+def test_cancelling(tmp_path):
+    path = media.write(tmp_path / "song.wav", noise(30 * RATE), RATE)
+
+    def progress(step, done, total):
+        if done >= 20:
+            raise Cancelled
+
+    clips = iter(clean(path, progress=progress))
+    with pytest.raises(Cancelled):
+        for _ in range(30):
+            next(clips)
