@@ -1,0 +1,208 @@
+"""From a link or a file to a label: every second of the song votes, and the majority decides.
+
+The network sees one second at a time and gives a probability for each class. Beside the vote stands the mean
+probability over the song, which is the confidence in the label.
+"""
+
+import itertools
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nn import Model
+from pipeline import cleaning, download
+from pipeline.audio import SAMPLE_RATE
+from pipeline.errors import PipelineError
+from pipeline.links import Link
+from pipeline.sources import expand
+
+MODEL_PATH = Path(__file__).parents[1] / "data" / "model.npz"
+PIANO = "Piano"
+BATCH = 32  # clips judged at once
+
+
+@dataclass(frozen=True)
+class Recognition:
+    """The answer for one song.
+
+    Attributes
+    ----------
+    source, title : str
+        The link or path as given, and the name of the video or file.
+    label : str
+        The class that most clips voted for.
+    confidence : float
+        The mean probability of that class over the clips.
+    probabilities : dict of str to float
+        Mean probability of each class.
+    votes : dict of str to int
+        Clips that voted for each class.
+    seconds : float
+        Length of the song.
+    timeline : list of (float or None), or None
+        Probability of piano in each second of the song; None where there is silence or no clip was drawn. None
+        altogether, as is `piano_probability`, for a model without the class Piano.
+    """
+
+    source: str
+    title: str
+    label: str
+    confidence: float
+    probabilities: dict
+    votes: dict
+    seconds: float
+    timeline: list | None
+
+    @property
+    def piano_probability(self):
+        """Mean probability of the class Piano."""
+        return self.probabilities.get(PIANO)
+
+    def to_dict(self):
+        """The answer as plain values, for JSON."""
+        result = {
+            "source": self.source,
+            "label": self.label,
+            "confidence": round(self.confidence, 4),
+            "probabilities": {name: round(value, 4) for name, value in self.probabilities.items()},
+            "votes": self.votes,
+            "seconds": round(self.seconds, 2),
+        }
+        if self.timeline is not None:
+            result["piano_probability"] = round(self.piano_probability, 4)
+            result["timeline"] = [value if value is None else round(value, 4) for value in self.timeline]
+        return result
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A song that could not be judged, and why."""
+
+    source: str
+    error: PipelineError
+
+    def to_dict(self):
+        """The failure as plain values, for JSON."""
+        return {"source": self.source, "error": self.error.kind, "message": str(self.error)}
+
+
+class Recognizer:
+    """A trained model that answers for songs.
+
+    Parameters
+    ----------
+    model_path : str or Path, optional
+        By default the model that ships. Raises nn.ModelFileError.
+    """
+
+    def __init__(self, model_path=None):
+        self.model = Model.load(model_path or MODEL_PATH)
+        self.class_names = self.model.class_names
+        self.threshold = self.model.metadata.get("threshold", 0.5)
+
+    def recognize(self, source, **options):
+        """The Recognition of one link or file; of the first song, where the source stands for several.
+
+        Options as in `recognize_each`. Raises PipelineError.
+        """
+        result = next(self.recognize_each([source], **options))
+        if isinstance(result, Failure):
+            raise result.error
+        return result
+
+    def recognize_each(self, sources, n_clips=None, seed=0, progress=None, **access):
+        """Yield a Recognition or a Failure for every song, in order.
+
+        Parameters
+        ----------
+        sources : iterable of str
+            Links of videos and playlists, files, folders, and .txt lists of these.
+        n_clips : int, optional
+            How many random clips of each song vote; all by default.
+        seed : int
+            Fixes which ones.
+        progress : callable, optional
+            `progress(step, done, total)`; may raise Cancelled.
+        access
+            `cookies`, `cookies_from_browser` and `ydl_factory`, as in `pipeline.download.download`.
+        """
+        for source, target in expand(sources):
+            try:
+                if isinstance(target, PipelineError):
+                    raise target
+                if isinstance(target, Link) and target.kind == "playlist":
+                    for entry in download.playlist(target, progress=progress, **access).entries:
+                        yield from self.recognize_each([entry.url], n_clips, seed, progress, **access)
+                elif isinstance(target, Link):
+                    with download.download(target, progress=progress, **access) as song:
+                        clips = cleaning.clean(song.path, song.seconds, _as_listening(progress))
+                        yield self.judge(clips, n_clips, seed, source=source, title=song.title)
+                else:
+                    clips = cleaning.clean(target, progress=_as_listening(progress))
+                    yield self.judge(clips, n_clips, seed, source=source, title=target.name)
+            except PipelineError as error:
+                yield Failure(source, error)
+
+    def judge(self, clips, n_clips=None, seed=0, progress=None, source="", title=""):
+        """The Recognition of a song given as `pipeline.cleaning.Clips`. Raises AudioError.
+
+        `progress("listening", seconds, None)` tells how far in the song the clips judged so far reach.
+        """
+        drawn = enumerate(clips) if n_clips is None else _draw(clips, n_clips, seed)
+        indices, probabilities = [], []
+        for batch in _batches(drawn):
+            indices += [index for index, _ in batch]
+            probabilities.append(self.model.predict(np.stack([clip.samples for _, clip in batch])))
+            if progress:
+                progress("listening", batch[-1][1].stop, None)
+        probabilities = np.concatenate(probabilities)
+        mean = dict(zip(self.class_names, probabilities.mean(axis=0).tolist()))
+        votes = Counter(self.class_names[vote] for vote in self._votes(probabilities))
+        votes = {name: votes[name] for name in self.class_names}
+        label = max(self.class_names, key=lambda name: (votes[name], mean[name]))
+        seconds = clips.n_samples / SAMPLE_RATE
+        return Recognition(
+            source, title, label, mean[label], mean, votes, seconds, self._timeline(clips, indices, probabilities)
+        )
+
+    def _votes(self, probabilities):
+        """The index of the class that each clip votes for: Piano above the threshold, else the most probable other."""
+        if PIANO not in self.class_names:
+            return probabilities.argmax(axis=1)
+        piano = self.class_names.index(PIANO)
+        others = probabilities.copy()
+        others[:, piano] = -1
+        return np.where(probabilities[:, piano] > self.threshold, piano, others.argmax(axis=1))
+
+    def _timeline(self, clips, indices, probabilities):
+        if PIANO not in self.class_names:
+            return None
+        piano = dict(zip(indices, probabilities[:, self.class_names.index(PIANO)].tolist()))
+        return [piano.get(int(index)) for index in clips.timeline()]
+
+
+def _as_listening(progress):
+    """`progress` for a decoder whose blocks are judged as they come: to a person, decoding and listening are one."""
+    return progress and (lambda _, done, total: progress("listening", done, total))
+
+
+def _batches(items):
+    items = iter(items)
+    while batch := list(itertools.islice(items, BATCH)):
+        yield batch
+
+
+def _draw(clips, n_clips, seed):
+    """`n_clips` of the clips with their indices, each as likely as any other, in their order.
+
+    Reservoir sampling (Vitter's algorithm R, 1985): the song need not be in memory, nor its length be known.
+    """
+    rng, drawn = np.random.default_rng(seed), []
+    for index, clip in enumerate(clips):
+        if len(drawn) < n_clips:
+            drawn.append((index, clip))
+        elif (place := rng.integers(index + 1)) < n_clips:
+            drawn[place] = (index, clip)
+    return sorted(drawn, key=lambda item: item[0])

@@ -1,0 +1,78 @@
+"""What a person gave on the command line -> the links and files to judge, one by one, in order.
+
+A folder stands for every sound file in it, a .txt file for a source on each line. What cannot be read becomes the
+error that says why, in its place, so that the others go on.
+"""
+
+from pathlib import Path
+
+from pipeline import links
+from pipeline.audio import is_audio
+from pipeline.errors import PipelineError, SourceError
+
+
+def expand(sources):
+    """Yield `(source, target)` for each text in `sources`: target is a Link, the Path of a file, or a PipelineError.
+
+    `source` is the text as given; for a file found in a folder, its path.
+    """
+    for source in sources:
+        try:
+            yield from _expand_one(source)
+        except PipelineError as error:
+            yield source, error
+
+
+def _expand_one(source):
+    path = Path(source)
+    if not _exists(path):
+        if _looks_like_a_path(source):
+            raise SourceError("missing", f"There is no file or folder {_shortened(source)}; check the spelling.")
+        yield source, links.parse(source)
+    elif path.is_dir():
+        found = sorted(file for file in path.rglob("*") if is_audio(file) and file.is_file())
+        if not found:
+            raise SourceError("no_audio", f"There is no sound file in the folder {source}; give one with m4a, mp3 or wav files.")
+        for file in found:
+            yield str(file), file
+    elif path.suffix.lower() == ".txt":
+        yield from _read_list(path)
+    else:
+        yield source, path
+
+
+def _read_list(path):
+    """The sources in a text file; empty lines and those that begin with # do not count."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise SourceError("bad_list", f"{path} is not a text file; give one with a link or a file on each line.") from None
+    except OSError as error:
+        raise SourceError("unreadable", f"{path} cannot be read: {error.strerror.lower()}.") from None
+    entries = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    if not entries:
+        raise SourceError("empty_list", f"The list {path} is empty; write a link or a file on each line.")
+    for entry in entries:
+        if entry.lower().endswith(".txt"):
+            yield entry, SourceError("nested_list", f"{_shortened(entry)} is a list within a list; give it by itself.")
+        else:
+            beside_the_list = path.parent / entry
+            yield from expand([str(beside_the_list) if not _exists(Path(entry)) and _exists(beside_the_list) else entry])
+
+
+def _exists(path):
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a name that is too long, or with a NUL in it
+        return False
+
+
+def _looks_like_a_path(source):
+    suffix = Path(source).suffix.lower()
+    return "://" not in source and (
+        is_audio(source) or suffix == ".txt" or source.startswith(("/", "./", "../", "~")) or "\\" in source
+    )
+
+
+def _shortened(text):
+    return text if len(text) <= 200 else f"{text[:200]}..."
