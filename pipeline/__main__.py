@@ -95,7 +95,7 @@ def _row(result):
     from pipeline.recognition import Failure
 
     if isinstance(result, Failure):
-        return f"{'-':<12} {_printable(result.source)}: {_printable(str(result.error))}"
+        return f"{'-':<12} {_printable(result.source)[:120]}: {_printable(str(result.error))}"
     votes, all_votes = result.votes[result.label], sum(result.votes.values())
     length = f"{int(result.seconds) // 60}:{int(result.seconds) % 60:02}"
     return (
@@ -106,7 +106,7 @@ def _row(result):
 
 def _printable(text):
     """A title or a source comes from strangers: what could steer the terminal is left out."""
-    return "".join(character if character.isprintable() else " " for character in text)[:120]
+    return "".join(character if character.isprintable() else " " for character in text)
 
 
 if __name__ == "__main__":
