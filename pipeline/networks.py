@@ -14,7 +14,7 @@ from nn import (
 )
 from nn.spectrogram import FeatureConfig
 
-CLASS_NAMES = ("Other", "Piano")
+CLASS_NAMES = ("Piano", "Other")
 INPUT_SHAPE = (FeatureConfig().clip_samples,)
 
 

@@ -1,0 +1,109 @@
+"""How good is a model? Figures for clips and for whole recordings, with their intervals.
+
+A recording is what people ask about, and clips of one recording resemble each other: so figures are given by recording
+wherever there are recordings, and intervals are drawn over recordings.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import balanced_accuracy_score, f1_score, precision_score, recall_score, roc_auc_score
+
+from pipeline.audio import is_audio, load
+from pipeline.cleaning import cut_array
+from pipeline.errors import SourceError
+from pipeline.recognition import PIANO
+
+
+def folder_clips(folder):
+    """The clips of every recording below `folder`, which has a sub-folder for each class.
+
+    Returns
+    -------
+    clips : float32 array (n, 16000)
+    table : DataFrame with a row a clip: recording (its path within the folder), label, start (seconds)
+    """
+    folder = Path(folder)
+    files = sorted(path for path in folder.glob("*/**/*") if path.is_file() and is_audio(path))
+    if not files:
+        raise SourceError("no_audio", f"{folder} holds no sound in sub-folders; make one for each class, such as Piano.")
+    clips, tables = [], []
+    for path in files:
+        found, starts = cut_array(load(path))
+        name = path.relative_to(folder).as_posix()
+        clips.append(found)
+        tables.append(pd.DataFrame({"recording": name, "label": name.split("/")[0], "start": starts}))
+    return np.concatenate(clips), pd.concat(tables, ignore_index=True)
+
+
+def piano_probabilities(model, clips):
+    """Probability of the class Piano for each clip (n, samples): float array (n,)."""
+    return model.predict(clips)[:, model.class_names.index(PIANO)].astype(float)
+
+
+def by_recording(table, probabilities, threshold=0.5):
+    """A row a recording: label, clips, seconds, mean probability of piano, share of its clips that voted for piano.
+
+    `table` has a row a clip with recording and label; further columns keep their first value.
+    """
+    votes = probabilities > threshold
+    clips = table.assign(piano_probability=probabilities, piano_votes=votes)
+    grouped = clips.groupby("recording", sort=False)
+    extra = {name: (name, "first") for name in table.columns if name not in ("recording", "start")}
+    result = grouped.agg(
+        **extra, clips=("label", "size"), piano_probability=("piano_probability", "mean"), piano_votes=("piano_votes", "mean")
+    )
+    tie = (result["piano_votes"] == 0.5) & (result["piano_probability"] > threshold)
+    result["predicted_piano"] = (result["piano_votes"] > 0.5) | tie
+    return result.reset_index()
+
+
+def binary_figures(is_piano, score, threshold=0.5, predicted=None):
+    """Precision, recall, F1, balanced accuracy and AUC of the class Piano, as a dict; `score` (n,) is its probability.
+
+    `predicted` replaces `score > threshold` where the decision is a vote. With one class only, AUC is NaN.
+    """
+    is_piano, score = np.asarray(is_piano, bool), np.asarray(score, float)
+    predicted = score > threshold if predicted is None else np.asarray(predicted, bool)
+    both = 0 < is_piano.sum() < len(is_piano)
+    return {
+        "n": len(is_piano),
+        "n_piano": int(is_piano.sum()),
+        "precision": float(precision_score(is_piano, predicted, zero_division=0)),
+        "recall": float(recall_score(is_piano, predicted, zero_division=0)),
+        "f1": float(f1_score(is_piano, predicted, zero_division=0)),
+        "balanced_accuracy": float(balanced_accuracy_score(is_piano, predicted)) if both else float("nan"),
+        "auc": float(roc_auc_score(is_piano, score)) if both else float("nan"),
+    }
+
+
+def intervals(figures, *columns, n_draws=1000, seed=0):
+    """95 % bootstrap intervals of every figure: `figures(*columns)` over rows drawn anew, with replacement.
+
+    Returns a dict name -> (low, high); draws in which a class is missing do not count.
+    """
+    rng, drawn = np.random.default_rng(seed), []
+    columns = [np.asarray(column) for column in columns]
+    for _ in range(n_draws):
+        rows = rng.integers(len(columns[0]), size=len(columns[0]))
+        if 0 < columns[0][rows].sum() < len(rows):
+            drawn.append(figures(*(column[rows] for column in columns)))
+    table = pd.DataFrame(drawn).drop(columns=["n", "n_piano"], errors="ignore")
+    low, high = np.nanpercentile(table, [2.5, 97.5], axis=0)
+    return {name: (float(a), float(b)) for name, a, b in zip(table.columns, low, high)}
+
+
+def calibration(is_piano, score, n_bins=10):
+    """How often it was a piano where the model said so with a probability: a row a bin, and the expected error.
+
+    The expected calibration error is the mean distance of frequency and probability, weighted by the bins' sizes
+    (Naeini et al., 2015).
+    """
+    is_piano, score = np.asarray(is_piano, float), np.asarray(score, float)
+    bins = np.minimum((score * n_bins).astype(int), n_bins - 1)
+    table = pd.DataFrame({"bin": bins, "probability": score, "frequency": is_piano}).groupby("bin").agg(
+        n=("bin", "size"), probability=("probability", "mean"), frequency=("frequency", "mean")
+    )
+    error = np.average((table["probability"] - table["frequency"]).abs(), weights=table["n"])
+    return table.reset_index(), float(error)
