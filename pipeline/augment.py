@@ -1,0 +1,179 @@
+"""Disturbances of the world between an instrument and a file: room, microphone, noise, loudness, codec.
+The same seeded chain is applied to every class, so that no disturbance can be a clue to the label.
+A fifth of all excerpts stays clean but for its level.
+"""
+
+import io
+from dataclasses import dataclass
+
+import av
+import numpy as np
+from scipy.signal import butter, fftconvolve, resample_poly, sosfilt
+
+from pipeline import noises
+
+RATE = 16000
+
+
+@dataclass(frozen=True)
+class Chances:
+    """The probability of each disturbance; those of one chain are independent, but for `clean`, which excludes all."""
+
+    clean: float = 0.2
+    room: float = 0.5
+    equalizer: float = 0.6
+    band: float = 0.25
+    noise: float = 0.4
+    compression: float = 0.25
+    clipping: float = 0.06
+    codec: float = 0.3
+
+
+@dataclass(frozen=True)
+class Augmented:
+    """The disturbed samples, and for each sample of them the noise that was added (None: no noise)."""
+
+    samples: np.ndarray
+    noise: np.ndarray | None
+
+
+def augment(samples, rng, chances=Chances()):
+    """Pass float32 samples (n,) at 16 kHz through one random chain.
+
+    Returns
+    -------
+    Augmented, of n samples, peak at most 1; the level is drawn between -32 and -1 dB below full scale (peak).
+    """
+    noise = None
+    if rng.random() >= chances.clean:
+        if rng.random() < chances.room:
+            samples = room(samples, rng)
+        if rng.random() < chances.equalizer:
+            samples = equalize(samples, rng)
+        if rng.random() < chances.noise:
+            noise = background(len(samples), rng) * np.float32(_rms(samples) * 10 ** (-rng.uniform(9, 45) / 20))
+            samples = samples + noise
+        if rng.random() < chances.band:
+            samples = band_limit(samples, rng)
+        if rng.random() < chances.compression:
+            samples = compress(samples, rng)
+        samples = _level(samples, rng)
+        if rng.random() < chances.clipping:
+            limit = np.float32(np.abs(samples).max() * rng.uniform(0.3, 0.8))
+            samples = np.clip(samples, -limit, limit)
+        if rng.random() < chances.codec:
+            samples = codec(samples, rng)
+    else:
+        samples = _level(samples, rng)
+    return Augmented(np.clip(samples, -1, 1).astype(np.float32), noise)
+
+
+def resample_speed(samples, rng):
+    """Faster and higher or slower and lower by up to 6 %, in steps of 1 %: a turntable, a tape, another tuning.
+
+    The only disturbance that changes the length and moves the seconds, so it comes before the others, not among them.
+    """
+    percent = int(rng.integers(94, 107))
+    return resample_poly(samples, 100, percent).astype(np.float32)
+
+
+def room(samples, rng):
+    """Reverberation: early reflections, then noise that decays by 60 dB in 0.15 to 2.5 s, darker with time."""
+    decay = float(np.exp(rng.uniform(np.log(0.15), np.log(2.5))))
+    n = int(min(decay, 2.0) * RATE)
+    t = np.arange(n) / RATE
+    tail = rng.standard_normal(n) * 10 ** (-3 * t / decay)
+    dark = sosfilt(butter(1, rng.uniform(800, 5000), fs=RATE, output="sos"), tail)
+    tail = tail * np.exp(-t / (0.2 * decay)) + dark  # the highs die first
+    early = np.zeros(n)
+    at = rng.integers(int(0.002 * RATE), int(0.06 * RATE), 8)
+    early[np.minimum(at, n - 1)] = rng.uniform(-0.7, 0.7, 8)
+    tail[:int(rng.uniform(0.002, 0.04) * RATE)] = 0
+    wet = fftconvolve(samples, early + tail / (np.sqrt(np.sum(tail ** 2)) + 1e-9))[:len(samples)]
+    wet *= _rms(samples) / max(_rms(wet), 1e-9)
+    share = rng.uniform(0.1, 0.85)  # how far away the microphone stands
+    return ((1 - share) * samples + share * wet).astype(np.float32)
+
+
+def equalize(samples, rng):
+    """A smooth random frequency response within about 12 dB, such as those of microphones, rooms and tone controls."""
+    spectrum = np.fft.rfft(samples)
+    knots = np.linspace(np.log(40), np.log(8000), 8)
+    gains = rng.normal(0, rng.uniform(1.5, 6), 8) + rng.uniform(-4, 4) * np.linspace(-1, 1, 8)
+    frequency = np.log(np.maximum(np.fft.rfftfreq(len(samples), 1 / RATE), 20))
+    return np.fft.irfft(spectrum * 10 ** (np.interp(frequency, knots, gains) / 20), len(samples)).astype(np.float32)
+
+
+def band_limit(samples, rng):
+    """Low-pass, high-pass, a telephone, or an old record."""
+    kind = rng.integers(4)
+    low, high = [(None, rng.uniform(1800, 7000)), (rng.uniform(60, 500), None),
+                 (rng.uniform(200, 400), rng.uniform(2800, 3800)), (rng.uniform(80, 250), rng.uniform(3000, 5500))][kind]
+    order = int(rng.integers(1, 5))
+    for cut, side in ((low, "highpass"), (high, "lowpass")):
+        if cut is not None:
+            samples = sosfilt(butter(order, cut, side, fs=RATE, output="sos"), samples)
+    return np.asarray(samples, np.float32)
+
+
+def background(n, rng):
+    """Hiss, hum, crackle, a crowd or a machine, at an effective value of 1."""
+    kind = rng.choice(["coloured noise", "hum", "crackle", "crowd", "machine"], p=[0.4, 0.15, 0.2, 0.1, 0.15])
+    noise = noises.KINDS[kind](rng, n)
+    if kind in ("hum", "crackle"):
+        noise = noise + 0.05 * noises.coloured(rng, n)
+    return (noise / max(_rms(noise), 1e-9)).astype(np.float32)
+
+
+def compress(samples, rng):
+    """A compressor: above a threshold the level rises by 1/ratio only; 10 ms attack and 150 ms release, by blocks."""
+    block = RATE // 100
+    blocks = np.pad(np.abs(samples), (0, -len(samples) % block)).reshape(-1, block).max(1)
+    envelope = np.empty_like(blocks)
+    level = 0.0
+    for i, peak in enumerate(blocks):
+        level = max(peak, level * 0.93)
+        envelope[i] = level
+    threshold = max(np.abs(samples).max(), 1e-6) * 10 ** (-rng.uniform(8, 30) / 20)
+    gain = np.minimum(1, (np.maximum(envelope, 1e-9) / threshold) ** (1 / rng.uniform(2, 12) - 1))
+    smooth = np.interp(np.arange(len(samples)), np.arange(len(gain)) * block, gain)
+    return (samples * smooth).astype(np.float32)
+
+
+def codec(samples, rng):
+    """Encode and decode with MP3, AAC or Opus at a low rate, 16 kHz or wider; the delay of the codec is cut off."""
+    name, rates = [("libmp3lame", (16, 24, 32, 48, 64)), ("aac", (16, 24, 32, 48, 64)), ("libopus", (8, 12, 16, 24, 48))][rng.integers(3)]
+    container = {"libmp3lame": "mp3", "aac": "adts", "libopus": "ogg"}[name]
+    return round_trip(samples, name, container, int(rng.choice(rates)) * 1000)
+
+
+def round_trip(samples, codec_name, container, bit_rate):
+    """What is left of float32 samples at 16 kHz after a lossy codec, aligned to the input and of its length."""
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format=container) as out:
+        stream = out.add_stream(codec_name, rate=RATE, layout="mono")
+        stream.bit_rate = bit_rate
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples[None]), format="fltp", layout="mono")
+        frame.sample_rate = RATE
+        resampler = av.AudioResampler(stream.codec_context.format, "mono", RATE, stream.codec_context.frame_size or 960)
+        for part in [*resampler.resample(frame), *resampler.resample(None)]:
+            out.mux(stream.encode(part))
+        out.mux(stream.encode(None))
+    buffer.seek(0)
+    resampler = av.AudioResampler("fltp", "mono", RATE)
+    with av.open(buffer) as back:
+        frames = [f for decoded in back.decode(audio=0) for f in resampler.resample(decoded)] + resampler.resample(None)
+        decoded = np.concatenate([f.to_ndarray()[0] for f in frames])
+    probe = slice(0, min(len(samples), len(decoded), 4 * RATE))
+    delay = np.argmax(fftconvolve(decoded[probe], samples[probe][::-1])) - (probe.stop - 1)
+    decoded = decoded[max(delay, 0):][:len(samples)]
+    return np.pad(decoded, (0, len(samples) - len(decoded))).astype(np.float32)
+
+
+def _level(samples, rng):
+    peak = 10 ** (-min(abs(rng.normal(1, 9)), 31) / 20 - 0.05)
+    return samples * np.float32(peak / max(np.abs(samples).max(), 1e-6))
+
+
+def _rms(samples):
+    return float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))

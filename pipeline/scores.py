@@ -1,0 +1,120 @@
+"""Scores: what is to be played, as an array of notes and the moves of the pedal, apart from who plays it.
+They are read from MIDI files, found inside game archives, or improvised from a random generator.
+"""
+
+import io
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pretty_midi
+
+from pipeline.errors import SourceError
+
+PIANOS = (0, 1, 2, 3)  # General MIDI programs that a listener may call a piano
+NOTE = np.dtype([("start", "f8"), ("end", "f8"), ("pitch", "i2"), ("velocity", "i2"), ("program", "i2"), ("drum", "?")])
+
+
+@dataclass(frozen=True)
+class Score:
+    """Notes sorted by their start in seconds (dtype `NOTE`), and pedal moves, an array (n, 2) of (second, down)."""
+
+    notes: np.ndarray
+    pedal: np.ndarray
+
+    @property
+    def seconds(self):
+        return float(self.notes["end"].max(initial=0.0))
+
+    def where(self, keep):
+        """The same score with only the notes that the mask keeps."""
+        return replace(self, notes=self.notes[keep])
+
+    def moved(self, semitones, lowest=21, highest=108):
+        """Transposed; a note that would leave the range of the keyboard comes back by octaves."""
+        notes = self.notes.copy()
+        pitch = notes["pitch"] + np.where(notes["drum"], 0, semitones)
+        pitch = np.where(pitch > highest, highest - 11 + (pitch - highest - 1) % 12, pitch)
+        pitch = np.where(pitch < lowest, lowest + 11 - (lowest - 1 - pitch) % 12, pitch)
+        notes["pitch"] = np.where(notes["drum"], notes["pitch"], pitch)
+        return replace(self, notes=notes)
+
+    def given_to(self, program):
+        """All pitched notes played by one General MIDI program; the drums are silent."""
+        notes = self.notes[~self.notes["drum"]].copy()
+        notes["program"] = program
+        return replace(self, notes=notes)
+
+
+def read_midi(path):
+    """Read a MIDI file (path or bytes). Raises SourceError if it is damaged."""
+    try:
+        midi = pretty_midi.PrettyMIDI(io.BytesIO(path) if isinstance(path, bytes) else str(path))
+    except Exception as error:  # mido raises half a dozen types for damaged files
+        name = "MIDI data" if isinstance(path, bytes) else Path(path).name
+        raise SourceError("midi", f"{name} is not a MIDI file that can be read ({error}).") from error
+    notes, pedal = [], []
+    for instrument in midi.instruments:
+        notes += [(n.start, n.end, n.pitch, n.velocity, instrument.program, instrument.is_drum) for n in instrument.notes]
+        pedal += [(c.time, c.value >= 64) for c in instrument.control_changes if c.number == 64 and not instrument.is_drum]
+    notes = np.array(notes, NOTE)
+    notes.sort(order=["start", "pitch"])
+    pedal = np.array(sorted(pedal), float).reshape(-1, 2)
+    if len(pedal):  # half-pedalling sends hundreds of moves; only changes matter
+        pedal = pedal[np.r_[True, np.diff(pedal[:, 1]) != 0]]
+    return Score(notes, pedal)
+
+
+def midi_in_wad(path):
+    """The MIDI files inside a WAD archive of the Doom family: a header, then a directory of (offset, size, name)."""
+    data = Path(path).read_bytes()
+    if data[:4] not in (b"IWAD", b"PWAD"):
+        raise SourceError("midi", f"{Path(path).name} is not a WAD archive.")
+    count, start = np.frombuffer(data, "<i4", 2, 4)
+    found = {}
+    for entry in range(count):
+        offset, size = np.frombuffer(data, "<i4", 2, start + 16 * entry)
+        if data[offset:offset + 4] == b"MThd":
+            name = data[start + 16 * entry + 8:start + 16 * entry + 16].split(b"\0")[0].decode("ascii", "replace")
+            found[name] = data[offset:offset + size]
+    return found
+
+
+def improvise(rng, seconds):
+    """Invent `seconds` of simple keyboard music: single notes, a melody, chords, arpeggios, or two hands.
+
+    Sparse playing is as frequent as busy playing, over the whole keyboard: what performances rarely hold.
+    """
+    style = rng.choice(["single", "melody", "chords", "arpeggio", "hands", "dense"])
+    scale = np.array([[0, 2, 4, 5, 7, 9, 11], [0, 2, 3, 5, 7, 8, 10], [0, 2, 3, 5, 7, 8, 11], [0, 2, 4, 7, 9, 12, 14]][rng.integers(4)])
+    root, beat = rng.integers(36, 72), rng.uniform(0.16, 1.1)
+    loud = rng.uniform(25, 115)
+    ladder = np.array([p for octave in range(-4, 5) for p in root + 12 * octave + scale if 24 <= p <= 103])
+    place, time, notes = rng.integers(len(ladder)), rng.uniform(0, 0.3), []
+
+    def strike(pitch, start, length, softer=0.0):
+        velocity = int(np.clip(loud + rng.normal(0, 9) - softer, 8, 127))
+        notes.append((start, start + length, int(pitch), velocity, 0, False))
+
+    while time < seconds:
+        step = beat * rng.choice([0.5, 1, 1, 1, 2])
+        place = int(np.clip(place + rng.integers(-3, 4), 0, len(ladder) - 1))
+        if style == "single":
+            place, step = rng.integers(len(ladder)), rng.uniform(0.7, 2.5)
+            strike(ladder[place], time, step * rng.uniform(0.3, 1))
+        elif style in ("melody", "dense"):
+            strike(ladder[place], time, step * rng.uniform(0.5, 1.2))
+        if style in ("chords", "hands", "dense"):
+            low = int(np.clip(place - 7 * (style != "chords") - rng.integers(3), 0, len(ladder) - 1))
+            for k in range(rng.integers(2, 5)):
+                strike(ladder[min(low + 2 * k, len(ladder) - 1)], time + rng.uniform(0, 0.02), step, 6)
+        if style in ("arpeggio", "hands"):
+            count = rng.integers(3, 7)
+            for k in range(count):
+                strike(ladder[int(np.clip(place + 2 * k - 4, 0, len(ladder) - 1))], time + step * k / count, step * rng.uniform(0.4, 1))
+        time += step
+    notes = np.array(notes, NOTE)
+    notes.sort(order=["start", "pitch"])
+    moves = np.arange(0, seconds, beat * rng.integers(2, 6))
+    pedal = np.stack([np.repeat(moves, 2) + np.tile([0, 0.06], len(moves)), np.tile([0.0, 1.0], len(moves))], 1)
+    return Score(notes, pedal if rng.random() < 0.5 else np.empty((0, 2)))

@@ -1,0 +1,223 @@
+"""Sounds: the things a recording can be made of, each giving excerpts on demand.
+A sound is a file, a score played by a sound font, a noise, or two of these together.
+An excerpt knows which of its seconds may bear the label: a mixture counts only where what was mixed in is audible.
+"""
+
+import hashlib
+import os
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from pipeline import noises
+from pipeline.render import RATE, Touch, render
+from pipeline.scores import PIANOS, improvise, midi_in_wad, read_midi
+
+DECODED = Path("data/generated/decoded")
+AUDIBLE = 10 ** (-12 / 20)  # what was mixed in counts as audible down to 12 dB below the rest
+PIANO_RANGE = (24, 103)
+
+
+@dataclass(frozen=True)
+class Excerpt:
+    """Samples (float32, 16 kHz, mono), the second of the music where they begin, its name, and the seconds to keep."""
+
+    samples: np.ndarray
+    second: float
+    music: str
+    keep: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A MIDI file, or one entry of a WAD archive."""
+
+    path: str
+    entry: str = ""
+
+    @property
+    def name(self):
+        return self.entry or Path(self.path).stem
+
+    def score(self):
+        return _score(self.path, self.entry)
+
+
+@lru_cache(maxsize=256)
+def _score(path, entry):
+    return read_midi(midi_in_wad(path)[entry] if entry else path)
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A sound file. It is decoded once, to a 16-bit array on disk; excerpts are windows of that array."""
+
+    path: str
+
+    def samples(self):
+        return _decoded(self.path)
+
+    def excerpt(self, rng, seconds):
+        samples = self.samples()
+        n = int(seconds * RATE)
+        start = int(rng.integers(0, max(len(samples) - n, 0) + 1))
+        window = samples[start:start + n].astype(np.float32) / 32768
+        return Excerpt(window, start / RATE, Path(self.path).stem)
+
+
+@dataclass(frozen=True)
+class Scattered:
+    """Short files (words, drums, effects) one after another, with random pauses between them."""
+
+    paths: tuple
+
+    def excerpt(self, rng, seconds):
+        n, first = int(seconds * RATE), int(rng.integers(len(self.paths)))
+        out, at, pause, pick = np.zeros(n, np.float32), int(rng.integers(RATE // 4)), rng.uniform(0.02, 0.5), first
+        while at < n:
+            window = Recorded(self.paths[pick]).excerpt(rng, 4.0).samples[:n - at]
+            out[at:at + len(window)] += window / max(np.abs(window).max(initial=0), 1e-3) * rng.uniform(0.3, 1)
+            at += max(int((len(window) / RATE * rng.uniform(0.7, 1) + rng.uniform(0, 2 * pause)) * RATE), RATE // 10)
+            pick = int(rng.integers(len(self.paths)))
+        return Excerpt(out, 0.0, Path(self.paths[first]).stem)
+
+
+@lru_cache(maxsize=512)
+def _decoded(path):
+    stat = os.stat(path)
+    key = hashlib.sha256(f"{os.path.abspath(path)} {stat.st_size} {stat.st_mtime_ns}".encode()).hexdigest()[:24]
+    target = DECODED / f"{key}.npy"
+    if not target.exists():
+        from pipeline import audio
+        target.parent.mkdir(parents=True, exist_ok=True)
+        samples = np.clip(np.rint(audio.load(path) * 32767), -32768, 32767).astype(np.int16)
+        temporary = target.with_name(f"{key}.{os.getpid()}.tmp")
+        with open(temporary, "wb") as file:
+            np.save(file, samples)
+        os.replace(temporary, target)
+    return np.load(target, mmap_mode="r")
+
+
+@dataclass(frozen=True)
+class Solo:
+    """One General MIDI program of a sound font playing a piece, or an improvisation if there is no piece."""
+
+    font: str
+    program: int
+    piece: Piece | None = None
+
+    def excerpt(self, rng, seconds):
+        score, start, touch, music = _performance(rng, seconds, self.piece)
+        score = score.given_to(self.program).moved(int(rng.integers(-6, 7)), *PIANO_RANGE)
+        return Excerpt(render(score, self.font, start, seconds, touch), start * touch.tempo, music)
+
+
+def _performance(rng, seconds, piece):
+    """A score, the start of a window in it, a touch, and the name of the music."""
+    touch = Touch.random(rng)
+    if piece is None:
+        seed = int(rng.integers(2 ** 31))
+        return improvise(np.random.default_rng(seed), seconds * touch.tempo), 0.0, touch, f"improvised-{seed}"
+    score = piece.score()
+    start = rng.uniform(0, max(score.seconds / touch.tempo - seconds, 0))
+    return score, start, touch, piece.name
+
+
+@dataclass(frozen=True)
+class Duo:
+    """A piece shared by a piano and another instrument: it takes the melody, doubles it, or adds the drums of a second piece."""
+
+    font: str
+    program: int
+    piece: Piece | None = None
+    drums: Piece | None = None
+
+    def excerpt(self, rng, seconds):
+        score, start, touch, music = _performance(rng, seconds, self.piece)
+        score = score.given_to(int(rng.choice([0, 0, 1]))).moved(int(rng.integers(-5, 6)), *PIANO_RANGE)
+        if self.drums is not None:
+            beat = self.drums.score()
+            beat = beat.where(beat.notes["drum"])
+            other_start = rng.uniform(0, max(beat.seconds / touch.tempo - seconds, 0))
+            rest, other = score, render(beat, self.font, other_start, seconds, replace(touch, loudness=1.0))
+        else:
+            top = _melody(score.notes)
+            rest = score.where(~top) if rng.random() < 0.6 else score
+            other = render(score.where(top).given_to(self.program), self.font, start, seconds, replace(touch, pedal=False))
+        piano = render(rest, self.font, start, seconds, touch)
+        return _mixed(rng, Excerpt(piano, start * touch.tempo, music), other, (-6, 9))
+
+
+def _melody(notes):
+    """Mask of the notes that sound above all others at the moment they begin."""
+    top = np.zeros(len(notes), bool)
+    starts, ends, pitches = notes["start"], notes["end"], notes["pitch"]
+    for i in range(len(notes)):  # only neighbours can sound together
+        near = slice(max(i - 12, 0), i + 8)
+        together = (starts[near] <= starts[i] + 0.04) & (ends[near] > starts[i] + 0.04)
+        top[i] = pitches[i] >= pitches[near][together].max(initial=0)
+    return top
+
+
+@dataclass(frozen=True)
+class Band:
+    """A piece as it was written, all its instruments; seconds where pianos alone are heard do not count."""
+
+    font: str
+    piece: Piece
+
+    def excerpt(self, rng, seconds):
+        touch = replace(Touch.random(rng), pedal=True)
+        score = self.piece.score()
+        start = rng.uniform(0, max(score.seconds / touch.tempo - seconds, 0))
+        piano = np.isin(score.notes["program"], PIANOS) & ~score.notes["drum"]
+        others = render(score.where(~piano), self.font, start, seconds, touch)
+        pianos = render(score.where(piano), self.font, start, seconds, touch) if piano.any() else np.zeros_like(others)
+        return Excerpt(others + pianos, start * touch.tempo, self.piece.name, _audible(others, pianos))
+
+
+@dataclass(frozen=True)
+class Together:
+    """A piano, and any other sound at the same time: speech, singing, applause, a record playing."""
+
+    piano: Solo | Recorded
+    other: object
+
+    def excerpt(self, rng, seconds):
+        piano, other = self.piano.excerpt(rng, seconds), self.other.excerpt(rng, seconds)
+        return _mixed(rng, piano, other.samples, (-8, 10))
+
+
+@dataclass(frozen=True)
+class Noise:
+    """One of the kinds of pipeline.noises."""
+
+    kind: str
+
+    def excerpt(self, rng, seconds):
+        seed = int(rng.integers(2 ** 31))
+        samples = noises.KINDS[self.kind](np.random.default_rng(seed), int(seconds * RATE))
+        return Excerpt(samples, 0.0, f"{self.kind}-{seed}")
+
+
+def _mixed(rng, piano, other, decibels):
+    """Piano and other at a random balance (decibels of the other above the piano); kept where the other is audible."""
+    n = min(len(piano.samples), len(other))
+    first, second = piano.samples[:n], other[:n]
+    gain = _level(first) / max(_level(second), 1e-6) * 10 ** (rng.uniform(*decibels) / 20)
+    second = second * np.float32(gain)
+    return replace(piano, samples=first + second, keep=_audible(second, first))
+
+
+def _audible(wanted, rest):
+    """For each second: is the wanted sound there, and not hidden under the rest?"""
+    n = min(len(wanted), len(rest)) // RATE
+    a = np.array([_level(wanted[i * RATE:(i + 1) * RATE]) for i in range(n)])
+    b = np.array([_level(rest[i * RATE:(i + 1) * RATE]) for i in range(n)])
+    return (a > 1e-4) & (a >= AUDIBLE * b)
+
+
+def _level(samples):
+    return float(np.sqrt(np.mean(np.square(samples, dtype=np.float64)))) if len(samples) else 0.0
