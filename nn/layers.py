@@ -1,6 +1,7 @@
 """All layers by name."""
 
 from nn.activations import ReLU, Softmax
+from nn.augmentation import SpectrogramAugmentation
 from nn.convolution import Conv2D
 from nn.dense import Dense
 from nn.dropout import Dropout
@@ -19,4 +20,5 @@ __all__ = [
     "MelSpectrogram",
     "ReLU",
     "Softmax",
+    "SpectrogramAugmentation",
 ]

@@ -11,6 +11,7 @@ from nn import (
     Model,
     ReLU,
     Softmax,
+    SpectrogramAugmentation,
 )
 from nn.spectrogram import FeatureConfig
 
@@ -37,7 +38,7 @@ def dense_network(class_names=CLASS_NAMES, seed=0, units=(64, 64)):
 
 def recognizer_network(class_names=CLASS_NAMES, seed=0, filters=(16, 32, 32, 64), dropout=0.3):
     """The network that ships: 3x3 convolutions, each with batch normalization and pooling."""
-    layers = [MelSpectrogram(), BatchNormalization(momentum=0.9)]
+    layers = [MelSpectrogram(), SpectrogramAugmentation(), BatchNormalization(momentum=0.9)]
     for count in filters:
         layers += [Conv2D(count, 3), BatchNormalization(momentum=0.9), ReLU(), MaxPooling2D(2)]
     layers += [Flatten(), Dropout(dropout), Dense(64), ReLU()]

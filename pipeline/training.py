@@ -1,0 +1,126 @@
+"""From a dataset of clips to a model file: the training of the network that ships, and of anybody's own.
+
+Training goes on from its last epoch if it was stopped. Where a folder of whole recordings is given, every epoch is
+judged by them, and the best epoch is kept: clips of rendered sound go on improving long after real songs have not.
+"""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from nn import ClipSequence, Model, ModelFileError, RMSprop
+from nn.callbacks import Callback, LearningRateSchedule
+from pipeline.dataset import load
+from pipeline.evaluation import binary_figures, by_recording, folder_clips, piano_probabilities
+from pipeline.networks import recognizer_network
+from pipeline.recognition import PIANO
+
+
+class RecordingsMonitor(Callback):
+    """After each epoch, judges the recordings of a folder and adds their F1 and AUC to the epoch's row.
+
+    The threshold is the middle of the range in which F1 is highest; `figures` holds all of the last epoch's.
+    """
+
+    def __init__(self, folder):
+        self.clips, self.table = folder_clips(folder)
+
+    def on_epoch_end(self, model, epoch, row):
+        probabilities = piano_probabilities(model, self.clips)
+        recordings = by_recording(self.table, probabilities)
+        is_piano = recordings["label"] == PIANO
+        figures = binary_figures(is_piano, recordings["piano_probability"])
+        clip_figures = binary_figures(self.table["label"] == PIANO, probabilities)
+        margin = log_loss(is_piano, recordings["piano_probability"])
+        row |= {
+            "recordings_f1": figures["f1"],
+            "recordings_auc": figures["auc"],
+            "recordings_loss": margin,
+            "recordings_clips_balanced_accuracy": clip_figures["balanced_accuracy"],
+            "recordings_clips_auc": clip_figures["auc"],
+        }
+        print({key: round(value, 4) for key, value in row.items()}, flush=True)
+
+
+def log_loss(is_piano, probability):
+    """Mean cross-entropy of probabilities that something is a piano, each class counting the same."""
+    is_piano, probability = np.asarray(is_piano, bool), np.clip(probability, 1e-6, 1 - 1e-6)
+    return float(-(np.log(probability[is_piano]).mean() + np.log(1 - probability[~is_piano]).mean()) / 2)
+
+
+def hide_piano(share=0.1, piano=0):
+    """An augmentation that lays clips of other sound over some clips of piano: a piano with something is no solo.
+
+    Returns `augment(samples, targets, rng)` for a ClipSequence. A `share` of the piano clips of a batch gets another
+    clip of the batch on top, 10 dB softer to 6 dB louder, and its label.
+    """
+
+    def augment(samples, targets, rng):
+        pianos, others = np.flatnonzero(targets[:, piano]), np.flatnonzero(targets[:, piano] == 0)
+        chosen = pianos[rng.random(len(pianos)) < share]
+        if len(others):
+            for row, other in zip(chosen, rng.choice(others, len(chosen))):
+                ratio = _rms(samples[row]) / _rms(samples[other]) * 10 ** (rng.uniform(-10, 6) / 20)
+                samples[row] += samples[other] * ratio
+                targets[row] = targets[other]
+        return samples, targets
+
+    return augment
+
+
+def _rms(samples):
+    return float(np.sqrt(np.mean(np.square(samples)))) + 1e-6
+
+
+def train(
+    dataset, out, network=recognizer_network, epochs=6, batch_size=32, learning_rate=1e-3, seed=0, recordings=None,
+    monitor="val_loss", augment=None, progress=True,
+):
+    """Train `network(class_names, seed)` on a dataset folder and write the model of its best epoch to `out`.
+
+    Parameters
+    ----------
+    dataset : folder made by `pipeline.dataset.build`
+    recordings : folder of whole recordings, one sub-folder a class, that judges each epoch (never trained on)
+    monitor : the figure by which the best epoch is chosen; "val_..." or "recordings_..."
+
+    Returns the Model of the best epoch. A checkpoint beside `out` lets a stopped training go on.
+    """
+    clips, labels, _, class_names = load(dataset, "train")
+    val_clips, val_labels, _, _ = load(dataset, "validation")
+    data = ClipSequence(clips, labels, len(class_names), batch_size, shuffle=True, seed=seed, augment=augment)
+    validation = ClipSequence(val_clips, val_labels, len(class_names), batch_size)
+    checkpoint = Path(f"{out}.checkpoint.npz")
+    try:
+        model = Model.load(checkpoint)
+    except ModelFileError:
+        model = network(class_names, seed=seed)
+    callbacks = [LearningRateSchedule(lambda epoch: learning_rate * cosine(epoch / epochs))]
+    if recordings:
+        callbacks.append(RecordingsMonitor(recordings))
+    callbacks.append(KeepBest(out, checkpoint, monitor))
+    remaining = epochs - len(model.history.epoch_rows)
+    if remaining > 0:
+        model.fit(data, validation, remaining, model.optimizer or RMSprop(learning_rate), callbacks=callbacks, progress=progress)
+    os.unlink(checkpoint)
+    return Model.load(out)
+
+
+class KeepBest(Callback):
+    """Saves a checkpoint after every epoch, and the model as `out` after the best one by `monitor` so far."""
+
+    def __init__(self, out, checkpoint, monitor):
+        self.out, self.checkpoint, self.monitor = out, checkpoint, monitor
+
+    def on_epoch_end(self, model, epoch, row):
+        model.save(self.checkpoint)
+        sign = -1 if self.monitor.endswith("loss") else 1
+        values = [sign * earlier[self.monitor] for earlier in model.history.epoch_rows]
+        if values[-1] >= max(values):
+            model.save(self.out, include_optimizer=False)
+
+
+def cosine(progress):
+    """A learning rate's factor: from 1 at the start to 0 at the end, along half a cosine (Loshchilov, Hutter, 2017)."""
+    return 0.5 * (1 + np.cos(np.pi * progress))
