@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.errors import AudioError, SourceError
+from pipeline.errors import AudioError, SourceError, printable
 
 SAMPLE_RATE = 16_000
 BLOCK = 10 * SAMPLE_RATE  # samples; long blocks keep the work out of Python
@@ -97,11 +97,6 @@ def decode(path, expected_seconds=None, progress=None):
 def load(path):
     """Decode a whole file to one float32 array (n,), mono at 16 kHz; errors as in `decode`."""
     return np.concatenate(list(decode(path)))
-
-
-def printable(text):
-    """A name or title without control characters, safe to print in a terminal."""
-    return "".join(c if c.isprintable() else "?" for c in str(text))
 
 
 def _check_file(path):

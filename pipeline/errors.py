@@ -41,3 +41,8 @@ class SourceError(PipelineError):
 
 class Cancelled(Exception):
     """Raised by a progress callback, `progress(step, done, total)`, to stop the step that called it."""
+
+
+def printable(text):
+    """A name, title or message of strangers without what could steer a terminal."""
+    return "".join(c if c.isprintable() else "?" for c in str(text))

@@ -13,6 +13,7 @@ HOSTS = frozenset({
     "youtube-nocookie.com", "www.youtube-nocookie.com",
 })
 MAX_LENGTH = 2000  # characters; real links have about 100, and yt-dlp's patterns backtrack on long texts
+VIDEO_ID = re.compile(r"[\w-]{11}", re.ASCII)
 EXAMPLE = "https://www.youtube.com/watch?v=..."
 
 
