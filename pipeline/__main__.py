@@ -8,7 +8,7 @@ import json
 import os
 import sys
 
-from pipeline.errors import Cancelled, PipelineError
+from pipeline.errors import Cancelled, PipelineError, printable
 
 
 def main(arguments=None):
@@ -95,18 +95,13 @@ def _row(result):
     from pipeline.recognition import Failure
 
     if isinstance(result, Failure):
-        return f"{'-':<12} {_printable(result.source)[:120]}: {_printable(str(result.error))}"
+        return f"{'-':<12} {printable(result.source)[:120]}: {printable(str(result.error))}"
     votes, all_votes = result.votes[result.label], sum(result.votes.values())
     length = f"{int(result.seconds) // 60}:{int(result.seconds) % 60:02}"
     return (
-        f"{_printable(result.label):<12} {result.confidence:>10.1%}  {f'{votes} of {all_votes}':>14}  {length:>7}  "
-        f"{_printable(result.title)}"
+        f"{printable(result.label):<12} {result.confidence:>10.1%}  {f'{votes} of {all_votes}':>14}  {length:>7}  "
+        f"{printable(result.title)}"
     )
-
-
-def _printable(text):
-    """A title or a source comes from strangers: what could steer the terminal is left out."""
-    return "".join(character if character.isprintable() else " " for character in text)
 
 
 if __name__ == "__main__":

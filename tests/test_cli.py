@@ -1,0 +1,71 @@
+"""The command line as a person types it, in a process of its own."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SAMPLES = ROOT / "data" / "samples"
+PIANO = str(next(SAMPLES.glob("piano-*")))
+
+
+def run(*arguments, **options):
+    command = [sys.executable, "-m", "pipeline", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, **options)
+
+
+def test_json_is_one_object_a_line_in_the_order_given(tmp_path):
+    result = run("label", "--json", PIANO, str(tmp_path / "missing.wav"), PIANO)
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    assert result.returncode == 1
+    assert [row["source"] for row in rows] == [PIANO, str(tmp_path / "missing.wav"), PIANO]
+    assert rows[0] == rows[2] and rows[0]["label"] == "Piano"
+    assert set(rows[1]) == {"source", "error", "message"} and rows[1]["error"] == "missing"
+
+
+def test_a_folder_is_labelled_as_a_table_and_all_is_well():
+    result = run("label", "data/samples")
+    lines = result.stdout.splitlines()
+    songs = sorted(path.name for path in SAMPLES.iterdir() if path.suffix != ".md")
+    assert result.returncode == 0, result.stderr
+    assert lines[0].split() == ["label", "confidence", "votes", "length", "song"]
+    assert [line.split()[-1] for line in lines[1:]] == songs
+    assert all(line.split()[0].lower() == song.split("-")[0] for line, song in zip(lines[1:], songs))
+
+
+def test_a_list_is_read_with_its_comments_and_line_ends(tmp_path):
+    (tmp_path / "song.wav").write_bytes(Path(PIANO).read_bytes())
+    (tmp_path / "list.txt").write_bytes(f"\ufeff# songs\r\n\r\n{PIANO}\r\nsong.wav\r\nhttps://example.com/x\r\n".encode())
+    result = run("label", "--json", "--clips", "3", "--seed", "1", str(tmp_path / "list.txt"))
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [row.get("error") for row in rows] == [None, None, "other_site"]
+    assert sum(rows[0]["votes"].values()) == 3
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["label"], ["label", "--clips", "0", PIANO], ["label", "--clips", "many", PIANO], ["label", "--nonsense", PIANO],
+     ["label", "--exec=touch x"], ["unknown"], ["label", "--model", "none.npz", PIANO]],
+    ids=" ".join,
+)
+def test_wrong_usage_is_said_and_exits_with_2(arguments):
+    result = run(*arguments)
+    assert result.returncode == 2
+    assert result.stderr.strip() and "Traceback" not in result.stderr and not result.stdout
+
+
+def test_help_imports_nothing_heavy():
+    code = "import sys; from pipeline.__main__ import main\ntry: main(['label', '--help'])\nexcept SystemExit: pass\n" \
+        "print(sorted({'numpy', 'scipy', 'librosa', 'av', 'yt_dlp', 'pandas'} & set(sys.modules)))"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert result.stdout.splitlines()[-1] == "[]"
+
+
+def test_names_cannot_steer_the_terminal(tmp_path):
+    evil = tmp_path / "a\x1b[2Jb.mp3"
+    evil.write_text("no sound")
+    result = run("label", str(evil))
+    assert "\x1b" not in result.stdout and "a?[2Jb.mp3" in result.stdout

@@ -1,0 +1,125 @@
+"""From a source to a label, with the model and the songs that ship."""
+
+import json
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from nn import ModelFileError
+from pipeline import Recognizer
+from pipeline.audio import SAMPLE_RATE, load
+from pipeline.cleaning import Clips, cut
+from pipeline.errors import AudioError, SourceError
+from pipeline.recognition import MODEL_PATH, Failure, _draw
+
+SAMPLES = MODEL_PATH.parent / "samples"
+SONGS = sorted(path for path in SAMPLES.iterdir() if path.stem.startswith(("piano-", "other-")))
+
+
+@pytest.fixture(scope="module")
+def recognizer():
+    return Recognizer()
+
+
+@pytest.mark.parametrize("path", SONGS, ids=lambda path: path.name)
+def test_every_sample_song_gets_the_label_in_its_name(recognizer, path):
+    result = recognizer.recognize(str(path))
+    assert result.label.lower() == path.stem.split("-")[0]
+    assert result.label == max(result.votes, key=result.votes.get)
+    assert result.confidence == result.probabilities[result.label]
+    assert sum(result.probabilities.values()) == pytest.approx(1)
+    assert len(result.timeline) == int(np.ceil(result.seconds))
+
+
+def test_the_samples_hold_what_the_first_run_should_show():
+    kinds = Counter(path.stem.split("-")[0] for path in SONGS)
+    assert kinds["piano"] >= 3 and kinds["other"] >= 5
+    for path in SONGS:
+        assert 9.5 <= len(load(path)) / SAMPLE_RATE <= 60.5
+
+
+def test_the_timeline_is_what_the_model_says_of_each_second(recognizer):
+    samples = load(SONGS[-1])
+    clips = cut([samples])
+    result = recognizer.judge(clips)
+    heard = [clip.samples for clip in cut([samples])]
+    piano = recognizer.model.predict(np.stack(heard))[:, recognizer.class_names.index("Piano")]
+    expected = [None if index < 0 else pytest.approx(piano[index], abs=1e-5) for index in clips.timeline()]
+    assert result.timeline == expected
+    assert result.piano_probability == pytest.approx(piano.mean(), abs=1e-5)
+    assert result.votes["Piano"] == (piano > recognizer.threshold).sum()
+
+
+def test_a_song_with_a_pause_has_null_where_it_is_silent(recognizer):
+    tone = np.sin(2 * np.pi * 440 * np.arange(2 * SAMPLE_RATE) / SAMPLE_RATE).astype(np.float32) / 4
+    song = np.concatenate([tone, np.zeros(3 * SAMPLE_RATE, np.float32), tone])
+    timeline = recognizer.judge(cut([song])).timeline
+    assert [value is None for value in timeline] == [False, False, True, True, True, False, False]
+
+
+def test_a_drawn_sample_votes_and_the_seed_fixes_it(recognizer):
+    path = str(SONGS[0])
+    first, again, other = (recognizer.recognize(path, n_clips=5, seed=seed) for seed in (3, 3, 4))
+    assert sum(first.votes.values()) == 5
+    assert first.to_dict() == again.to_dict()
+    assert first.timeline != other.timeline
+    assert sum(value is not None for value in first.timeline) >= 4
+
+
+def test_more_clips_than_the_song_has_are_all_of_them(recognizer):
+    path = str(SONGS[0])
+    assert recognizer.recognize(path, n_clips=10_000).votes == recognizer.recognize(path).votes
+
+
+def test_every_clip_is_drawn_as_often_as_any_other():
+    counts = Counter(index for seed in range(3000) for index, _ in _draw(iter("abcdefghij"), 3, seed))
+    assert set(counts) == set(range(10))
+    assert all(abs(count - 900) < 5 * np.sqrt(900 * 0.7) for count in counts.values())
+
+
+def test_sources_go_on_after_one_that_fails(recognizer, tmp_path):
+    (tmp_path / "text.mp3").write_text("this is no sound")
+    results = list(recognizer.recognize_each([str(tmp_path / "text.mp3"), str(tmp_path / "none.wav"), str(SONGS[0])]))
+    assert [getattr(getattr(result, "error", None), "kind", None) for result in results] == ["not_audio", "missing", None]
+    assert isinstance(results[0], Failure) and isinstance(results[0].error, AudioError)
+    with pytest.raises(SourceError, match="There is no file"):
+        recognizer.recognize(str(tmp_path / "none.wav"))
+
+
+def test_an_answer_survives_json(recognizer):
+    result = recognizer.recognize(str(SONGS[0])).to_dict()
+    assert json.loads(json.dumps(result)) == result
+    assert set(result) == {
+        "source", "label", "confidence", "probabilities", "votes", "seconds", "piano_probability", "timeline"
+    }
+
+
+def test_memory_is_not_held_for_a_long_song(recognizer):
+    """The clips come from a generator of which one block exists at a time."""
+    alive = 0
+
+    def blocks():
+        nonlocal alive
+        rng = np.random.default_rng(0)
+        for _ in range(60):
+            alive += 1
+            yield rng.normal(0, 0.1, SAMPLE_RATE).astype(np.float32)
+
+    clips = Clips(blocks)
+    first = next(iter(clips))
+    assert first.samples.shape == (SAMPLE_RATE,) and alive <= 3
+    assert sum(recognizer.judge(Clips(blocks)).votes.values()) == 60
+
+
+def test_the_model_that_ships_is_small():
+    assert MODEL_PATH.stat().st_size < 5_000_000
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\x80\x04\x95pickle", b"PK\x03\x04cut short"])
+def test_a_bad_model_file_is_refused_in_words(tmp_path, content):
+    path = tmp_path / "model.npz"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ModelFileError, match="model"):
+        Recognizer(path)
