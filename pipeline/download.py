@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import refusals
 from pipeline.errors import DownloadError, printable
 from pipeline.links import VIDEO_ID, Link
+from pipeline.refusals import explain
 
 MAX_SECONDS = 4 * 3600  # of a song
 MAX_BYTES = 400_000_000  # of a file; four hours at 220 kbit/s, more than YouTube's sound has
@@ -157,9 +157,12 @@ def _cookie_stream(cookies):
     if not cookies:
         return None
     try:
-        return io.StringIO(cookies.read() if hasattr(cookies, "read") else Path(cookies).read_text(encoding="utf-8"))
+        text = cookies.read() if hasattr(cookies, "read") else Path(cookies).read_text(encoding="utf-8")
     except (OSError, ValueError):
-        raise DownloadError("cookies", f"The cookies file {printable(cookies)} cannot be read; check its path, or export it again.") from None
+        raise DownloadError("cookies", f"The cookies file {printable(cookies)} cannot be read; check its path.") from None
+    if not any(line.count("\t") == 6 for line in text.splitlines()):
+        raise DownloadError("cookies", "There are no cookies in the cookies file; export it in the format of Netscape (cookies.txt).")
+    return io.StringIO(text)
 
 
 def _browser(name):
@@ -196,6 +199,7 @@ class _Job:
 
         try:
             with (self.ydl_factory or YoutubeDL)(self.options) as ydl:
+                _ = ydl.cookiejar  # cookies of a browser are read here, where a failure still has its name
                 info = ydl.extract_info(self.url, download=self.folder is not None)
                 if self.folder is None and info.get("entries"):
                     info["entries"] = list(info["entries"])  # pages are fetched here, where their failures are explained
@@ -204,7 +208,7 @@ class _Job:
         except DownloadError:
             raise
         except Exception as error:
-            raise refusals.explain(error) from error
+            raise explain(error) from error
         if self.refusal:
             raise self.refusal
         return info or {}
@@ -270,11 +274,13 @@ def _in_background(job, progress):
 
     threading.Thread(target=work, name="download", daemon=True).start()
     try:
+        if progress:
+            progress(*job.step)
         while not wait([future], timeout=POLL).done:
             if progress:
                 progress(*job.step)
             if job.is_late():
-                raise refusals.timeout()
+                raise DownloadError("timeout", "YouTube has sent nothing for too long; check the connection to the internet and try again.")
         if progress:
             progress(*job.step)
         return future.result()

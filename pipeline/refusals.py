@@ -1,14 +1,13 @@
 """Why YouTube, or the network, did not give a song: what yt-dlp raises -> a DownloadError in one sentence.
-The kind of the exception decides where it tells enough; else the words, which are YouTube's own.
+The words decide, which are YouTube's own or Python's, since yt-dlp keeps the exception behind them only sometimes.
 Whatever is not recognized is taken for a change at YouTube, against which a newer yt-dlp is the remedy.
 """
-import errno
 import re
 
 from pipeline.errors import DownloadError, printable
 
 UPDATE = 'pip install -U --pre "yt-dlp[default,deno]"'
-SIGN_IN = "give it the cookies of a browser in which you are signed in (--cookies-from-browser firefox, or --cookies FILE)"
+SIGN_IN = "give the cookies of a browser in which you are signed in (--cookies-from-browser firefox)"
 
 _BY_STATUS = {
     403: ("forbidden", f"YouTube refused to send the sound (403); update yt-dlp with {UPDATE}, or {SIGN_IN}."),
@@ -19,16 +18,22 @@ _BY_STATUS = {
 
 # In this order: "Sign in to confirm your age" is about the age.
 _BY_WORDS = [(re.compile(words, re.IGNORECASE), kind, sentence) for words, kind, sentence in [
+    (r"timed out|timeout", "timeout", "YouTube stopped answering; check the connection to the internet and try again."),
+    (r"bytes read|bytes, expected|reset by peer|connection aborted|incomplete", "incomplete",
+     "The download stopped before its end; try again."),
+    (r"failed to resolve|failed to establish|unreachable|connection refused|certificate|\bSSL\b|proxy", "no_network",
+     "YouTube cannot be reached; check the connection to the internet."),
+    (r"no space left|quota exceeded", "disk_full", "There is no room for the song in the temporary folder; make some and try again."),
     (r"not a bot|captcha", "sign_in", f"YouTube wants proof that you are not a bot; {SIGN_IN}."),
     (r"confirm your age|age.restricted|inappropriate for some users", "age_restricted",
      f"This video is only for grown-ups who have signed in; {SIGN_IN}."),
     (r"members.only|channel's members|join this channel", "members_only",
      f"This video is only for members of its channel; if you are one, {SIGN_IN}."),
     (r"private (video|playlist)|(video|playlist) is private", "private",
-     f"This is private; if it was shared with you, {SIGN_IN}."),
-    (r"in your country|geo.?restrict|from your location", "geo_blocked",
+     f"This video or playlist is private; if it was shared with you, {SIGN_IN}."),
+    (r"in your country|geo.?restrict|your location", "geo_blocked",
      "This video is not shown in your country; try another recording of the song."),
-    (r"premieres in|premiere will begin|live event will begin|waiting for ", "upcoming",
+    (r"premieres in|premiere will begin|live event will begin", "upcoming",
      "This video has not begun yet; try again after its premiere."),
     (r"rate.limited|too many requests|try again later", "rate_limited",
      f"YouTube has had too many requests from this network; wait an hour, or {SIGN_IN}."),
@@ -41,63 +46,29 @@ _BY_WORDS = [(re.compile(words, re.IGNORECASE), kind, sentence) for words, kind,
 ]]
 
 
-def outdated():
-    """YouTube changed something that the installed yt-dlp does not know."""
-    return DownloadError("outdated", f"yt-dlp could not read YouTube's answer; update it with {UPDATE} and try again.")
 
 
 def explain(error):
     """The DownloadError that tells a person what an exception of yt-dlp means."""
     from yt_dlp.cookies import CookieLoadError
-    from yt_dlp.networking.exceptions import HTTPError, IncompleteRead, TransportError
-    from yt_dlp.utils import ContentTooShortError, ExtractorError, GeoRestrictedError
+    from yt_dlp.utils import ExtractorError, GeoRestrictedError
 
-    causes = list(_causes(error))
-    words = " ".join(str(cause) for cause in causes)
-
-    def caused_by(*types):
-        return next((cause for cause in causes if isinstance(cause, types)), None)
-
-    if caused_by(CookieLoadError):
+    cause = (getattr(error, "exc_info", None) or (None, None))[1]  # of yt-dlp's DownloadError, where it knows
+    words = re.sub(r"\[youtube[^]]*\] \S+: ", "", f"{error} {cause}")  # an id may hold any word
+    if isinstance(error, CookieLoadError) or isinstance(error.__context__, CookieLoadError):
         return DownloadError("cookies", "The cookies could not be read; export cookies.txt again, or name a browser that is installed here.")
-    if http := caused_by(HTTPError):
-        if http.status in _BY_STATUS:
-            return DownloadError(*_BY_STATUS[http.status])
-        return DownloadError("server_error", f"YouTube answered with an error ({http.status}); try again in some minutes.")
-    if caused_by(IncompleteRead, ContentTooShortError, ConnectionResetError):
-        return DownloadError("incomplete", "The download stopped before its end; try again.")
-    if caused_by(TimeoutError) or caused_by(TransportError) and "timed out" in words:
-        return timeout()
-    if caused_by(TransportError, ConnectionError):
-        return DownloadError("no_network", "YouTube cannot be reached; check the connection to the internet.")
-    if (failure := caused_by(OSError)) and failure.errno == errno.ENOSPC:
-        return DownloadError("disk_full", "There is no room for the song in the temporary folder; make some and try again.")
-    if caused_by(GeoRestrictedError):
-        words += " geo-restricted"
-    if "format is not available" in words:  # its challenges were not solved, so only pictures were offered
-        return outdated()
-    if (extractor := caused_by(ExtractorError)) and not extractor.expected:
-        return outdated()
+    if isinstance(cause, GeoRestrictedError):
+        words = "geo-restricted"
+    if status := re.search(r"HTTP Error (\d+)", words):
+        kind, sentence = _BY_STATUS.get(int(status[1])) or (
+            "server_error", f"YouTube answered with an error ({status[1]}); try again in some minutes.")
+        return DownloadError(kind, sentence)
+    # "Format not available": its challenges were not solved, so only pictures were offered.
+    is_known = not (isinstance(cause, ExtractorError) and not cause.expected) and "format is not available" not in words
     for pattern, kind, sentence in _BY_WORDS:
-        if pattern.search(words):
+        if is_known and pattern.search(words):
             return DownloadError(kind, sentence)
-    if extractor:
-        said = printable(extractor.orig_msg.partition("\n")[0])[:150].rstrip(". ")
+    if is_known and isinstance(cause, ExtractorError):
+        said = printable(cause.orig_msg.partition("\n")[0])[:150].rstrip(". ")
         return DownloadError("refused", f"YouTube said: {said}.")
-    return outdated()
-
-
-def timeout():
-    """The server keeps the connection but sends nothing."""
-    return DownloadError("timeout", "YouTube stopped answering; check the connection to the internet and try again.")
-
-
-def _causes(error):
-    """An exception and those behind it, as far as yt-dlp and Python tell."""
-    seen = []
-    while isinstance(error, BaseException) and error not in seen:
-        seen.append(error)
-        yield error
-        behind = (getattr(error, "exc_info", None) or (None, None))[1]
-        error = next((e for e in (behind, getattr(error, "cause", None), error.__cause__, getattr(error, "reason", None))
-                      if isinstance(e, BaseException) and e not in seen), None)
+    return DownloadError("outdated", f"yt-dlp could not read YouTube's answer; update it with {UPDATE} and try again.")
