@@ -3,24 +3,18 @@
 import numpy as np
 
 from nn.layer import Layer
-from nn.parallel import map_slices
 
 
 class ReLU(Layer):
     """`max(inputs, 0)`, value by value; its derivative at zero is taken as zero."""
 
     def forward(self, inputs, training=False):
-        output = self._reuse("output", inputs.shape, inputs.dtype)
-        map_slices(lambda part: np.maximum(inputs[part], 0, out=output[part]), len(inputs))
-        return output
+        self.output = np.maximum(inputs, 0)
+        return self.output
 
     def backward(self, output_gradient):
-        gradient = self._reuse("input_gradient", output_gradient.shape, output_gradient.dtype)
-        map_slices(
-            lambda part: np.multiply(output_gradient[part], self.output[part] > 0, out=gradient[part]),
-            len(output_gradient),
-        )
-        return gradient
+        self.input_gradient = output_gradient * (self.output > 0)
+        return self.input_gradient
 
 
 class Softmax(Layer):

@@ -1,16 +1,15 @@
-"""The convolution layer, as one matrix product an image.
+"""The convolution layer: each output is the sum of a window of the image, weighted by a filter.
 
-All windows of an image are copied side by side into a matrix ("im2col"), and the filters, one a row, are multiplied
-with it. The gradient with respect to the input is itself a convolution: of the output's gradient with the filters
-turned by half a circle.
+This is the plain form. Training and prediction run it together with the layers behind it: see `fusion`.
 """
+
+import itertools
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from nn.initializers import he_normal
 from nn.layer import Layer, pair
-from nn.parallel import map_slices, workspace
 
 
 class Conv2D(Layer):
@@ -50,70 +49,26 @@ class Conv2D(Layer):
         return output_shape
 
     def forward(self, inputs, training=False):
-        self._inputs = inputs
-        filters = self.params["kernel"].reshape(self.filters, -1)
-        bias = self.params["bias"][:, np.newaxis]
-        output = self._reuse("output", (len(inputs), *self.output_shape), inputs.dtype)
-
-        def convolve(part):
-            for image, result in zip(inputs[part], output[part]):
-                result = result.reshape(self.filters, -1)
-                np.matmul(filters, self._columns(image), out=result)
-                result += bias
-
-        map_slices(convolve, len(inputs))
-        return output
+        padded = np.pad(inputs, ((0, 0), (0, 0), *self._pads))
+        (down, across), kernel = self.strides, self.params["kernel"]
+        # (batch, channels, new_height, new_width, kernel_height, kernel_width), a view
+        self._windows = sliding_window_view(padded, self.kernel_size, axis=(2, 3))[:, :, ::down, ::across]
+        self.output = np.moveaxis(np.tensordot(self._windows, kernel, ((1, 4, 5), (1, 2, 3))), -1, 1)
+        self.output = self.output + self.params["bias"][:, np.newaxis, np.newaxis]
+        return self.output
 
     def backward(self, output_gradient):
-        turned = self.params["kernel"][:, :, ::-1, ::-1].swapaxes(0, 1).reshape(self.input_shape[0], -1)
-        gradient = self._reuse("input_gradient", self._inputs.shape, output_gradient.dtype)
-
-        def propagate(part):
-            kernel_gradient = 0
-            for image, upstream, result in zip(self._inputs[part], output_gradient[part], gradient[part]):
-                flat = upstream.reshape(self.filters, -1)
-                kernel_gradient = kernel_gradient + self._columns(image) @ flat.T
-                np.matmul(turned, self._gradient_columns(upstream), out=result.reshape(len(turned), -1))
-            return kernel_gradient
-
-        kernel_gradient = sum(map_slices(propagate, len(output_gradient)))
-        self.grads["kernel"] = np.ascontiguousarray(kernel_gradient.T).reshape(self.params["kernel"].shape)
+        self.grads["kernel"] = np.tensordot(output_gradient, self._windows, ((0, 2, 3), (0, 2, 3)))
         self.grads["bias"] = output_gradient.sum(axis=(0, 2, 3))
-        return gradient
-
-    def _columns(self, image):
-        """The windows of one image, a column each: `(channels * kernel_size, output pixels)`, in reused memory."""
         (top, bottom), (left, right) = self._pads
-        channels, height, width = image.shape
-        padded = workspace((channels, top + height + bottom, left + width + right), image.dtype)
-        padded.fill(0)
-        padded[:, top : top + height, left : left + width] = image
-        return im2col(padded, self.kernel_size, self.strides)
-
-    def _gradient_columns(self, upstream):
-        """The windows of the output's gradient that each pixel of the image had a part in, a column each."""
-        (top, _), (left, _) = self._pads
-        (kernel_height, kernel_width), (down, across) = self.kernel_size, self.strides
-        _, height, width = self.input_shape
-        # Pixel y of the image met tap t of window o where y + top = o * stride + t: upstream's values stand a stride
-        # apart, and start kernel - 1 - top pixels into an array that is kernel - 1 larger than the image.
-        padded = workspace(
-            (self.filters, height + kernel_height - 1 + down, width + kernel_width - 1 + across), upstream.dtype
-        )
-        padded.fill(0)
-        start_y, start_x = kernel_height - 1 - top, kernel_width - 1 - left
-        _, rows, columns = upstream.shape
-        padded[:, start_y : start_y + rows * down : down, start_x : start_x + columns * across : across] = upstream
-        return im2col(padded[:, : height + kernel_height - 1, : width + kernel_width - 1], self.kernel_size, (1, 1))
-
-
-def im2col(image, kernel_size, strides):
-    """All windows of `image` `(channels, height, width)` as columns, in memory that this thread uses again."""
-    down, across = strides
-    windows = sliding_window_view(image, kernel_size, axis=(1, 2))[:, ::down, ::across].transpose(0, 3, 4, 1, 2)
-    columns = workspace(windows.shape, image.dtype)
-    np.copyto(columns, windows)
-    return columns.reshape(np.prod(windows.shape[:3]), -1)
+        (down, across), (_, rows, columns) = self.strides, self.output_shape
+        channels, height, width = self.input_shape
+        padded = np.zeros((len(output_gradient), channels, top + height + bottom, left + width + right), output_gradient.dtype)
+        for y, x in itertools.product(*map(range, self.kernel_size)):  # what each tap of the filters has met
+            share = np.tensordot(output_gradient, self.params["kernel"][:, :, y, x], (1, 0))
+            padded[:, :, y : y + rows * down : down, x : x + columns * across : across] += np.moveaxis(share, -1, 1)
+        self.input_gradient = padded[:, :, top : top + height, left : left + width]
+        return self.input_gradient
 
 
 def image_shape(layer, input_shape):

@@ -79,13 +79,21 @@ class Layer:
         arguments = ", ".join(f"{key}={value!r}" for key, value in self.config().items())
         return f"{type(self).__name__}({arguments})"
 
-    def _reuse(self, attribute, shape, dtype):
-        """An uninitialised array kept under `attribute`: fresh large arrays cost more than the arithmetic on them."""
-        array = getattr(self, attribute, None)
-        if array is None or array.shape != shape or array.dtype != dtype:
-            array = np.empty(shape, dtype)
-            setattr(self, attribute, array)
-        return array
+
+def forward(steps, inputs, training=False):
+    """What comes out of the last of `steps` when each takes the output of the one before."""
+    for step in steps:
+        inputs = step.forward(inputs, training)
+    return inputs
+
+
+def backward(steps, output_gradient):
+    """The gradient with respect to what went into the first of `steps`; None if it stops on the way."""
+    for step in reversed(steps):
+        output_gradient = step.backward(output_gradient)
+        if output_gradient is None:
+            break
+    return output_gradient
 
 
 def pair(value, what):

@@ -7,7 +7,10 @@ import pandas as pd
 
 from nn import model_file, training
 from nn.data import to_float
+from nn.activations import Softmax
+from nn.fusion import fuse
 from nn.history import History
+from nn.layer import backward, forward
 from nn.parallel import one_blas_thread
 
 
@@ -31,6 +34,8 @@ class Model:
         What training has seen so far, kept through saving and loading.
     optimizer : Optimizer or None
         Of the last training, with its running averages.
+    steps : list of Layer and FusedConvolution
+        The layers as they run in training and prediction.
     metadata : dict
         Plain values that travel with the model: how it was trained, the threshold of a class.
     """
@@ -44,6 +49,7 @@ class Model:
             counts[kind] += 1
             layer.name = f"{kind}_{counts[kind]}"
             shape = layer.build(shape, rng)
+        self.steps = fuse(self.layers)
         if shape != (len(self.class_names),):
             raise ValueError(f"The last layer gives {shape} but there are {len(self.class_names)} class names")
 
@@ -73,18 +79,12 @@ class Model:
         return {f"{layer.name}/{key}": array for layer in self.layers for key, array in getattr(layer, kind).items()}
 
     def forward(self, inputs, training=False, n_layers=None):
-        """The output `(batch, ...)` of the first `n_layers` layers, of all by default."""
-        for layer in self.layers[:n_layers]:
-            inputs = layer.forward(inputs, training)
-        return inputs
+        """The output `(batch, ...)` of the first `n_layers` layers, of all by default, which all keep theirs."""
+        return forward(self.layers[:n_layers], inputs, training)
 
     def backward(self, output_gradient, n_layers=None):
         """Fill the gradients of the first `n_layers` layers, of all by default, from that of their output."""
-        for layer in reversed(self.layers[:n_layers]):
-            output_gradient = layer.backward(output_gradient)
-            if output_gradient is None:
-                break
-        return output_gradient
+        return backward(self.layers[:n_layers], output_gradient)
 
     def fit(self, data, validation_data=None, epochs=5, optimizer=None, loss=None, callbacks=(), progress=True):
         """Train for `epochs` more epochs over a ClipSequence; see `nn.training.fit`."""
@@ -100,7 +100,7 @@ class Model:
         with one_blas_thread():
             for start in range(0, len(samples), batch_size):
                 part = slice(start, start + batch_size)
-                result[part] = self.forward(to_float(samples[part]))
+                result[part] = forward(self.steps, to_float(samples[part]))
         return result
 
     def saliency(self, clip, class_name):
@@ -109,7 +109,7 @@ class Model:
         The gradient, with respect to the output of the MelSpectrogram, of the class' score before the softmax
         (Simonyan et al., 2013): the thesis' `derivated_input`. Its size shows where the decision was made.
         """
-        end = training.scored_layers(self)
+        end = len(self.layers) - isinstance(self.layers[-1], Softmax)
         with one_blas_thread():
             scores = self.forward(to_float(clip[np.newaxis]), n_layers=end)
             self.backward(np.eye(len(self.class_names), dtype=scores.dtype)[[self._class(class_name)]], end)

@@ -3,7 +3,6 @@
 import numpy as np
 
 from nn.layer import Layer
-from nn.parallel import map_slices
 
 
 class BatchNormalization(Layer):
@@ -27,65 +26,54 @@ class BatchNormalization(Layer):
         return super().build(input_shape, rng)
 
     def forward(self, inputs, training=False):
-        self._training = training
-        n_values = inputs.size // inputs.shape[1]
-        if training:
-            mean = (_channel_sums(inputs) / n_values).astype(inputs.dtype)
-            variance = _channel_sums(inputs, lambda x: np.square(x - _by_channel(mean, x))) / n_values
-            for name, value in (("mean", mean), ("variance", variance)):
-                self.buffers[name] += (1 - self.momentum) * (value - self.buffers[name])
-        else:
-            mean, variance = self.buffers["mean"], self.buffers["variance"]
-        self._inverse_std = 1 / np.sqrt(variance + self.epsilon)
-        scale = (self.params["gamma"] * self._inverse_std).astype(inputs.dtype)
-        shift = (self.params["beta"] - mean * scale).astype(inputs.dtype)
-        self._inputs, self._mean = inputs, mean
-        output = self._reuse("output", inputs.shape, inputs.dtype)
-
-        def apply(part):
-            np.multiply(inputs[part], _by_channel(scale, inputs), out=output[part])
-            output[part] += _by_channel(shift, inputs)
-
-        map_slices(apply, len(inputs))
-        return output
+        (scale, shift), (inverse_std, offset) = self.lines(inputs, training)
+        self._training, self._scale, self._inverse_std = training, scale, inverse_std
+        self._normalized = inputs * _by_channel(inverse_std, inputs) + _by_channel(offset, inputs)
+        self.output = inputs * _by_channel(scale, inputs) + _by_channel(shift, inputs)
+        return self.output
 
     def backward(self, output_gradient):
-        dtype = output_gradient.dtype
-        n_values = output_gradient.size // output_gradient.shape[1]
-        sum_gradient = _channel_sums(output_gradient)
-        sum_product = _channel_sums(output_gradient, lambda g, x: g * x, self._inputs)
-        self.grads["beta"] = sum_gradient.astype(dtype)
-        self.grads["gamma"] = ((sum_product - self._mean * sum_gradient) * self._inverse_std).astype(dtype)
-        # input_gradient = scale * (gradient - mean(gradient) - normalized * mean(gradient * normalized)); the last two
-        # terms come from the statistics of the batch, and are one straight line in the inputs for each channel.
-        scale = (self.params["gamma"] * self._inverse_std).astype(dtype)
-        slope = offset = None
-        if self._training:
-            slope = (-scale * self._inverse_std * self.grads["gamma"] / n_values).astype(dtype)
-            offset = (-scale * sum_gradient / n_values - slope * self._mean).astype(dtype)
-        gradient = self._reuse("input_gradient", output_gradient.shape, dtype)
+        axes, n_values = _other_axes(output_gradient), output_gradient.size // output_gradient.shape[1]
+        beta_gradient = output_gradient.sum(axis=axes)
+        gamma_gradient = (output_gradient * self._normalized).sum(axis=axes)
+        self.grads = {"gamma": gamma_gradient, "beta": beta_gradient}
+        gradient = output_gradient
+        if self._training:  # mean and variance depend on the inputs too
+            gradient = gradient - _by_channel(beta_gradient / n_values, gradient)
+            gradient -= self._normalized * _by_channel(gamma_gradient / n_values, gradient)
+        self.input_gradient = gradient * _by_channel(self._scale, gradient)
+        return self.input_gradient
 
-        def apply(part):
-            np.multiply(output_gradient[part], _by_channel(scale, gradient), out=gradient[part])
-            if slope is not None:
-                line = self._inputs[part] * _by_channel(slope, gradient)
-                line += _by_channel(offset, gradient)
-                gradient[part] += line
+    def lines(self, inputs, training):
+        """Two straight lines `(slope, intercept)` for each channel: from inputs to outputs, and to normalized inputs.
 
-        map_slices(apply, len(gradient))
-        return gradient
+        In training the batch's mean and variance are used, and the running ones moved.
+        """
+        mean, variance = self.buffers["mean"], self.buffers["variance"]
+        if training:
+            mean = inputs.mean(axis=_other_axes(inputs), dtype=np.float64)
+            deviations = inputs - _by_channel(mean, inputs)
+            variance = np.square(deviations).mean(axis=_other_axes(inputs), dtype=np.float64)
+            self.follow(mean, variance)
+        inverse_std = 1 / np.sqrt(variance + self.epsilon)
+        lines = self.line(mean, variance), (inverse_std, -mean * inverse_std)
+        return [[values.astype(inputs.dtype) for values in line] for line in lines]
+
+    def line(self, mean, variance, gamma=None):
+        """Slope and intercept, for each channel, of the straight line from inputs to outputs."""
+        scale = (self.params["gamma"] if gamma is None else gamma) / np.sqrt(variance + self.epsilon)
+        return scale, self.params["beta"] - mean * scale
+
+    def follow(self, mean, variance):
+        """Move the running averages towards the statistics of a batch."""
+        for name, value in (("mean", mean), ("variance", variance)):
+            self.buffers[name] += (1 - self.momentum) * (value - self.buffers[name])
 
 
 def _by_channel(values, like):
-    """`values` `(channels,)` in a shape that broadcasts against `like`, whose axis 1 holds the channels."""
-    return values.reshape(1, -1, *(1,) * (like.ndim - 2))
+    """`values` `(channels,)` in a shape and type that broadcast against `like`, whose axis 1 holds the channels."""
+    return values.astype(like.dtype).reshape(1, -1, *(1,) * (like.ndim - 2))
 
 
-def _channel_sums(array, function=None, *others):
-    """Sums over all axes but 1 of `function(array, *others)`, added up in float64, slice by slice."""
-
-    def partial(part):
-        values = array[part] if function is None else function(array[part], *(other[part] for other in others))
-        return values.sum(axis=tuple(range(2, array.ndim))).sum(axis=0, dtype=np.float64)
-
-    return np.sum(map_slices(partial, len(array)), axis=0)
+def _other_axes(array):
+    return (0, *range(2, array.ndim))

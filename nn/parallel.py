@@ -5,6 +5,7 @@ is cut into slices of a fixed size, whatever the number of threads, so that sums
 bit on any machine with the same libraries.
 """
 
+import math
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -40,13 +41,18 @@ def map_slices(function, n_images):
     return list(_pool.map(function, slices))
 
 
-def workspace(shape, dtype):
-    """An uninitialised array of this thread, to be used up before the same shape and type is asked for again."""
-    arrays = _local.__dict__.setdefault("arrays", {})
-    key = (shape, np.dtype(dtype))
-    if key not in arrays:
-        arrays[key] = np.empty(shape, dtype)
-    return arrays[key]
+def reuse(owner, name, shape, dtype):
+    """An uninitialised array in memory that `owner` keeps: fresh large arrays cost more than the arithmetic on them."""
+    size, key = math.prod(shape), (name, np.dtype(dtype))
+    memory = owner.__dict__.setdefault("memory", {})
+    if key not in memory or memory[key].size < size:
+        memory[key] = np.empty(size, dtype)
+    return memory[key][:size].reshape(shape)
+
+
+def workspace(name, shape, dtype):
+    """An uninitialised array of this thread, to be used up before the same name is asked for again."""
+    return reuse(_local, name, shape, dtype)
 
 
 def one_blas_thread():
@@ -55,6 +61,3 @@ def one_blas_thread():
     if _blas is None:
         _blas = ThreadpoolController()
     return _blas.limit(limits=1, user_api="blas")
-
-
-

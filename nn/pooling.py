@@ -6,7 +6,6 @@ import numpy as np
 
 from nn.convolution import image_shape, margins, output_size
 from nn.layer import Layer, pair
-from nn.parallel import map_slices
 
 
 class MaxPooling2D(Layer):
@@ -31,38 +30,20 @@ class MaxPooling2D(Layer):
         return super().build(input_shape, rng)
 
     def forward(self, inputs, training=False):
-        output = self._reuse("output", (len(inputs), *self.output_shape), inputs.dtype)
-        winner = self._reuse("_winner", output.shape, np.uint16)
-
-        def pool(part):
-            best, place = output[part], winner[part]
-            for number, phase in enumerate(self._phases(self._pad(inputs[part], -np.inf))):
-                if number == 0:
-                    best[...], place[...] = phase, 0
-                    continue
-                np.copyto(place, number, where=phase > best)
-                np.maximum(best, phase, out=best)
-
-        map_slices(pool, len(inputs))
-        return output
+        phases = list(self._phases(np.pad(inputs, ((0, 0), (0, 0), *self._pads), constant_values=-np.inf)))
+        self._winner = np.argmax(phases, axis=0)
+        self.output = np.max(phases, axis=0)
+        return self.output
 
     def backward(self, output_gradient):
-        gradient = self._reuse("input_gradient", (len(output_gradient), *self.input_shape), output_gradient.dtype)
-
-        def unpool(part):
-            padded = self._pad(np.zeros_like(gradient[part]), 0)
-            for number, phase in enumerate(self._phases(padded)):
-                phase += output_gradient[part] * (self._winner[part] == number)
-            (top, _), (left, _) = self._pads
-            gradient[part] = padded[:, :, top : top + gradient.shape[2], left : left + gradient.shape[3]]
-
-        map_slices(unpool, len(output_gradient))
-        return gradient
-
-    def _pad(self, images, value):
-        if not np.any(self._pads):
-            return images
-        return np.pad(images, ((0, 0), (0, 0), *self._pads), constant_values=value)
+        (top, bottom), (left, right) = self._pads
+        channels, height, width = self.input_shape
+        shape = len(output_gradient), channels, top + height + bottom, left + width + right
+        padded = np.zeros(shape, output_gradient.dtype)
+        for number, phase in enumerate(self._phases(padded)):
+            phase += output_gradient * (self._winner == number)
+        self.input_gradient = padded[:, :, top : top + height, left : left + width]
+        return self.input_gradient
 
     def _phases(self, padded):
         """For each place in a window, in reading order, the view of the pixels that stand there in all windows."""

@@ -11,7 +11,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from scipy import fft
 
 from nn.layer import Layer
-from nn.parallel import map_slices
+from nn.parallel import map_slices, reuse
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class MelSpectrogram(Layer):
 
     def forward(self, inputs, training=False):
         dtype = inputs.dtype
-        output = self._reuse("output", (len(inputs), *self.output_shape), dtype)
+        self.output = output = reuse(self, "_pictures", (len(inputs), *self.output_shape), dtype)
         window, filters = self._window.astype(dtype), self._filters.astype(dtype)
 
         def transform(part):

@@ -10,6 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from nn.data import prefetch
+from nn.layer import backward, forward
 from nn.losses import CategoricalCrossentropy
 from nn.metrics import categorical_accuracy
 from nn.optimizers import RMSprop
@@ -62,31 +63,32 @@ def fit(model, data, validation_data=None, epochs=5, optimizer=None, loss=None, 
 
 def train_batch(model, samples, targets, loss):
     """One step on one batch; returns its loss and accuracy before the step."""
-    end = scored_layers(model, loss)
-    outputs = model.forward(samples, training=True, n_layers=end)
-    value = loss.forward_scores(outputs, targets) if end < len(model.layers) else loss.forward(outputs, targets)
+    steps, compute = _scoring(model, loss)
+    outputs = forward(steps, samples, training=True)
+    value = compute(outputs, targets)
     if not np.isfinite(value):
         raise FloatingPointError(f"The loss became {value}; use a smaller learning rate, or look for bad clips")
-    model.backward(loss.backward(), n_layers=end)
+    backward(steps, loss.backward())
     model.optimizer.update(model.params, model.grads)
     return value, categorical_accuracy(outputs, targets)
 
 
 def evaluate(model, data, loss=None):
     """Mean loss and accuracy of `model` over a ClipSequence: `{"loss": ..., "accuracy": ...}`."""
-    loss, rows = loss or CategoricalCrossentropy(), []
-    end = scored_layers(model, loss)
+    rows = []
+    steps, compute = _scoring(model, loss or CategoricalCrossentropy())
     with one_blas_thread():
         for samples, targets in prefetch(data):
-            outputs = model.forward(samples, n_layers=end)
-            value = loss.forward_scores(outputs, targets) if end < len(model.layers) else loss.forward(outputs, targets)
-            rows.append((len(samples), value, categorical_accuracy(outputs, targets)))
+            outputs = forward(steps, samples)
+            rows.append((len(samples), compute(outputs, targets), categorical_accuracy(outputs, targets)))
     return _means(rows)
 
 
-def scored_layers(model, loss=CategoricalCrossentropy):
-    """How many layers come before the activation that `loss` is fused with: all, if the model does not end in it."""
-    return len(model.layers) - (type(model.layers[-1]) is loss.fused_activation)
+def _scoring(model, loss):
+    """The steps that give what `loss` is computed from, and its function for that: scores if they end in softmax."""
+    if isinstance(model.layers[-1], loss.fused_activation):
+        return model.steps[:-1], loss.forward_scores
+    return model.steps, loss.forward
 
 
 def _means(rows):
