@@ -1,0 +1,121 @@
+"""The model that ships, from its sources to its figures: `make weights`.
+
+Builds the dataset, trains the network, calibrates it, and writes the model file with a record of how it was made and
+how good it is. What was done already is not done again, so that a stopped run goes on.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import minimize
+
+from pipeline import dataset
+from pipeline.errors import PipelineError
+from pipeline.evaluation import binary_figures, by_recording, calibration, folder_clips, piano_probabilities
+from pipeline.recognition import MODEL_PATH, PIANO
+from pipeline.training import hide_piano, log_loss, train
+
+RESULTS = MODEL_PATH.parent / "results" / "model.json"
+
+
+def calibrate(model, clips, is_piano):
+    """Scale and shift the scores of the last dense layer so that its probabilities of piano are as often right.
+
+    Temperature and bias scaling (Guo et al., 2017) by the cross-entropy of `clips` (n, samples), in which both classes
+    count the same; the order of clips by probability stays. Returns (scale, shift).
+    """
+    piano = model.class_names.index(PIANO)
+    probability = np.clip(piano_probabilities(model, clips), 1e-7, 1 - 1e-7)
+    score = np.log(probability / (1 - probability))
+
+    def loss(values):
+        return log_loss(is_piano, 1 / (1 + np.exp(-(values[0] * score + values[1]))))
+
+    scale, shift = minimize(loss, [1.0, 0.0], method="Nelder-Mead").x
+    last = [layer for layer in model.layers if layer.params][-1]
+    last.params["kernel"] *= np.float32(scale)
+    last.params["bias"] *= np.float32(scale)
+    last.params["bias"][piano] += np.float32(shift)
+    return float(scale), float(shift)
+
+
+def report(model, dataset_folder, recordings=None):
+    """Figures of a two-class model on the test split of a dataset and on a folder of recordings, as plain values."""
+    clips, labels, table, names = dataset.load(dataset_folder, "test")
+    probabilities = piano_probabilities(model, clips)
+    is_piano = labels == names.index(PIANO)
+    figures = {"test clips": binary_figures(is_piano, probabilities)}
+    predicted = pd.DataFrame({"kind": table["label"] + ": " + table["kind"], "right": (probabilities > 0.5) == is_piano})
+    figures["test clips right, by kind"] = predicted.groupby("kind")["right"].mean().round(4).to_dict()
+    figures["test recordings"] = _song_figures(by_recording(table.assign(label=table["label"]), probabilities))
+    if recordings:
+        clips, table = folder_clips(recordings)
+        probabilities = piano_probabilities(model, clips)
+        songs = by_recording(table, probabilities)
+        figures["real clips"] = binary_figures(table["label"] == PIANO, probabilities)
+        figures["real recordings"] = _song_figures(songs)
+        wrong = songs[(songs["label"] == PIANO) != songs["predicted_piano"]]
+        figures["real recordings that were wrong"] = wrong.set_index("recording")["piano_probability"].round(3).to_dict()
+    return figures
+
+
+def _song_figures(songs):
+    is_piano = songs["label"] == PIANO
+    return {
+        "by majority vote": binary_figures(is_piano, songs["piano_probability"], predicted=songs["predicted_piano"]),
+        "by mean probability": binary_figures(is_piano, songs["piano_probability"]),
+        "expected calibration error": calibration(is_piano, songs["piano_probability"])[1],
+    }
+
+
+def main(arguments=None):
+    """Run the command line; returns its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline.weights", description="Rebuild the model that ships.")
+    parser.add_argument("--out", default=MODEL_PATH, help="the model file to write (default: the one that ships)")
+    parser.add_argument("--results", default=RESULTS, help="the figures to write, as JSON")
+    parser.add_argument("--data", default="data/generated/clips-weights", help="folder for the clips")
+    parser.add_argument("--sources", nargs="*", default=["all"], help="where the sound comes from (default: all)")
+    parser.add_argument("--clips", type=int, default=33602)
+    parser.add_argument("--train-folder", action="append", default=[], help="recordings of one's own to train on, by class")
+    parser.add_argument("--dev-folder", help="whole recordings, by class, that choose the best epoch and calibrate")
+    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args(arguments)
+    try:
+        dataset.build(
+            options.data, options.sources, options.clips, options.train_folder,
+            "train" if options.train_folder else None, options.seed,
+        )
+        monitor = "recordings_loss" if options.dev_folder else "val_loss"
+        model = train(
+            options.data, f"{options.data}/model.npz", epochs=options.epochs, seed=options.seed,
+            recordings=options.dev_folder, monitor=monitor, augment=hide_piano(),
+        )
+        if options.dev_folder:
+            clips, table = folder_clips(options.dev_folder)
+            is_piano = (table["label"] == PIANO).to_numpy()
+        else:
+            clips, labels, _, names = dataset.load(options.data, "validation")
+            is_piano = labels == names.index(PIANO)
+        scale, shift = calibrate(model, clips, is_piano)
+        figures = report(model, options.data, options.dev_folder)
+    except PipelineError as error:
+        print(f"weights: {error}", file=sys.stderr)
+        return 1
+    model.metadata = {
+        "threshold": 0.5, "calibration": {"scale": scale, "shift": shift}, "seed": options.seed, "clips": options.clips,
+        "sources": options.sources, "figures": figures,
+    }
+    model.save(options.out, include_optimizer=False)
+    Path(options.results).parent.mkdir(parents=True, exist_ok=True)
+    Path(options.results).write_text(json.dumps(figures, indent=1) + "\n")
+    print(json.dumps(figures, indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
