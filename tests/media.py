@@ -25,8 +25,8 @@ def write(path, samples, rate=44_100, subtype=None, picture=False):
         layout = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}[samples.shape[1]]
         stream = container.add_stream(CODECS[path.suffix], rate=rate, layout=layout)
         for start in range(0, len(samples), rate):
-            planes = np.ascontiguousarray(samples[start:start + rate].T)
-            frame = av.AudioFrame.from_ndarray(planes, format="fltp", layout=layout)
+            interleaved = samples[start:start + rate].reshape(1, -1)
+            frame = av.AudioFrame.from_ndarray(interleaved, format="flt", layout=layout)
             frame.sample_rate, frame.pts = rate, start
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
