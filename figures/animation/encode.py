@@ -26,7 +26,8 @@ def read_frames(folder, count):
     """The frames 0000.png ... of a folder; an error if one is missing or differs in size."""
     missing = [number for number in range(count) if not (folder / f"{number:04d}.png").exists()]
     if missing:
-        raise SystemExit(f"{folder} lacks {len(missing)} of {count} frames (the first: {missing[0]:04d}.png): render first.")
+        raise SystemExit(f"{folder} lacks {len(missing)} of {count} frames, {missing[0]:04d}.png the first: "
+                         "render them first.")
     size = None
     for number in range(count):
         with av.open(str(folder / f"{number:04d}.png")) as picture:
@@ -80,8 +81,8 @@ def main():
         for ending in CODECS:
             encode(options.folder / clip, LENGTH[clip], options.output / f"{clip}.{ending}")
         still(options.folder / clip, STILL[clip], options.output / f"{clip}-poster.jpg")
-        sizes = ", ".join(f"{path.name} {path.stat().st_size / 1e6:.2f} MB" for path in sorted(options.output.glob(f"{clip}[.-]*")))
-        print(sizes)
+        for path in sorted(options.output.glob(f"{clip}[.-]*")):
+            print(f"{path.name} {path.stat().st_size / 1e6:.2f} MB")
 
 
 if __name__ == "__main__":

@@ -4,8 +4,8 @@ from math import radians
 
 from . import materials, rhythm, shapes, studio
 
-BODY = [(0.0, 0.0), (0.10, 0.008), (0.168, 0.06), (0.186, 0.13), (0.165, 0.20), (0.122, 0.265), (0.118, 0.31), (0.140, 0.375),
-        (0.132, 0.435), (0.085, 0.475), (0.0, 0.485)]
+BODY = [(0.0, 0.0), (0.10, 0.008), (0.168, 0.06), (0.186, 0.13), (0.165, 0.20), (0.122, 0.265), (0.118, 0.31),
+        (0.140, 0.375), (0.132, 0.435), (0.085, 0.475), (0.0, 0.485)]
 NECK_START, NUT = 0.47, 0.86
 BRIDGE, HOLE = 0.115, 0.305
 
@@ -18,7 +18,8 @@ def build(location, turn):
     body(guitar)
     neck(guitar)
     strings(guitar)
-    studio.animate(guitar, "rotation_euler.y", rhythm.FRAMES, lambda at: radians(1.3) * rhythm.swing("strum", at, 14, 9))
+    studio.animate(guitar, "rotation_euler.y", rhythm.FRAMES,
+                   lambda at: radians(1.3) * rhythm.swing("strum", at, 14, 9))
 
 
 def outline():
@@ -38,17 +39,20 @@ def body(guitar):
     shapes.turned("sound hole", shapes.disc_profile(0.048, 0.0, 0.0012), dark, parent=guitar, location=(0, HOLE, 0))
     for inner, outer, material in ((0.049, 0.053, edge), (0.053, 0.058, side), (0.058, 0.060, edge)):
         shapes.turned("rosette", [(inner, 0.0014), (outer, 0.0014)], material, parent=guitar, location=(0, HOLE, 0))
-    shapes.box("bridge", (-0.085, BRIDGE - 0.016, 0), (0.085, BRIDGE + 0.016, 0.010), side, bevel=0.004, parent=guitar)
+    shapes.box("bridge", (-0.085, BRIDGE - 0.016, 0), (0.085, BRIDGE + 0.016, 0.010), side, bevel=0.004,
+               parent=guitar)
     shapes.box("saddle", (-0.040, BRIDGE - 0.002, 0.010), (0.040, BRIDGE + 0.002, 0.013), edge, parent=guitar)
     guard = shapes.rounded([(0.035, 0.265), (0.075, 0.19), (0.115, 0.20), (0.105, 0.27), (0.062, 0.315)], 5)
-    shapes.prism("pick guard", guard, 0.0006, 0.0016, materials.surface("tortoise", (0.06, 0.015, 0.008), 0.15, coat=1.0), parent=guitar)
+    tortoise = materials.surface("tortoise", (0.06, 0.015, 0.008), 0.15, coat=1.0)
+    shapes.prism("pick guard", guard, 0.0006, 0.0016, tortoise, parent=guitar)
 
 
 def neck(guitar):
     wood = materials.surface("mahogany", (0.20, 0.07, 0.03), roughness=0.35, coat=0.5)
     ebony = materials.surface("ebony", (0.03, 0.018, 0.012), roughness=0.35)
     chrome, pearl = materials.chrome(), materials.surface("pearl", (0.8, 0.8, 0.75), 0.3)
-    shapes.box("neck", (-0.026, NECK_START - 0.02, -0.022), (0.026, NUT + 0.01, 0.004), wood, bevel=0.008, parent=guitar)
+    shapes.box("neck", (-0.026, NECK_START - 0.02, -0.022), (0.026, NUT + 0.01, 0.004), wood, bevel=0.008,
+               parent=guitar)
     shapes.box("fingerboard", (-0.028, HOLE + 0.052, 0.002), (0.028, NUT, 0.009), ebony, bevel=0.001, parent=guitar)
     scale = NUT - BRIDGE
     for fret in range(1, 19):
@@ -56,16 +60,19 @@ def neck(guitar):
         shapes.box("fret", (-0.027, y - 0.001, 0.009), (0.027, y + 0.001, 0.0105), chrome, parent=guitar)
         if fret in (3, 5, 7, 9, 12):
             y += 0.5 * scale * (2 ** (-(fret - 1) / 12) - 2 ** (-fret / 12))
-            shapes.turned("inlay", shapes.disc_profile(0.004, 0.009, 0.0096), pearl, segments=12, parent=guitar, location=(0, y, 0))
+            shapes.turned("inlay", shapes.disc_profile(0.004, 0.009, 0.0096), pearl, segments=12, parent=guitar,
+                          location=(0, y, 0))
     shapes.box("nut", (-0.027, NUT, 0.002), (0.027, NUT + 0.006, 0.012), pearl, parent=guitar)
-    head = [(-0.027, NUT), (0.027, NUT), (0.040, NUT + 0.04), (0.036, NUT + 0.16), (0.0, NUT + 0.175), (-0.036, NUT + 0.16),
-            (-0.040, NUT + 0.04)]
+    head = [(-0.027, NUT), (0.027, NUT), (0.040, NUT + 0.04), (0.036, NUT + 0.16), (0.0, NUT + 0.175),
+            (-0.036, NUT + 0.16), (-0.040, NUT + 0.04)]
     shapes.prism("head", head, -0.016, 0.001, wood, bevel=0.003, parent=guitar)
     for i in range(3):
         for side in (-1, 1):
             y = NUT + 0.045 + 0.045 * i
-            shapes.turned("post", shapes.disc_profile(0.004, 0.0, 0.014), chrome, segments=10, parent=guitar, location=(side * 0.020, y, 0))
-            shapes.rod("tuner", (side * 0.036, y, -0.008), (side * 0.062, y, -0.008), 0.004, chrome, end_radius=0.008, parent=guitar)
+            shapes.turned("post", shapes.disc_profile(0.004, 0.0, 0.014), chrome, segments=10, parent=guitar,
+                          location=(side * 0.020, y, 0))
+            shapes.rod("tuner", (side * 0.036, y, -0.008), (side * 0.062, y, -0.008), 0.004, chrome,
+                       end_radius=0.008, parent=guitar)
 
 
 def strings(guitar):
@@ -100,6 +107,8 @@ def stand(base):
     black = materials.satin_black()
     shapes.rod("guitar rest", (-0.13, -0.10, 0.115), (0.13, -0.10, 0.115), 0.010, black, parent=base)
     for side in (-1, 1):
-        shapes.rod("guitar stand leg", (side * 0.04, 0.12, 0.42), (side * 0.20, -0.13, 0.0), 0.010, black, parent=base)
-        shapes.rod("guitar stand arm", (side * 0.13, -0.11, 0.115), (side * 0.13, -0.13, 0.15), 0.010, black, parent=base)
+        shapes.rod("guitar stand leg", (side * 0.04, 0.12, 0.42), (side * 0.20, -0.13, 0.0), 0.010, black,
+                   parent=base)
+        shapes.rod("guitar stand arm", (side * 0.13, -0.11, 0.115), (side * 0.13, -0.13, 0.15), 0.010, black,
+                   parent=base)
     shapes.rod("guitar stand back leg", (0, 0.12, 0.42), (0, 0.34, 0.0), 0.010, black, parent=base)

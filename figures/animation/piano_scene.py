@@ -1,4 +1,4 @@
-"""The scene "Piano": the grand piano plays the passage of `score`, key by key, and each note rises as a glowing sign."""
+"""The scene "Piano": the grand piano plays the passage of `score`, key by key; each note rises as a glowing sign."""
 
 from math import cos, pi, radians, sin
 
@@ -70,8 +70,8 @@ def white_key(name, key, material, pin):
         left = keyboard.key_x(key - 1) - keyboard.key_x(key) + gap
     if key + 1 <= keyboard.HIGHEST and keyboard.is_black(key + 1):
         right = keyboard.key_x(key + 1) - keyboard.key_x(key) - gap
-    outline = [(-half, front), (half, front), (half, notch), (right, notch), (right, back), (left, back), (left, notch),
-               (-half, notch)]
+    outline = [(-half, front), (half, front), (half, notch), (right, notch), (right, back), (left, back),
+               (left, notch), (-half, notch)]
     outline = [point for i, point in enumerate(outline) if point != outline[i - 1]]
     return shapes.prism(name, outline, -0.022, 0.0, material, bevel=0.0009, location=pin)
 
@@ -104,8 +104,8 @@ def music_desk():
     """The desk, and on it the passage itself: every note head at the pitch and time of the note list."""
     black = materials.lacquer()
     desk = shapes.empty("desk", (0, 0.36, piano_body.RIM_TOP - 0.02), (radians(68), 0, 0))
-    shapes.prism("desk board", shapes.rounded([(-0.36, 0), (0.36, 0), (0.36, 0.12), (0.30, 0.25), (0, 0.275), (-0.30, 0.25),
-                                               (-0.36, 0.12)], 6), -0.012, 0.0, black, bevel=0.003, parent=desk)
+    shapes.prism("desk board", shapes.rounded([(-0.36, 0), (0.36, 0), (0.36, 0.12), (0.30, 0.25), (0, 0.275),
+                                               (-0.30, 0.25), (-0.36, 0.12)], 6), -0.012, 0.0, black, bevel=0.003, parent=desk)
     shapes.box("desk ledge", (-0.36, -0.005, -0.012), (0.36, 0.012, 0.03), black, bevel=0.003, parent=desk)
     for side in (-1, 1):
         page = shapes.empty("page", (side * 0.098, 0.014, 0.003), parent=desk)
@@ -134,7 +134,8 @@ def engrave_note(page, note, x, base, ink):
     steps = sum(1 for key in range(min(note.key, 60), max(note.key, 60)) if not keyboard.is_black(key))
     steps = steps if note.key >= 60 else -steps
     y = base + (0.048 + 0.003 * (steps - 2) if note.hand == "right" else 0.024 + 0.003 * (steps + 2))
-    shapes.turned("note head", shapes.disc_profile(0.0034, 0.002, 0.0028), ink, segments=10, parent=page, location=(x, y, 0))
+    shapes.turned("note head", shapes.disc_profile(0.0034, 0.002, 0.0028), ink, segments=10, parent=page,
+                  location=(x, y, 0))
     up = 0.020 if steps < 6 else -0.020
     low, high = sorted((y, y + up))
     side = 0.0028 if up > 0 else -0.0028
@@ -151,8 +152,8 @@ def signs():
         sign.rotation_euler = (radians(90), 0, radians(18))
         studio.animate(sign, "location", FRAMES, lambda frame: sign_place(note, frame))
         studio.animate(sign, "scale", FRAMES, lambda frame: (sign_size(note, frame),) * 3)
-        studio.animate(sign, "rotation_euler.y", FRAMES, lambda frame: 0.35 * sin(0.13 * (sign_age(note, frame)) + note.key))
-
+        studio.animate(sign, "rotation_euler.y", FRAMES,
+                       lambda frame: 0.35 * sin(0.13 * sign_age(note, frame) + note.key))
 
 def sign_age(note, frame):
     return (frame - note.start) % FRAMES
@@ -177,8 +178,8 @@ def quaver(name, material, meshes):
     """An eighth note of 8 cm: head, stem and flag in one mesh, shared by all."""
     if "quaver" not in meshes:
         def fill(solid):
-            head = [(0.017 * cos(a) * cos(0.35) - 0.012 * sin(a) * sin(0.35),
-                     0.017 * cos(a) * sin(0.35) + 0.012 * sin(a) * cos(0.35)) for a in (2 * pi * i / 20 for i in range(20))]
+            head = [(0.016 * cos(a) - 0.004 * sin(a), 0.006 * cos(a) + 0.011 * sin(a))      # an oblique ellipse
+                    for a in (2 * pi * i / 20 for i in range(20))]
             stem = [(0.0125, 0.004), (0.0165, 0.004), (0.0165, 0.078), (0.0125, 0.078)]
             flag = shapes.rounded([(0.0150, 0.078), (0.022, 0.062), (0.036, 0.050), (0.036, 0.030), (0.031, 0.022),
                                    (0.033, 0.036), (0.029, 0.047), (0.0150, 0.058)], 3)

@@ -1,4 +1,6 @@
-"""Renders the loops: `python -m figures.animation.render piano other`. Frames that exist are skipped, so it can be resumed.
+"""Renders the loops: `python -m figures.animation.render piano other`.
+
+Frames that exist are skipped, so an interrupted run goes on where it stopped.
 
 Frames go to data/generated/frames/<clip>, which git ignores; `encode` makes the clips of them.
 """

@@ -68,7 +68,8 @@ def level(band: int, bands: int, frame: float) -> float:
     place = band / (bands - 1)
     low = max(0.0, 1 - 2.6 * place) * max(pulse("kick", frame, 7), 0.8 * pulse("bass", frame, 9))
     middle = max(0.0, 1 - 2.8 * abs(place - 0.5)) * max(pulse("snare", frame, 6), 0.75 * pulse("strum", frame, 9))
-    high = max(0.0, 2.6 * place - 1.6) * max(pulse("crash", frame, 16), pulse("ride", frame, 16), 0.8 * pulse("hihat", frame, 4))
+    high = max(0.0, 2.6 * place - 1.6) * max(pulse("crash", frame, 16), pulse("ride", frame, 16),
+                                             0.8 * pulse("hihat", frame, 4))
     wave = 0.5 + 0.5 * cos(2 * pi * (3 * place * 1.7 + (2 + band % 3) * frame / FRAMES * 2) + 2.4 * band)
     return 0.08 + 0.22 * wave + 0.70 * min(1.0, low + middle + high) * (0.72 + 0.28 * wave)
 

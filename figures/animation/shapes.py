@@ -97,7 +97,8 @@ def turned(name, profile, material, segments=48, bevel=0.0, **place):
             if radius == 0:
                 rings.append([solid.verts.new((0, 0, z))] * segments)
             else:
-                rings.append([solid.verts.new((radius * cos(2 * pi * i / segments), radius * sin(2 * pi * i / segments), z))
+                rings.append([solid.verts.new((radius * cos(2 * pi * i / segments),
+                                               radius * sin(2 * pi * i / segments), z))
                               for i in range(segments)])
         for a, b in zip(rings, rings[1:]):
             for i in range(segments):
