@@ -1,0 +1,172 @@
+"""Figures of sound: samples, envelope and mask, spectra, filters, and the pictures that the network sees."""
+
+import librosa
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.ticker import FuncFormatter, NullFormatter
+
+from pipeline import cleaning
+from pipeline.figures.style import BLUE, DARK, GREY, ORANGE, WIDTH
+
+HZ_TICKS = (250, 500, 1000, 2000, 4000)
+
+
+def waveforms(songs, sample_rate=16_000):
+    """Samples over time of several sounds, a row each. `songs`: dict of name to float array (n,)."""
+    figure, axes = plt.subplots(len(songs), 1, figsize=(WIDTH, 1.05 * len(songs) + 0.4), sharex=True, squeeze=False)
+    for ax, (name, samples) in zip(axes[:, 0], songs.items()):
+        _draw_samples(ax, samples, sample_rate)
+        peak = np.abs(samples).max()
+        ax.set(ylim=(-1.05 * peak, 1.05 * peak), title=name)
+    ax.set(xlabel="Time (s)", xlim=(0, max(len(samples) for samples in songs.values()) / sample_rate))
+    figure.supylabel("Amplitude", fontsize=9)
+    return figure
+
+
+def zoom(samples, sample_rate=16_000):
+    """The same sound at three scales: all of it, a tenth of a second, a hundredth, where single samples show."""
+    figure, axes = plt.subplots(1, 3, figsize=(WIDTH, 2.1))
+    middle = int(np.argmax(cleaning.envelope(samples)))
+    for ax, seconds in zip(axes, (len(samples) / sample_rate, 0.1, 0.005)):
+        start = 0 if seconds * sample_rate == len(samples) else max(middle - int(seconds * sample_rate / 2), 0)
+        part = samples[start : start + int(seconds * sample_rate)]
+        time = (start + np.arange(len(part))) / sample_rate
+        marker = dict(marker="o", markersize=2.5) if len(part) < 200 else {}
+        ax.plot(time, part, color=BLUE, linewidth=0.6, rasterized=len(part) > 20_000, **marker)
+        ax.set(xlabel="Time (s)", title=f"{seconds:.3g} s", xlim=(time[0], time[-1]))
+        ax.xaxis.set_major_locator(plt.MaxNLocator(3))
+    axes[0].set_ylabel("Amplitude")
+    return figure
+
+
+def envelope_and_mask(samples, sample_rate=16_000, threshold=cleaning.THRESHOLD):
+    """The sound envelope on a scale of decibels, its threshold, and the parts that the mask keeps and drops."""
+    envelope, mask = cleaning.envelope(samples), cleaning.mask(samples, threshold)
+    time = np.arange(len(samples)) / sample_rate
+    figure, (top, bottom) = plt.subplots(2, 1, figsize=(WIDTH, 3.8), sharex=True)
+    _draw_samples(top, samples, sample_rate, color=GREY, label="samples")
+    step = slice(None, None, 80)  # the envelope is flat for 50 ms at a time
+    top.plot(time[step], envelope[step], color=ORANGE, linewidth=1.1, label="envelope")
+    bottom.plot(time[step], 20 * np.log10(np.maximum(envelope[step], 1e-5)), color=ORANGE, linewidth=1.1, label="envelope")
+    bottom.axhline(20 * np.log10(threshold), color=BLUE, linestyle="--", label=f"threshold {threshold * 32768:.0f}/32768")
+    edges = np.flatnonzero(np.diff(np.r_[1, mask, 1].astype(int)))
+    for ax in (top, bottom):
+        for number, (start, stop) in enumerate(edges.reshape(-1, 2)):
+            ax.axvspan(start / sample_rate, stop / sample_rate, facecolor="#dddddd", hatch="///", edgecolor="white",
+                       label="dropped by the mask" if number == 0 else None, zorder=0)
+    peak = 1.1 * np.abs(samples).max()
+    top.set(ylabel="Amplitude", ylim=(-peak, peak))
+    bottom.set(ylabel="Level (dB)", ylim=(-104, 4), xlabel="Time (s)", xlim=(0, time[-1]))
+    found = {label: handle for ax in (top, bottom) for handle, label in zip(*ax.get_legend_handles_labels())}
+    figure.legend(found.values(), found, loc="outside upper center", ncols=4)
+    return figure
+
+
+def spectrum(clip, frame, features, n_peaks=5):
+    """A Fourier transform: one window of samples, and the magnitude of its spectrum with the strongest partials named.
+
+    `clip` float (16000,), `frame` the number of the window; the transform is over 8192 points, so that peaks are sharp.
+    """
+    start, n_fft = frame * features.hop_length, 8192
+    window = clip[start : start + 2048] * np.hanning(2048)
+    magnitude = np.abs(np.fft.rfft(window, n_fft))
+    level = 20 * np.log10(np.maximum(magnitude / magnitude.max(), 1e-4))
+    frequency = np.fft.rfftfreq(n_fft, 1 / features.sample_rate)
+    figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 2.8), width_ratios=(1, 1.9))
+    left.plot(np.arange(2048) / features.sample_rate * 1000, window, color=BLUE, linewidth=0.7)
+    left.set(xlabel="Time (ms)", ylabel="Amplitude", title="A window of samples", xlim=(0, 2048 / 16))
+    right.plot(frequency, level, color=BLUE, linewidth=0.8)
+    right.fill_between(frequency, -80, level, color=BLUE, alpha=0.15, linewidth=0)
+    for peak in _peaks(level, n_peaks):
+        right.annotate(f"{librosa.hz_to_note(frequency[peak])}\n{frequency[peak]:.0f} Hz", (frequency[peak], level[peak]),
+                       xytext=(0, 5), textcoords="offset points", ha="center", va="bottom", fontsize=7, color=DARK)
+    right.set(xscale="log", xlim=(60, 8000), ylim=(-80, 14), xlabel="Frequency (Hz)", ylabel="Magnitude (dB)",
+              title="Its Fourier transform")
+    _hertz(right.xaxis, (62.5, 125, *HZ_TICKS, 8000))
+    return figure
+
+
+def stft(magnitudes, features):
+    """The short-time Fourier transform of a clip: magnitudes (frames, bins) on a linear and on a logarithmic scale."""
+    figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 2.8), sharey=True)
+    extent = (0, len(magnitudes) * features.hop_length / features.sample_rate, 0, features.sample_rate / 2000)
+    level = 20 * np.log10(np.maximum(magnitudes / magnitudes.max(), 1e-4))
+    for ax, values, title in ((axes[0], magnitudes, "Magnitude"), (axes[1], level, "In decibels")):
+        image = ax.imshow(values.T, origin="lower", extent=extent)
+        ax.set(xlabel="Time (s)", title=title)
+        figure.colorbar(image, ax=ax, label="dB" if ax is axes[1] else None, pad=0.02)
+    axes[0].set_ylabel("Frequency (kHz)")
+    return figure
+
+
+def filterbank(filters, features):
+    """The mel filterbank: some filters as triangles, and all of them as a picture. `filters` (mels, bins)."""
+    frequency = np.linspace(0, features.sample_rate / 2, filters.shape[1])
+    figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 2.7), width_ratios=(1.5, 1))
+    chosen = np.flatnonzero(filters.any(axis=1))[::9]
+    for number, index in enumerate(chosen):
+        left.fill_between(frequency, filters[index] / filters[index].max(), color=(BLUE, ORANGE)[number % 2], alpha=0.35, linewidth=0)
+        left.plot(frequency, filters[index] / filters[index].max(), color=(BLUE, ORANGE)[number % 2], linewidth=0.8)
+    left.set(xlabel="Frequency (Hz)", ylabel="Weight, relative to its maximum", title="Every ninth filter", xlim=(0, 8000), ylim=(0, 1.05))
+    right.imshow(filters / np.maximum(filters.max(axis=1, keepdims=True), 1e-9), origin="lower", extent=(0, 8, 0, len(filters)), cmap="Blues")
+    right.set(xlabel="Frequency (kHz)", ylabel="Filter", title=f"All {len(filters)}")
+    return figure
+
+
+def mel_spectrogram(picture, features):
+    """One mel spectrogram, decibels (frames, mels), with time, frequency and level."""
+    figure, ax = plt.subplots(figsize=(WIDTH, 3.2))
+    image = draw_mel(ax, picture, features)
+    ax.set(xlabel="Time (s)", ylabel="Frequency (Hz, mel scale)")
+    figure.colorbar(image, ax=ax, label="Level (dB below the loudest)", pad=0.02)
+    return figure
+
+
+def mel_gallery(pictures, features):
+    """Mel spectrograms of several sounds side by side, on one scale. `pictures`: dict of name to list of (frames, mels)."""
+    n_rows = max(len(row) for row in pictures.values())
+    figure, axes = plt.subplots(n_rows, len(pictures), figsize=(WIDTH, 1.75 * n_rows + 0.5), sharex=True, sharey=True, squeeze=False)
+    for column, (name, row) in zip(axes.T, pictures.items()):
+        for ax, picture in zip(column, row):
+            image = draw_mel(ax, picture, features)
+        column[0].set_title(name)
+        column[-1].set(xlabel="Time (s)", xticks=(0, 0.5, 1))
+    figure.supylabel("Frequency (Hz, mel scale)", fontsize=9)
+    figure.colorbar(image, ax=axes, label="Level (dB)", pad=0.02, aspect=30)
+    return figure
+
+
+def draw_mel(ax, picture, features, **options):
+    """Draw a mel spectrogram (frames, mels) into `ax`, its axes in seconds and hertz; returns the image."""
+    seconds = len(picture) * features.hop_length / features.sample_rate
+    settings = dict(vmin=-features.top_db, vmax=0) | options
+    image = ax.imshow(picture.T, origin="lower", extent=(0, seconds, 0, picture.shape[1]), **settings)
+    centres = librosa.mel_frequencies(n_mels=features.n_mels + 2, fmin=features.f_min, fmax=features.f_max)[1:-1]
+    ax.set_yticks(np.interp(HZ_TICKS, centres, np.arange(features.n_mels) + 0.5), [f"{tick:,}" for tick in HZ_TICKS])
+    return image
+
+
+def _draw_samples(ax, samples, sample_rate, color=BLUE, label=None):
+    """Samples as the range they cover in each of 1,500 stretches: what a line of all of them would look like, but small."""
+    step = max(len(samples) // 1500, 1)
+    blocks = samples[: len(samples) // step * step].reshape(-1, step)
+    time = np.arange(len(blocks)) * step / sample_rate
+    ax.fill_between(time, blocks.min(axis=1), blocks.max(axis=1), color=color, linewidth=0.3, label=label)
+
+
+def _peaks(level, count):
+    """The `count` highest local maxima that stand at least a sixth of an octave apart, from 60 Hz up."""
+    candidates = np.flatnonzero((level[1:-1] > level[:-2]) & (level[1:-1] >= level[2:])) + 1
+    found = []
+    for index in candidates[np.argsort(-level[candidates])]:
+        if index > 30 and all(abs(np.log2(index / other)) > 0.3 for other in found):
+            found.append(index)
+        if len(found) == count:
+            break
+    return found
+
+
+def _hertz(axis, ticks):
+    axis.set_ticks(ticks)
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())

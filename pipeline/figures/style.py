@@ -1,0 +1,51 @@
+"""One look for every figure, and the way a figure leaves a notebook: shown with words for who cannot see it, and saved."""
+
+import base64
+import io
+import os
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+from IPython.display import display
+
+# Okabe and Ito, 2008: colours that differ for every kind of colour vision, and differ in lightness too.
+BLUE, ORANGE, GREEN, PINK, YELLOW, SKY, BLACK = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"
+CYCLE = (BLUE, ORANGE, GREEN, PINK, YELLOW, SKY, BLACK)
+CLASS_COLORS = {"Piano": BLUE, "Other": ORANGE}
+GREY, LIGHT, DARK = "#8c8c8c", "#e6e6e6", "#333333"
+
+WIDTH = 7.0  # inches, the text width of a page
+PRINT_DPI, SCREEN_DPI = 200, 130
+FIGURES = Path(__file__).parents[2] / "figures"
+
+
+def use():
+    """Make this look the look of all figures that follow."""
+    plt.style.use(Path(__file__).with_name("paper.mplstyle"))
+
+
+def publish(figure, alt, name=None, folder=FIGURES):
+    """Show a figure in a notebook and, if it has a name, write `figure-NAME.png` and `.svg` into `folder`.
+
+    `alt` says in words what the figure shows; it goes with the picture into the notebook and into its HTML.
+    """
+    if name is not None:
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        _save(figure, folder / f"figure-{name}.png", dpi=PRINT_DPI)
+        _save(figure, folder / f"figure-{name}.svg", dpi=PRINT_DPI, metadata={"Date": None})
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=SCREEN_DPI)
+    plt.close(figure)
+    width = round(figure.get_figwidth() * figure.dpi)
+    display(
+        {"image/png": base64.b64encode(picture.getvalue()).decode(), "text/plain": alt},
+        metadata={"image/png": {"alt": alt, "width": width}},
+        raw=True,
+    )
+
+
+def _save(figure, path, **options):
+    temporary = path.with_name(f"{path.name}.tmp")
+    figure.savefig(temporary, format=path.suffix[1:], **options)
+    os.replace(temporary, path)

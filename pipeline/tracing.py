@@ -1,0 +1,42 @@
+"""A look at what runs through a model: one batch forward and backward, layer by layer, with the size of every array."""
+
+import numpy as np
+import pandas as pd
+
+from nn import CategoricalCrossentropy
+from nn.parallel import one_blas_thread
+
+
+def trace(model, samples, targets):
+    """Send a batch through `model` and its loss back; no parameter changes.
+
+    Parameters
+    ----------
+    samples : float32 array (batch, samples)
+    targets : float32 array (batch, classes), one-hot
+
+    Returns
+    -------
+    DataFrame, a row a layer: shape (of its output, without the batch), and the root mean squares output, input
+    gradient, parameter gradient; NaN where a layer has no such gradient.
+    """
+    rows, values = {}, samples
+    with one_blas_thread():
+        for layer in model.layers:
+            values = layer.forward(values, training=True)
+            rows[layer.name] = {"shape": "×".join(map(str, layer.output_shape)), "output": _rms(values)}
+        loss = CategoricalCrossentropy()
+        loss.forward(values, targets)
+        gradient = loss.backward()
+        for layer in reversed(model.layers):
+            gradient = layer.backward(gradient)
+            rows[layer.name]["input gradient"] = np.nan if gradient is None else _rms(gradient)
+            if layer.grads:
+                rows[layer.name]["parameter gradient"] = _rms(np.concatenate([g.ravel() for g in layer.grads.values()]))
+            if gradient is None:
+                break
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["shape", "output", "input gradient", "parameter gradient"])
+
+
+def _rms(array):
+    return float(np.sqrt(np.mean(np.square(array, dtype=np.float64))))
