@@ -28,9 +28,16 @@ def thesis_network(class_names=CLASS_NAMES, seed=0, dropout=0.2):
     return _classifier(layers, class_names, seed)
 
 
-def dense_network(class_names=CLASS_NAMES, seed=0, units=(64, 64)):
-    """The thesis' first attempt: the spectrogram straight into dense layers."""
-    layers = [MelSpectrogram(), BatchNormalization(), Flatten()]
+def dense_network(class_names=CLASS_NAMES, seed=0, units=(64, 64), sound="normalized"):
+    """The thesis' first attempt: the sound straight into dense layers, without convolution.
+
+    `sound` is how it comes in: as "samples", as "decibels" of the mel spectrogram, or those "normalized".
+    """
+    layers = {
+        "samples": [],
+        "decibels": [MelSpectrogram(), Flatten()],
+        "normalized": [MelSpectrogram(), BatchNormalization(), Flatten()],
+    }[sound]
     for width in units:
         layers += [Dense(width), ReLU()]
     return _classifier(layers, class_names, seed)

@@ -1,0 +1,84 @@
+"""An experiment: one network, the same data, several seeds, and what became of them as tables.
+Every run is a model file with its history, written after each epoch; a run that was stopped goes on, one that is
+complete is only read.
+"""
+
+from pathlib import Path
+
+import pandas as pd
+
+from nn import ClipSequence, Model, ModelCheckpoint, ModelFileError, RMSprop
+from pipeline import dataset
+from pipeline.live import line
+
+POINTS = 100  # of a training curve, each the mean of the batches between it and the one before
+
+
+def train(name, network, clips_folder, folder, seeds=(0, 1, 2), epochs=5, batch_size=32, learning_rate=1e-3, limit=None):
+    """Train `network(class_names, seed=seed)` once for each seed and return the models.
+
+    Parameters
+    ----------
+    name : str
+        Of the experiment: the runs are `folder`/NAME-seed-N.npz.
+    clips_folder : a dataset made by `pipeline.dataset.build`; its splits train and validation are used
+    limit : int, optional
+        Use every n-th clip only, so that about this many are left for training.
+    """
+    train_split, val_split = (_thinned(dataset.load(clips_folder, split), limit) for split in ("train", "validation"))
+    class_names = dataset.load(clips_folder, "train")[3]
+    validation = ClipSequence(*val_split, len(class_names), batch_size)
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    models = []
+    with line() as shown:
+        for seed in seeds:
+            path = Path(folder) / f"{name}-seed-{seed}.npz"
+            shown.prefix = f"{name}, seed {seed}: "
+            try:
+                model = Model.load(path)
+            except ModelFileError:
+                model = network(class_names, seed=seed)
+            missing = epochs - len(model.history.epoch_rows)
+            if missing > 0:
+                data = ClipSequence(*train_split, len(class_names), batch_size, shuffle=True, seed=seed)
+                optimizer = model.optimizer or RMSprop(learning_rate)
+                keep = ModelCheckpoint(path, monitor="loss", save_best_only=False)
+                model.fit(data, validation, missing, optimizer, callbacks=[keep])
+            models.append(model)
+        shown.show(f"{name}: {len(models)} runs of {epochs} epochs")
+    return models
+
+
+def _thinned(split, limit):
+    clips, labels = split[:2]
+    step = max(len(clips) // limit, 1) if limit else 1
+    return clips[::step], labels[::step]
+
+
+def curves(models_by_name):
+    """Training curves: a row a point, with network, seed, epoch (fraction of epochs passed), loss and accuracy.
+
+    `models_by_name`: dict of name to models, one a seed. Each point is the mean over a hundredth of the batches.
+    """
+    tables = []
+    for name, models in models_by_name.items():
+        for model in models:
+            batches = model.history.batches
+            per_epoch = batches["batch"].max() + 1
+            place = batches["epoch"] - 1 + (batches["batch"] + 0.5) / per_epoch
+            size = -(-len(batches) // POINTS)
+            means = batches.assign(epoch=place).groupby(batches.index // size)[["epoch", "loss", "accuracy"]].mean()
+            tables.append(means.assign(network=name, seed=model.seed))
+    return pd.concat(tables, ignore_index=True)[["network", "seed", "epoch", "loss", "accuracy"]]
+
+
+def epochs(models_by_name):
+    """A row an epoch: network, seed, parameters, epoch, and the figures of `History.epochs`."""
+    tables = []
+    for name, models in models_by_name.items():
+        for model in models:
+            n_parameters = sum(layer.n_parameters for layer in model.layers)
+            tables.append(model.history.epochs.reset_index().assign(network=name, seed=model.seed, parameters=n_parameters))
+    table = pd.concat(tables, ignore_index=True)
+    first = ["network", "seed", "parameters", "epoch"]
+    return table[first + [column for column in table if column not in first]]
