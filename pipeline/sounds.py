@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline import noises
+from pipeline import audio, noises
 from pipeline.render import RATE, Touch, render
 from pipeline.scores import PIANOS, improvise, midi_in_wad, read_midi
 
@@ -90,7 +90,6 @@ def _decoded(path):
     key = hashlib.sha256(f"{os.path.abspath(path)} {stat.st_size} {stat.st_mtime_ns}".encode()).hexdigest()[:24]
     target = DECODED / f"{key}.npy"
     if not target.exists():
-        from pipeline import audio
         target.parent.mkdir(parents=True, exist_ok=True)
         samples = np.clip(np.rint(audio.load(path) * 32767), -32768, 32767).astype(np.int16)
         temporary = target.with_name(f"{key}.{os.getpid()}.tmp")
@@ -102,16 +101,21 @@ def _decoded(path):
 
 @dataclass(frozen=True)
 class Solo:
-    """One General MIDI program of a sound font playing a piece, or an improvisation if there is no piece."""
+    """One instrument (a FontPlayer or a SamplePlayer) playing a piece, or an improvisation if there is no piece.
 
-    font: str
-    program: int
+    `melody`: only its highest voice, for instruments that play one note at a time.
+    """
+
+    player: object
     piece: Piece | None = None
+    melody: bool = False
 
     def excerpt(self, rng, seconds):
         score, start, touch, music = _performance(rng, seconds, self.piece)
-        score = score.given_to(self.program).moved(int(rng.integers(-6, 7)), *PIANO_RANGE)
-        return Excerpt(render(score, self.font, start, seconds, touch), start * touch.tempo, music)
+        score = score.moved(int(rng.integers(-6, 7)), *PIANO_RANGE)
+        if self.melody:
+            score = score.where(_melody(score.notes))
+        return Excerpt(self.player.render(score, start, seconds, touch), start * touch.tempo, music)
 
 
 def _performance(rng, seconds, piece):
@@ -127,27 +131,35 @@ def _performance(rng, seconds, piece):
 
 @dataclass(frozen=True)
 class Duo:
-    """A piece shared by a piano and another instrument: it takes the melody, doubles it, or adds the drums of a second piece."""
+    """A piece shared by a piano and another instrument, which takes its melody or doubles it."""
 
-    font: str
-    program: int
+    piano: object
+    other: object
     piece: Piece | None = None
-    drums: Piece | None = None
 
     def excerpt(self, rng, seconds):
         score, start, touch, music = _performance(rng, seconds, self.piece)
-        score = score.given_to(int(rng.choice([0, 0, 1]))).moved(int(rng.integers(-5, 6)), *PIANO_RANGE)
-        if self.drums is not None:
-            beat = self.drums.score()
-            beat = beat.where(beat.notes["drum"])
-            other_start = rng.uniform(0, max(beat.seconds / touch.tempo - seconds, 0))
-            rest, other = score, render(beat, self.font, other_start, seconds, replace(touch, loudness=1.0))
-        else:
-            top = _melody(score.notes)
-            rest = score.where(~top) if rng.random() < 0.6 else score
-            other = render(score.where(top).given_to(self.program), self.font, start, seconds, replace(touch, pedal=False))
-        piano = render(rest, self.font, start, seconds, touch)
+        score = score.moved(int(rng.integers(-5, 6)), *PIANO_RANGE)
+        top = _melody(score.notes)
+        accompaniment = score.where(~top) if rng.random() < 0.6 else score
+        piano = self.piano.render(accompaniment, start, seconds, touch)
+        other = self.other.render(score.where(top), start, seconds, replace(touch, pedal=False))
         return _mixed(rng, Excerpt(piano, start * touch.tempo, music), other, (-6, 9))
+
+
+@dataclass(frozen=True)
+class Drums:
+    """The drums of a piece, alone."""
+
+    font: str
+    piece: Piece
+
+    def excerpt(self, rng, seconds):
+        touch = replace(Touch.random(rng), loudness=1.0)
+        score = self.piece.score()
+        score = score.where(score.notes["drum"])
+        start = rng.uniform(0, max(score.seconds / touch.tempo - seconds, 0))
+        return Excerpt(render(score, self.font, start, seconds, touch), start * touch.tempo, self.piece.name)
 
 
 def _melody(notes):
@@ -182,7 +194,7 @@ class Band:
 class Together:
     """A piano, and any other sound at the same time: speech, singing, applause, a record playing."""
 
-    piano: Solo | Recorded
+    piano: object
     other: object
 
     def excerpt(self, rng, seconds):

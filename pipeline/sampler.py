@@ -1,0 +1,93 @@
+"""A sampler: a score played with recorded notes of one instrument, in layers of velocity where the package has them.
+A sound font shapes its notes by envelopes and filters; here they stay as they were recorded.
+"""
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from scipy.signal import resample_poly
+
+from pipeline import audio
+from pipeline.errors import SourceError
+from pipeline.render import RATE, Touch
+
+LONGEST = 7.0  # seconds of a note that are kept
+SEMITONES = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
+NAME = re.compile(r"([A-G])(s|#|b)?(-?\d)(?:v\d+)?\.(?:ogg|mp3|wav)$")  # A0v4.ogg, D#1v10.ogg, As1.mp3
+
+
+@dataclass(frozen=True)
+class SamplePlayer:
+    """Plays a score with the notes in `folders`, one for each layer of velocity, softest first."""
+
+    folders: tuple
+    lowest: int = 21
+    highest: int = 108
+
+    def render(self, score, start, seconds, touch=Touch()):
+        """Play `seconds` of a score from second `start`, as `pipeline.render.FontPlayer.render` does."""
+        notes = score.sustained().notes if touch.pedal else score.notes
+        begins, ends = notes["start"] / touch.tempo - start, notes["end"] / touch.tempo - start
+        heard = (begins < seconds) & (ends > -0.3) & (begins > -LONGEST) & ~notes["drum"]
+        out = np.zeros(int(seconds * RATE), np.float32)
+        for note, begin, end in zip(notes[heard], begins[heard], ends[heard]):
+            velocity = int(touch.velocity(note["velocity"]))
+            layer = min(int(velocity / 128 * len(self.folders)), len(self.folders) - 1)
+            middle = 128 * (layer + 0.5) / len(self.folders)
+            wave = _note(self.folders[layer], int(np.clip(note["pitch"], self.lowest, self.highest)))
+            self._add(out, wave, begin, end, velocity / middle)
+        return out
+
+    @staticmethod
+    def _add(out, wave, begin, end, gain):
+        """Add one note, damped from its end on; `begin` may lie before the window."""
+        at = int(begin * RATE)
+        held = max(int((end - begin) * RATE), RATE // 50)
+        wave = wave[:held + int(0.35 * RATE)] * np.float32(gain)
+        if len(wave) > held:
+            wave[held:] *= np.exp(-np.arange(len(wave) - held) / (0.07 * RATE)).astype(np.float32)
+        wave = wave[max(-at, 0):]
+        at = max(at, 0)
+        wave = wave[:len(out) - at]
+        out[at:at + len(wave)] += wave
+
+
+def notes_in(folder):
+    """The recorded notes of a folder: {MIDI pitch: path}. Raises SourceError if there are none."""
+    found = {}
+    for path in sorted(Path(folder).iterdir()):
+        match = NAME.search(path.name)
+        if match:
+            letter, sign, octave = match.groups()
+            found[12 * (int(octave) + 1) + SEMITONES[letter] + {"s": 1, "#": 1, "b": -1, None: 0}[sign]] = str(path)
+    if not found:
+        raise SourceError("package", f"{folder} holds no notes named like C4.mp3; delete the package's folder and try again.")
+    return found
+
+
+@lru_cache(maxsize=64)
+def _notes_in(folder):
+    return notes_in(folder)
+
+
+@lru_cache(maxsize=2048)
+def _note(folder, pitch):
+    """The recorded note nearest in pitch, resampled to the pitch that is wanted, from its attack on."""
+    notes = _notes_in(folder)
+    nearest = min(notes, key=lambda p: abs(p - pitch))
+    samples = _recorded(notes[nearest])
+    if nearest != pitch:
+        ratio = Fraction(2 ** ((nearest - pitch) / 12)).limit_denominator(60)
+        samples = resample_poly(samples, ratio.numerator, ratio.denominator).astype(np.float32)
+    return samples
+
+
+@lru_cache(maxsize=512)
+def _recorded(path):
+    samples = audio.load(path)[:int((LONGEST + 1) * RATE)]
+    attack = int(np.argmax(np.abs(samples) > 0.01 * np.abs(samples).max(initial=1e-9)))
+    return samples[max(attack - RATE // 200, 0):][:int(LONGEST * RATE)]

@@ -1,0 +1,324 @@
+"""The sources of sound: packages, scores, renderings, mixtures, folders and playlists, without the web."""
+
+import io
+import struct
+import tarfile
+import zipfile
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pretty_midi
+import pytest
+import soundfile
+
+from pipeline import catalogue, corpus, download, packages, playlists, sounds
+from pipeline.errors import DownloadError, SourceError
+from pipeline.packages import Package, fetch, unpack
+from pipeline.render import RATE, FontPlayer, Touch, programs, render
+from pipeline.sampler import SamplePlayer
+from pipeline.scores import NOTE, Score, improvise, midi_in_wad, read_midi
+from pipeline.sounds import Duo, Excerpt, Piece, Recorded, Scattered, Solo, Together
+
+FONT = str(Path(pretty_midi.__file__).parent / "TimGM6mb.sf2")
+FLUTE, PIANO, VIOLIN = 73, 0, 40
+
+
+@pytest.fixture(autouse=True)
+def decoded(tmp_path, monkeypatch):
+    monkeypatch.setattr(sounds, "DECODED", tmp_path / "decoded")
+
+
+def score(*notes, pedal=()):
+    """Notes as (start, end, pitch, velocity)."""
+    return Score(np.array([(*n, 0, False) for n in notes], NOTE), np.array(pedal, float).reshape(-1, 2))
+
+
+def midi(path, program=0, drums=False):
+    song = pretty_midi.PrettyMIDI()
+    instrument = pretty_midi.Instrument(program)
+    for i in range(40):
+        instrument.notes.append(pretty_midi.Note(90, 60 + i % 12, i * 0.25, i * 0.25 + 0.24))
+    instrument.control_changes += [pretty_midi.ControlChange(64, v, t) for v, t in [(100, 0.1), (110, 0.2), (0, 1.0)]]
+    song.instruments.append(instrument)
+    if drums:
+        beat = pretty_midi.Instrument(0, is_drum=True)
+        beat.notes += [pretty_midi.Note(100, 38, i * 0.5, i * 0.5 + 0.1) for i in range(20)]
+        song.instruments.append(beat)
+    song.write(str(path))
+    return path
+
+
+def tone(path, frequency, seconds, rate=16000):
+    t = np.arange(int(seconds * rate)) / rate
+    soundfile.write(path, 0.4 * np.sin(2 * np.pi * frequency * t), rate)
+    return path
+
+
+def strongest(samples):
+    """The frequency with the most energy, in Hz."""
+    spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples)), 4 * len(samples)))
+    return spectrum.argmax() * RATE / (4 * len(samples))
+
+
+# packages
+
+def wheel(folder, name="tinysounds", files=(("tinysounds/a.txt", b"sound"),)):
+    """A wheel that the real pip accepts, without any code."""
+    path = folder / f"{name}-1.0-py3-none-any.whl"
+    info = f"{name}-1.0.dist-info"
+    with zipfile.ZipFile(path, "w") as file:
+        for inside, data in files:
+            file.writestr(inside, data)
+        file.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        file.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        file.writestr(f"{info}/RECORD", "")
+    return path
+
+
+def test_the_real_pip_fetches_a_package_once(tmp_path, monkeypatch):
+    shelf = tmp_path / "shelf"
+    shelf.mkdir()
+    wheel(shelf)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(shelf))
+    folder = fetch(Package("pip", "tinysounds"), tmp_path / "cache")
+    assert (folder / "tinysounds" / "a.txt").read_bytes() == b"sound"
+    assert [p.name for p in (tmp_path / "cache").iterdir()] == [folder.name]  # no scratch is left
+    monkeypatch.setattr(packages.subprocess, "run", None)  # a second call needs no client
+    assert fetch(Package("pip", "tinysounds"), tmp_path / "cache") == folder
+    monkeypatch.undo()
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    with pytest.raises(SourceError, match="pip could not fetch nosuchsounds .* try again"):
+        fetch(Package("pip", "nosuchsounds"), tmp_path / "cache")
+    assert [p.name for p in (tmp_path / "cache").iterdir()] == [folder.name]
+
+
+def test_a_missing_client_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert packages.available("pip") and not packages.available("npm")
+    with pytest.raises(SourceError, match="needs npm"):
+        fetch(Package("npm", "x"), tmp_path)
+
+
+@pytest.mark.parametrize("name", ["../out.txt", "/tmp/out.txt", "a/../../out.txt"])
+def test_an_archive_cannot_leave_its_folder(tmp_path, name):
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
+        file.writestr(name, b"x")
+    with tarfile.open(tmp_path / "a.tgz", "w:gz") as file:
+        entry = tarfile.TarInfo(name)
+        entry.size = 1
+        file.addfile(entry, io.BytesIO(b"x"))
+    with pytest.raises(SourceError, match="unsafe"):
+        unpack(tmp_path / "a.zip", inside)
+    try:
+        unpack(tmp_path / "a.tgz", inside)  # an absolute name is stripped by tarfile's filter, a climbing one refused
+    except SourceError:
+        pass
+    assert not (tmp_path / "out.txt").exists() and not Path("/tmp/out.txt").exists()
+
+
+def test_a_damaged_archive_is_an_error_of_ours(tmp_path):
+    for name in ("a.whl", "a.tar.gz"):
+        (tmp_path / name).write_bytes(b"not an archive")
+        with pytest.raises(SourceError, match="damaged"):
+            unpack(tmp_path / name, tmp_path)
+
+
+# scores
+
+def test_midi_is_read_with_its_pedal(tmp_path):
+    read = read_midi(midi(tmp_path / "a.mid", VIOLIN, drums=True))
+    assert len(read.notes) == 60 and read.notes["drum"].sum() == 20
+    assert np.all(np.diff(read.notes["start"]) >= 0)
+    np.testing.assert_allclose(read.pedal, [[0.1, 1], [1.0, 0]], atol=0.01)  # only the moves that change something
+    assert set(read.given_to(5).notes["program"]) == {5} and not read.given_to(5).notes["drum"].any()
+    with pytest.raises(SourceError, match="cannot|not a MIDI"):
+        read_midi(b"MThd no")
+
+
+def test_midi_inside_a_wad(tmp_path):
+    data = midi(tmp_path / "a.mid").read_bytes()
+    directory = struct.pack("<ii8s", 12, len(data), b"D_E1M1") + struct.pack("<ii8s", 12, 4, b"OTHER")
+    (tmp_path / "a.wad").write_bytes(b"PWAD" + struct.pack("<ii", 2, 12 + len(data)) + data + directory)
+    assert midi_in_wad(tmp_path / "a.wad")["D_E1M1"] == data
+    assert len(Piece(str(tmp_path / "a.wad"), "D_E1M1").score().notes) == 40
+    with pytest.raises(SourceError, match="WAD"):
+        midi_in_wad(tmp_path / "a.mid")
+
+
+def test_notes_stay_on_the_keyboard():
+    moved = score((0, 1, 100, 64), (0, 1, 30, 64)).moved(12, 24, 103).notes["pitch"]
+    assert list(moved) == [100, 42]  # 112 comes back by an octave
+    rng = np.random.default_rng(3)
+    for _ in range(30):
+        tune = improvise(rng, 6.0)
+        assert len(tune.notes) and tune.notes["pitch"].min() >= 24 and tune.notes["pitch"].max() <= 103
+        assert tune.notes["velocity"].min() >= 1 and np.all(tune.notes["end"] > tune.notes["start"])
+
+
+def test_the_pedal_holds_notes():
+    held = score((0, 1, 60, 64), (3, 4, 60, 64), pedal=[(0.5, 1), (2.0, 0)]).sustained()
+    assert list(held.notes["end"]) == [2.0, 4.0] and len(held.pedal) == 0
+
+
+# rendering
+
+def test_a_font_plays_in_tune_and_at_16_khz():
+    assert programs(FONT) == list(range(128))
+    tune = score((0, 2, 69, 100)).given_to(FLUTE)
+    plain = render(tune, FONT, 0.5, 1.0)
+    assert plain.shape == (RATE,) and plain.dtype == np.float32
+    assert strongest(plain) == pytest.approx(440, rel=0.01)
+    assert strongest(render(tune, FONT, 0.5, 1.0, Touch(cents=100))) == pytest.approx(466.2, rel=0.01)
+
+
+def test_touch_changes_loudness_and_tempo():
+    tune = score((0, 0.5, 60, 64), (2, 2.5, 60, 64)).given_to(PIANO)
+    soft, loud = (np.abs(render(tune, FONT, 0, 1, Touch(loudness=x))).max() for x in (0.4, 1.6))
+    assert loud > 2 * soft > 0
+    fast = render(tune, FONT, 0, 2, Touch(tempo=2.0))  # the second note now begins at one second
+    assert np.abs(fast[int(1.0 * RATE):int(1.3 * RATE)]).max() > 5 * np.abs(fast[int(0.9 * RATE):int(0.98 * RATE)]).max()
+
+
+def test_a_window_is_a_part_of_the_whole():
+    rng = np.random.default_rng(0)
+    tune = improvise(rng, 8.0)
+    whole = render(tune, FONT, 0, 6)
+    window = render(tune, FONT, 3, 2)
+    assert np.corrcoef(whole[3 * RATE:5 * RATE], window)[0, 1] > 0.9
+
+
+def test_the_sampler_plays_recorded_notes_in_tune(tmp_path):
+    (tmp_path / "soft").mkdir()
+    (tmp_path / "loud").mkdir()
+    tone(tmp_path / "soft" / "A4.wav", 440, 3)
+    tone(tmp_path / "loud" / "A4.wav", 440, 3)
+    player = SamplePlayer((str(tmp_path / "soft"), str(tmp_path / "loud")))
+    sound = player.render(score((0, 1.5, 72, 90)), 0.2, 1.0)
+    assert strongest(sound) == pytest.approx(523.25, rel=0.01)
+    sound = player.render(score((0, 0.3, 69, 90)), 0, 2.0)
+    assert np.abs(sound[:RATE // 4]).max() > 0.1 and np.abs(sound[RATE:]).max() < 1e-3  # damped after its end
+    with pytest.raises(SourceError, match="no notes"):
+        SamplePlayer((str(tmp_path),)).render(score((0, 1, 60, 90)), 0, 1)
+
+
+# sounds
+
+def test_excerpts_are_seeded(tmp_path):
+    piece = Piece(str(midi(tmp_path / "a.mid")))
+    for sound in (Solo(FontPlayer(FONT, PIANO), piece), Solo(FontPlayer(FONT, VIOLIN), piece, melody=True), Solo(FontPlayer(FONT, PIANO)),
+                  Duo(FontPlayer(FONT, PIANO), FontPlayer(FONT, VIOLIN), piece), sounds.Noise("applause")):
+        first, second = (sound.excerpt(np.random.default_rng(7), 4) for _ in range(2))
+        np.testing.assert_array_equal(first.samples, second.samples)
+        assert len(first.samples) == 4 * RATE and np.isfinite(first.samples).all() and np.abs(first.samples).max() > 0
+
+
+class Fixed:
+    """A sound with these samples."""
+
+    def __init__(self, samples):
+        self.samples = np.asarray(samples, np.float32)
+
+    def excerpt(self, rng, seconds):
+        return Excerpt(self.samples, 0.0, "fixed")
+
+
+def test_a_mixture_counts_only_where_the_other_is_heard():
+    rng = np.random.default_rng(1)
+    piano = Fixed(rng.standard_normal(4 * RATE) * 0.1)
+    other = np.zeros(4 * RATE)
+    other[RATE:2 * RATE] = rng.standard_normal(RATE)
+    other[3 * RATE:3 * RATE + 40] = 1e-3  # there, but nobody would hear it
+    assert list(Together(piano, Fixed(other)).excerpt(rng, 4).keep) == [False, True, False, False]
+
+
+def test_short_files_are_strung_together(tmp_path):
+    paths = tuple(str(tone(tmp_path / f"{i}.wav", 300 + 100 * i, 0.3)) for i in range(4))
+    samples = Scattered(paths).excerpt(np.random.default_rng(0), 5).samples
+    assert len(samples) == 5 * RATE and np.abs(samples).max() <= 2.0
+    assert all(np.abs(samples[i * RATE:(i + 1) * RATE]).max() > 0.1 for i in range(5))
+
+
+def test_a_recording_is_decoded_once(tmp_path):
+    path = tone(tmp_path / "a.wav", 440, 10, rate=44100)
+    excerpt = Recorded(str(path)).excerpt(np.random.default_rng(0), 3)
+    assert len(excerpt.samples) == 3 * RATE and strongest(excerpt.samples) == pytest.approx(440, rel=0.01)
+    assert len(list(sounds.DECODED.iterdir())) == 1
+    other = tone(tmp_path / "b.wav", 880, 0.5)
+    assert len(Recorded(str(other)).excerpt(np.random.default_rng(0), 3).samples) == pytest.approx(8000, abs=50)
+
+
+# the catalogue and the corpus
+
+def test_no_family_of_fonts_is_in_two_splits():
+    splits = {}
+    for entry in (*catalogue.FONTS, *catalogue.SAMPLES):
+        splits.setdefault(entry.family, set()).add(entry.split)
+    assert all(len(s) == 1 for s in splits.values())
+    assert {e.split for e in catalogue.FONTS if e.source == "default"} == set(corpus.SPLITS)  # pip alone fills all three
+
+
+def test_recordings_of_an_evaluation_are_never_used():
+    names = ["data_music/Chopin_Op010-03-Measures1-8_Varsi.wav", "data_music/Chopin_Op010-03-Measures1-8_Igoshina.wav"]
+    patterns = [e.path for e in catalogue.RECORDINGS if e.package.name == "synctoolbox"]
+    assert patterns and not any(Path("x", n).match(p) for n in names for p in patterns)
+
+
+def test_a_folder_of_ones_own(tmp_path):
+    for label in ("Piano", "Other", "Rain"):
+        (tmp_path / label).mkdir()
+        for i in range(12):
+            tone(tmp_path / label / f"{i}.wav", 200 + i, 1)
+    found = corpus.from_folder(tmp_path)
+    assert {r.label for r in found} == {"Piano", "Other", "Rain"} and len(found) == 36
+    assert len({r.split for r in found}) > 1 and len({r.group for r in found}) == 36
+    assert {r.split for r in corpus.from_folder(tmp_path, "test")} == {"test"}
+    assert [r.split for r in found] == [r.split for r in corpus.from_folder(tmp_path)]
+    with pytest.raises(SourceError, match="no sound in sub-folders"):
+        corpus.from_folder(tmp_path / "Piano")
+    with pytest.raises(SourceError, match="no folder"):
+        corpus.from_folder(tmp_path / "nothing")
+    with pytest.raises(SourceError, match="no source called radio"):
+        corpus.recordings(["radio"])
+
+
+# playlists
+
+def test_the_shipped_list_is_an_example_only():
+    with pytest.raises(SourceError, match="names no playlist"):
+        playlists.read("data/playlists.csv")
+
+
+@pytest.mark.parametrize("line", ["Piano,https://example.org/list,5", "../x,https://youtu.be/dQw4w9WgXcQ,5", "Piano,https://youtu.be/dQw4w9WgXcQ,many"])
+def test_a_bad_line_is_named(tmp_path, line):
+    (tmp_path / "p.csv").write_text("label,link,limit\n" + line + "\n")
+    with pytest.raises(SourceError, match="Line 2 of p.csv"):
+        playlists.read(tmp_path / "p.csv")
+
+
+def test_scraping_goes_on_after_a_failure_and_where_it_stopped(tmp_path, monkeypatch):
+    asked = []
+
+    @contextmanager
+    def fake(link, ydl_factory=None):
+        asked.append(link.id)
+        if link.id.startswith("bad"):
+            raise DownloadError("private", "This video is private.")
+        path = tmp_path / "song.m4a"
+        path.write_bytes(b"sound")
+        yield download.Song(path, "../../title", 3.0, link.url)
+
+    entries = [download.Entry(i, "t", 3.0) for i in ("aaaaaaaaaaa", "badbadbadba", "ccccccccccc")]
+    monkeypatch.setattr(download, "download", fake)
+    monkeypatch.setattr(download, "playlist", lambda link, limit, ydl_factory=None: download.Playlist("p", entries))
+    (tmp_path / "p.csv").write_text("label,link,limit\n# a comment\nPiano,https://www.youtube.com/playlist?list=PLaaaaaaaaaaaaaaaa,3\n")
+    failures = playlists.scrape(tmp_path / "p.csv", tmp_path / "out", pause=(0, 0))
+    assert [f["error"] for f in failures] == ["private"]
+    assert sorted(p.name for p in (tmp_path / "out" / "Piano").iterdir()) == ["aaaaaaaaaaa.m4a", "ccccccccccc.m4a"]
+    assert "private" in (tmp_path / "out" / "failures.csv").read_text()
+    asked.clear()
+    playlists.scrape(tmp_path / "p.csv", tmp_path / "out", pause=(0, 0))
+    assert asked == ["badbadbadba"]

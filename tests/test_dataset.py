@@ -1,0 +1,157 @@
+"""From recordings to clips on disk: balanced, split by recording, repeatable, and complete after a kill."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+
+from pipeline import dataset, sounds
+from pipeline.corpus import Recording
+from pipeline.errors import SourceError
+from pipeline.sounds import Excerpt
+
+RATE = dataset.RATE
+
+
+@pytest.fixture(autouse=True)
+def decoded(tmp_path, monkeypatch):
+    monkeypatch.setattr(sounds, "DECODED", tmp_path / "decoded")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two classes of ten files each: low tones and high tones."""
+    rng = np.random.default_rng(0)
+    for label, low in (("Piano", 200), ("Other", 2000)):
+        (tmp_path / "own" / label).mkdir(parents=True)
+        for i in range(20):
+            t = np.arange(8 * RATE) / RATE
+            sound = 0.3 * np.sin(2 * np.pi * low * (1 + i / 20) * t) + 0.01 * rng.standard_normal(len(t))
+            soundfile.write(tmp_path / "own" / label / f"{i}.wav", sound, RATE)
+    return tmp_path / "own"
+
+
+def make(out, folder, n=300, **options):
+    return dataset.build(out, sources=(), n_clips=n, folders=[folder], **options)
+
+
+def test_a_dataset_is_balanced_and_split_by_recording(tmp_path, folder):
+    report = make(tmp_path / "out", folder, jobs=1)
+    clips, labels, table, names = dataset.load(tmp_path / "out")
+    assert names == ["Piano", "Other"]
+    assert clips.shape == (300, RATE) and clips.dtype == np.int16 and isinstance(clips, np.memmap)
+    assert len(table) == 300 and table["split"].value_counts().to_dict() == {"train": 240, "validation": 30, "test": 30}
+    for _, part in table.groupby("split"):
+        assert part["label"].value_counts().nunique() == 1  # as many of each
+    assert table.groupby("recording")["split"].nunique().max() == 1
+    assert report["train Piano"]["clips"] == 120 and report["train Piano"]["distinct seconds of sound"] <= 120
+    sizes = 0
+    for split in ("train", "validation", "test"):
+        part, ids, rows, _ = dataset.load(tmp_path / "out", split)
+        assert len(part) == len(ids) == len(rows) and isinstance(part, np.memmap) and set(rows["split"]) == {split}
+        assert np.array_equal(ids == 0, rows["label"] == "Piano")
+        sizes += len(part)
+    assert sizes == 300
+    levels = np.sqrt((clips.astype(float) ** 2).mean(1))
+    assert levels.min() > 5
+
+
+def test_the_same_seed_makes_the_same_clips(tmp_path, folder):
+    for name, options in (("a", {"jobs": 1}), ("b", {"jobs": 2}), ("c", {"jobs": 1, "seed": 1})):
+        make(tmp_path / name, folder, n=60, **options)
+    a, b, c = (np.load(tmp_path / name / "clips.npy") for name in "abc")
+    np.testing.assert_array_equal(a, b)
+    assert not np.array_equal(a, c)
+    assert (tmp_path / "a" / "clips.csv").read_text() == (tmp_path / "b" / "clips.csv").read_text()
+
+
+def test_a_build_goes_on_after_kill_9(tmp_path, folder):
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "pipeline.dataset", "--out", str(out), "--clips", "1200", "--sources", "--folder", str(folder), "--jobs", "1"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    deadline = time.monotonic() + 120
+    while not list(out.glob("shards/*.csv")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    done = {p: p.stat().st_mtime_ns for p in out.glob("shards/*.csv")}
+    assert done and not (out / "clips.csv").exists()
+    with pytest.raises(SourceError, match="no complete dataset"):
+        dataset.load(out)
+    make(out, folder, n=1200)
+    assert all(p.stat().st_mtime_ns == when for p, when in done.items())  # what was done stayed
+    make(tmp_path / "again", folder, n=1200)
+    np.testing.assert_array_equal(np.load(out / "clips.npy", mmap_mode="r"), np.load(tmp_path / "again" / "clips.npy", mmap_mode="r"))
+    assert not [p for p in out.rglob("*.tmp") if "shards" not in p.parts]
+
+
+def test_two_datasets_are_never_mixed(tmp_path, folder):
+    make(tmp_path / "out", folder, n=60, jobs=1)
+    with pytest.raises(SourceError, match="another dataset"):
+        make(tmp_path / "out", folder, n=80, jobs=1)
+
+
+def test_any_number_of_classes(tmp_path, folder):
+    (tmp_path / "own" / "Rain").mkdir()
+    for i in range(20):
+        soundfile.write(tmp_path / "own" / "Rain" / f"{i}.wav", 0.1 * np.random.default_rng(i).standard_normal(4 * RATE), RATE)
+    make(tmp_path / "out", folder, n=60, jobs=1)
+    _, labels, table, names = dataset.load(tmp_path / "out")
+    assert names == ["Piano", "Other", "Rain"] and set(labels) == {0, 1, 2}
+    assert json.loads((tmp_path / "out" / "report.json").read_text())["train Rain"]["clips"] == 16
+
+
+def test_one_class_is_refused(tmp_path, folder):
+    for path in (folder / "Other").iterdir():
+        path.unlink()
+    with pytest.raises(SourceError, match="at least two classes"):
+        make(tmp_path / "out", folder, jobs=1)
+
+
+class Fixed:
+    def __init__(self, samples, keep=None):
+        self.samples, self.keep = np.asarray(samples, np.float32), keep
+
+    def excerpt(self, rng, seconds):
+        return Excerpt(self.samples, 10.0, "fixed", self.keep)
+
+
+def cut(sound, seed=0):
+    recording = Recording("r", "Piano", "s", "g", "CC0", "k", "i", "train", sound)
+    return list(dataset.cut(recording, np.random.default_rng(seed)))
+
+
+def test_silence_tails_and_what_is_no_mixture_are_left_out():
+    rng = np.random.default_rng(0)
+    loud = rng.standard_normal(6 * RATE) * 0.1
+    loud[2 * RATE:3 * RATE] *= 1e-3
+    rows = [row[-1] for _, row in cut(Fixed(loud, np.array([True, True, True, True, False, True])))]
+    assert set(rows) <= {10, 11, 13, 15} and 13 in rows
+    assert cut(Fixed(np.zeros(6 * RATE))) == []
+
+
+def test_a_short_file_is_one_clip_and_a_click_none():
+    rng = np.random.default_rng(0)
+    clips = cut(Fixed(rng.standard_normal(RATE // 2) * 0.1))
+    assert len(clips) == 1 and clips[0][0].shape == (RATE,)
+    assert cut(Fixed(rng.standard_normal(RATE // 10))) == []
+
+
+def test_a_command_error_is_one_sentence(tmp_path):
+    command = [sys.executable, "-m", "pipeline.dataset", "--out", str(tmp_path / "out"), "--sources", "--folder", str(tmp_path / "none")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr.strip().startswith("There is no folder") and "Traceback" not in done.stderr
+
+
+def test_the_report_counts_distinct_seconds():
+    row = {"split": "train", "label": "Piano", "recording": "a", "group": "g", "kind": "k", "music": "m", "second": 1}
+    table = pd.DataFrame([row, row, row | {"recording": "b"}, row | {"second": 2}])
+    report = dataset.describe(table)["train Piano"]
+    assert (report["clips"], report["distinct seconds of sound"], report["distinct seconds of music"]) == (4, 3, 2)
