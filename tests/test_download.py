@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import media
-from pipeline import audio, download
+from pipeline import audio, download, ytdlp
 from pipeline.errors import AudioError, Cancelled, DownloadError
 from pipeline.links import Link, parse
 from youtube import LoopbackYouTube, Video
@@ -28,8 +28,8 @@ def temporary(tmp_path, monkeypatch):
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    monkeypatch.setattr(download, "SOCKET_TIMEOUT", 0.3)
-    monkeypatch.setattr(download, "RETRIES", 1)
+    monkeypatch.setattr(ytdlp, "SOCKET_TIMEOUT", 0.3)
+    monkeypatch.setattr(ytdlp, "RETRIES", 1)
     yield folder
     assert not list(folder.glob("song-*"))
 
@@ -132,14 +132,14 @@ def test_a_video_that_is_no_song(songs, info, kind):
 
 
 def test_a_file_that_is_too_large(songs, monkeypatch):
-    monkeypatch.setattr(download, "MAX_BYTES", 50_000)
+    monkeypatch.setattr(ytdlp, "MAX_BYTES", 50_000)
     assert failure(songs[".m4a"]) == "too_large"
 
 
 @pytest.mark.parametrize("limit", ["PATIENCE", "LONGEST"])
 def test_patience_ends(songs, monkeypatch, limit):
-    monkeypatch.setattr(download, "SOCKET_TIMEOUT", 60)
-    monkeypatch.setattr(download, limit, 0.5)
+    monkeypatch.setattr(ytdlp, "SOCKET_TIMEOUT", 60)
+    monkeypatch.setattr(ytdlp, limit, 0.5)
     assert failure(Video(songs[".m4a"], how="stall")) == "timeout"
 
 
@@ -169,7 +169,7 @@ def test_progress_is_told_from_the_callers_thread(songs):
 
 @pytest.mark.parametrize("how", ["slow", "hang", "stall", "page_hang"])
 def test_cancelling_does_not_wait_for_the_server(songs, temporary, monkeypatch, how):
-    monkeypatch.setattr(download, "SOCKET_TIMEOUT", 60)
+    monkeypatch.setattr(ytdlp, "SOCKET_TIMEOUT", 60)
     calls = []
 
     def progress(*step):
@@ -182,9 +182,42 @@ def test_cancelling_does_not_wait_for_the_server(songs, temporary, monkeypatch, 
             with download.download(Link("video", ID), progress, ydl_factory=youtube.ydl_factory):
                 pass
         assert not list(temporary.glob("song-*"))
-        worker, = [thread for thread in threading.enumerate() if thread.name == "download"]  # yt-dlp is still waiting
+        worker, = [thread for thread in threading.enumerate() if thread.name == "yt-dlp"]  # yt-dlp is still waiting
     worker.join(30)  # the server has gone, so it ends; the fixture sees that it left nothing
     assert not worker.is_alive()
+
+
+def test_a_worker_left_behind_removes_what_it_still_writes(temporary):
+    """yt-dlp makes its folder anew where it is missing; this one waits until the caller has given up."""
+    given_up = threading.Event()
+
+    class LateYoutubeDL:
+        cookiejar = None
+
+        def __init__(self, options):
+            self.path = Path(options["paths"]["home"], "late.m4a")
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def extract_info(self, url, download):
+            given_up.wait(30)
+            self.path.parent.mkdir(exist_ok=True)
+            self.path.write_bytes(b"late")
+
+    def progress(*_):
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        with download.download(Link("video", ID), progress, ydl_factory=LateYoutubeDL):
+            pass
+    worker, = [thread for thread in threading.enumerate() if thread.name == "yt-dlp"]
+    given_up.set()
+    worker.join(30)
+    assert not worker.is_alive() and not list(temporary.glob("song-*"))
 
 
 def test_ctrl_c_leaves_nothing(songs, temporary):
