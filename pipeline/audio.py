@@ -1,7 +1,8 @@
 """A sound file of any usual format -> mono samples at 16 kHz, as a stream.
-PyAV (the libraries of FFmpeg) decodes and resamples block by block, so a long file takes no more memory than a short one.
+PyAV (the libraries of FFmpeg) decodes and resamples block by block: a long file takes no more memory than a short one.
 A file that is damaged, cut short or has no sound in it ends in one sentence that says so.
 """
+
 import stat
 from contextlib import suppress
 from pathlib import Path
@@ -14,17 +15,20 @@ SAMPLE_RATE = 16_000
 BLOCK = 10 * SAMPLE_RATE  # samples; long blocks keep the work out of Python
 
 AUDIO_SUFFIXES = frozenset(
-    ".aac .aif .aifc .aiff .caf .flac .m4a .m4b .mka .mkv .mov .mp2 .mp3 .mp4 .oga .ogg .opus .wav .weba .webm .wma".split())
+    ".aac .aif .aifc .aiff .caf .flac .m4a .m4b .mka .mkv .mov .mp2 .mp3 .mp4 .oga .ogg .opus .wav .weba .webm"
+    " .wma".split()
+)
 
 # An uploaded file may call itself song.mp3 and be a playlist that makes FFmpeg open other files and addresses:
 # only containers of sound are read, and only from the file itself.
 _OPTIONS = {
-    "format_whitelist": "aac,aiff,amr,asf,au,caf,flac,flv,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,mpeg,mpegts,ogg,w64,wav",
+    "format_whitelist": "aac,aiff,amr,asf,au,caf,flac,flv,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,mpeg,mpegts,ogg,"
+    "w64,wav",
     "protocol_whitelist": "file",
 }
 _GUESSED_DURATION = frozenset({"aac", "amr", "mp3", "mpeg", "mpegts"})  # FFmpeg guesses it from the size of the file
 _HEADER_TOLERANCE = 0.5  # seconds by which sound may be shorter than its file's header says: encoders pad the ends
-_VIDEO_TOLERANCE = 2.0  # where the length of a video was announced: in whole seconds, and the sound may end before the picture
+_VIDEO_TOLERANCE = 2.0  # of a video: YouTube announces whole seconds, and the sound may end before the picture
 
 
 def is_audio(path):
@@ -91,7 +95,8 @@ def decode(path, expected_seconds=None, progress=None):
     if not n_finite:
         raise AudioError("not_finite", f"No sample in {name} is a number; export the sound again.")
     if announced and decoded < announced - tolerance:
-        raise AudioError("truncated", f"{name} ends after {decoded:.1f} of {announced:.1f} seconds; fetch or copy it again.")
+        message = f"{name} ends after {decoded:.1f} of {announced:.1f} seconds; fetch or copy it again."
+        raise AudioError("truncated", message)
 
 
 def load(path):
@@ -118,13 +123,14 @@ def _check_file(path):
 
 
 def _announced_seconds(container, stream, expected_seconds):
-    """The length announced by the caller or by the file's header, whichever asks for more, and how much may be missing."""
+    """The length announced by the caller or the file's header, whichever asks for more, and how much may be missing."""
     lengths = [(expected_seconds, _VIDEO_TOLERANCE)] if expected_seconds else []
     if not set(container.format.name.split(",")) & _GUESSED_DURATION:
         if stream.duration:
             lengths.append((float(stream.duration * stream.time_base), _HEADER_TOLERANCE))
         elif container.duration:
-            lengths.append((container.duration / 1e6, _VIDEO_TOLERANCE if container.streams.video else _HEADER_TOLERANCE))
+            tolerance = _VIDEO_TOLERANCE if container.streams.video else _HEADER_TOLERANCE
+            lengths.append((container.duration / 1e6, tolerance))
     return max(lengths, key=lambda length: length[0] - length[1], default=(None, 0))
 
 
@@ -138,7 +144,8 @@ def _resampled(container, stream):
 
     resampler, form = None, None
     for frame in _frames(container, stream):
-        if form != (frame.format.name, frame.layout.name, frame.sample_rate):  # at the start, and where a radio stream changes
+        # At the start, and where the recording of a radio stream changes its format.
+        if form != (frame.format.name, frame.layout.name, frame.sample_rate):
             if resampler:
                 yield from resampler.resample(None)
             form = (frame.format.name, frame.layout.name, frame.sample_rate)

@@ -2,6 +2,7 @@
 A sound envelope (the rolling maximum over 50 ms) says where there is sound; what is left is cut into clips of 1 s.
 Every clip knows which seconds of the song it came from, so that the song's timeline can be told afterwards.
 """
+
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -78,14 +79,14 @@ class Clips:
         if not self._n_kept and self._peak > FAINTEST:
             yield from self._cut(FAINT_THRESHOLD * self._peak)
         if self.n_samples < MIN_SOUND:
-            raise AudioError("too_short", f"This sound lasts {self.n_samples / SAMPLE_RATE:.2f} s; it takes 0.3 s or more to judge.")
+            raise _too_short(self.n_samples)
         if not self._n_kept:
             raise AudioError("silent", "There is only silence; choose a recording in which something can be heard.")
         if self._n_kept < MIN_SOUND:
-            raise AudioError("too_short", f"There are only {self._n_kept / SAMPLE_RATE:.2f} s of sound; it takes 0.3 s or more to judge.")
+            raise _too_short(self._n_kept)
 
     def timeline(self):
-        """For each second of the song the index of the clip that holds most of it, -1 where it is silent; int (seconds,).
+        """For each second of the song, the index of the clip that holds most of it, -1 where silent; int (seconds,).
 
         The last second may be a part of one. To be called after the iteration.
         """
@@ -112,7 +113,8 @@ class Clips:
 
         A block is judged up to where the envelope still sees all of its window; the rest waits for the next one.
         """
-        held, judged, start = np.empty(0, np.float32), 0, 0  # `held[judged:]` waits; `held[0]` is sample `start` of the song
+        # `held[judged:]` waits to be judged; `held[0]` is sample `start` of the song.
+        held, judged, start = np.empty(0, np.float32), 0, 0
         for block in chain(self._open_blocks(), [None]):
             if block is not None:
                 self.n_samples += len(block)
@@ -134,13 +136,18 @@ class Clips:
         return Clip(samples, positions[0] / SAMPLE_RATE, (positions[-1] + 1) / SAMPLE_RATE)
 
 
+def _too_short(n_samples):
+    message = f"There are only {n_samples / SAMPLE_RATE:.2f} s of sound; it takes 0.3 s or more to judge."
+    return AudioError("too_short", message)
+
+
 def clean(path, expected_seconds=None, progress=None):
-    """The clips of a sound file, decoded as a stream; parameters and errors as in `audio.decode`, beside those of `Clips`."""
+    """The clips of a sound file, decoded as a stream; parameters and errors as in `audio.decode` and `Clips`."""
     return Clips(lambda: decode(Path(path), expected_seconds, progress))
 
 
 def cut(blocks):
-    """The clips of a song given as a list of blocks (or one array in a list): float32 arrays (n,), 16 kHz, of any lengths."""
+    """The clips of a song given as a list of blocks: float32 arrays (n,) of any lengths, mono at 16 kHz."""
     return Clips(lambda: blocks)
 
 

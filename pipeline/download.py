@@ -141,7 +141,7 @@ def _cookie_stream(cookies):
         message = f"The cookies file {printable(cookies)} cannot be read; check its path."
         raise DownloadError("cookies", message) from None
     if not any(line.count("\t") == 6 for line in text.splitlines()):
-        raise DownloadError("cookies", "This cookies file holds no cookies; export it as cookies.txt (Netscape's format).")
+        raise DownloadError("cookies", "This cookies file holds no cookies; export it as a cookies.txt.")
     return io.StringIO(text)
 
 

@@ -2,6 +2,7 @@
 Nothing is looked up on the network: yt-dlp's own patterns say what a link is, and only its id goes on.
 The address that is opened later is built anew from that id, so nothing else in the text can have an effect.
 """
+
 import re
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -27,7 +28,7 @@ class Link:
     id : str
         Of the video or of the playlist.
     playlist_id : str or None
-        The playlist itself, or the one in which the link shows the video (`Link("playlist", link.playlist_id)` opens it).
+        The playlist itself, or the one in which the link shows the video: `Link("playlist", link.playlist_id)`.
     """
 
     kind: str
@@ -65,7 +66,8 @@ def parse(text):
     # yt-dlp takes a video shown within a playlist for the playlist; asked without `list`, it sees the video.
     alone = urlencode([(name, value) for name, value in pairs if name != "list"])
 
-    from yt_dlp.extractor.youtube import YoutubeIE, YoutubePlaylistIE, YoutubeTabIE  # here, because it takes half a second
+    # Imported here, because it takes half a second.
+    from yt_dlp.extractor.youtube import YoutubeIE, YoutubePlaylistIE, YoutubeTabIE
 
     video_url = f"https://{host}{path}?{alone}"
     if YoutubeIE.suitable(video_url):
@@ -76,7 +78,7 @@ def parse(text):
             if _is_playlist_id(playlist_id):
                 return Link("playlist", playlist_id, playlist_id)
             if _is_mix(playlist_id):
-                raise LinkError("mix", "This is one of YouTube's endless mixes; paste the link of a video or of a playlist in it.")
+                raise LinkError("mix", "This is one of YouTube's endless mixes; paste the link of a video in it.")
             raise LinkError("incomplete", "The playlist in this link has no valid id; copy the whole link again.")
     raise _refusal(path, pairs, YoutubeTabIE.suitable(list_url))
 
@@ -87,7 +89,8 @@ def _split(text):
     if not text:
         raise LinkError("empty", f"There is no link; paste one such as {EXAMPLE}")
     if len(text) > MAX_LENGTH:
-        raise LinkError("too_long", f"This text of {len(text):,} characters is too long for a link; paste one link such as {EXAMPLE}")
+        message = f"This text of {len(text):,} characters is too long for a link; paste one such as {EXAMPLE}"
+        raise LinkError("too_long", message)
     not_a_link = LinkError("not_a_link", f"This is not a link; paste one such as {EXAMPLE}")
     # urlsplit drops line ends and tabs silently, so they are refused before it sees them.
     if not text.isprintable() or " " in text:
@@ -110,7 +113,7 @@ def _split(text):
             raise not_a_link
         raise LinkError("other_site", f"This link leads to {host[:60]}; only links of YouTube work, such as {EXAMPLE}")
     if port is not None or "@" in parts.netloc:
-        raise LinkError("not_a_link", f"A link with a user name or a port is not opened; paste it as YouTube gives it, such as {EXAMPLE}")
+        raise LinkError("not_a_link", f"A link with a user name or a port is not opened; paste one such as {EXAMPLE}")
     return host, parts.path, parts.query
 
 
@@ -130,5 +133,7 @@ def _refusal(path, pairs, is_channel):
     if ("v" in names or "list" in names) and first in ("watch", "playlist") or first in ("shorts", "live", "embed"):
         return LinkError("incomplete", "The id in this link is cut short; copy the whole link again.")
     if is_channel and first not in ("feed", "hashtag", "redirect"):
-        return LinkError("channel", "This is the page of a channel; open one of its videos or playlists and paste that link.")
-    return LinkError("not_a_video", "This page of YouTube is neither a video nor a playlist; open a video and paste its link.")
+        message = "This is the page of a channel; open one of its videos or playlists and paste that link."
+        return LinkError("channel", message)
+    message = "This page of YouTube is neither a video nor a playlist; open a video and paste its link."
+    return LinkError("not_a_video", message)

@@ -2,6 +2,7 @@
 The words decide, which are YouTube's own or Python's, since yt-dlp keeps the exception behind them only sometimes.
 Whatever is not recognized is taken for a change at YouTube, against which a newer yt-dlp is the remedy.
 """
+
 import re
 
 from pipeline.errors import DownloadError, printable
@@ -23,7 +24,8 @@ _BY_WORDS = [(re.compile(words, re.IGNORECASE), kind, sentence) for words, kind,
      "The download stopped before its end; try again."),
     (r"failed to resolve|failed to establish|unreachable|connection refused|certificate|\bSSL\b|proxy", "no_network",
      "YouTube cannot be reached; check the connection to the internet."),
-    (r"no space left|quota exceeded", "disk_full", "There is no room for the song in the temporary folder; make some and try again."),
+    (r"no space left|quota exceeded", "disk_full",
+     "There is no room for the song in the temporary folder; make some and try again."),
     (r"not a bot|captcha", "sign_in", f"YouTube wants proof that you are not a bot; {SIGN_IN}."),
     (r"confirm your age|age.restricted|inappropriate for some users", "age_restricted",
      f"This video is only for grown-ups who have signed in; {SIGN_IN}."),
@@ -38,11 +40,13 @@ _BY_WORDS = [(re.compile(words, re.IGNORECASE), kind, sentence) for words, kind,
     (r"rate.limited|too many requests|try again later", "rate_limited",
      f"YouTube has had too many requests from this network; wait an hour, or {SIGN_IN}."),
     (r"\bDRM\b", "protected", "This video is protected against downloads; try another recording of the song."),
-    (r"purchase|requires payment|to rent|paid content", "paid", "This video has to be paid for; try another recording of the song."),
+    (r"purchase|requires payment|to rent|paid content", "paid",
+     "This video has to be paid for; try another recording of the song."),
     (r"unavailable|not available|removed|terminated|deleted|does not exist|no longer exists|unviewable", "unavailable",
      "This is no longer on YouTube, or never was; check the link, or try another recording of the song."),
     (r"sign in|log.?in\b|account", "sign_in", f"YouTube shows this only to those who have signed in; {SIGN_IN}."),
-    (r"IP is likely being blocked", "forbidden", f"YouTube blocks requests from this network; wait an hour, or {SIGN_IN}."),
+    (r"IP is likely being blocked", "forbidden",
+     f"YouTube blocks requests from this network; wait an hour, or {SIGN_IN}."),
 ]]
 
 
@@ -56,7 +60,8 @@ def explain(error):
     cause = (getattr(error, "exc_info", None) or (None, None))[1]  # of yt-dlp's DownloadError, where it knows
     words = re.sub(r"\[youtube[^]]*\] \S+: ", "", f"{error} {cause}")  # an id may hold any word
     if isinstance(error, CookieLoadError) or isinstance(error.__context__, CookieLoadError):
-        return DownloadError("cookies", "The cookies could not be read; export cookies.txt again, or name a browser that is installed here.")
+        message = "The cookies could not be read; export cookies.txt again, or name a browser that is installed here."
+        return DownloadError("cookies", message)
     if isinstance(cause, GeoRestrictedError):
         words = "geo-restricted"
     if status := re.search(r"HTTP Error (\d+)", words):

@@ -100,7 +100,7 @@ class _Job:
                 _ = ydl.cookiejar  # cookies of a browser are read here, where a failure still has its name
                 info = ydl.extract_info(self.url, download=bool(self.folder)) or {}
                 if "entries" in info:
-                    info["entries"] = list(info["entries"])  # later pages are fetched here, where failures are explained
+                    info["entries"] = list(info["entries"])  # the later pages, while failures are explained
         except DownloadCancelled:
             pass
         except Exception as error:

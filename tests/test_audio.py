@@ -40,7 +40,7 @@ def error_of(path, **options):
     return caught.value
 
 
-@pytest.mark.parametrize("suffix", [".m4a", ".mp4", ".webm", ".mkv", ".opus", ".ogg", ".mp3", ".aac", ".flac", ".wav", ".aiff", ".caf"])
+@pytest.mark.parametrize("suffix", ".m4a .mp4 .webm .mkv .opus .ogg .mp3 .aac .flac .wav .aiff .caf".split())
 @pytest.mark.parametrize("channels", [1, 2])
 def test_formats(tmp_path, suffix, channels):
     path = media.write(tmp_path / f"song{suffix}", media.tone(3, 48_000, channels), 48_000)
@@ -163,7 +163,9 @@ def test_a_file_that_is_no_sound(tmp_path, kind, name, content):
     assert error_of(path).kind == kind
 
 
-@pytest.mark.parametrize("text", ["#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{}\n#EXT-X-ENDLIST\n", "ffconcat version 1.0\nfile {}\n"])
+@pytest.mark.parametrize("text", [
+    "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{}\n#EXT-X-ENDLIST\n", "ffconcat version 1.0\nfile {}\n",
+])
 def test_a_file_cannot_make_the_decoder_open_another(tmp_path, text):
     media.write(tmp_path / "secret.aac", media.tone(2))
     disguised = tmp_path / "song.mp3"
@@ -187,7 +189,9 @@ def test_paths_that_are_no_files(tmp_path):
     assert error_of(tmp_path / "song.wav" / "x").kind == "missing"
 
 
-@pytest.mark.parametrize("name", ["a:b?c=1#%20.wav", "-y.wav", "höre \N{MUSICAL SYMBOL G CLEF}.wav", "http:x.wav", "tab\tand\nline.wav", os.fsdecode(b"l\xe9.wav")])
+@pytest.mark.parametrize("name", [
+    "a:b?c=1#%20.wav", "-y.wav", "höre \N{MUSICAL SYMBOL G CLEF}.wav", "http:x.wav", "tab\tand\nline.wav", os.fsdecode(b"l\xe9.wav"),
+])
 def test_odd_names(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     os.rename(media.write(tmp_path / "song.wav", media.tone(3)), name)

@@ -24,12 +24,10 @@ ROOT = Path(download.__file__).parents[1]
 
 @pytest.fixture(autouse=True)
 def temporary(tmp_path, monkeypatch):
-    """The folder for temporary files, which every test must leave as it was; and a server is given little time."""
+    """The folder for temporary files, which every test must leave as it was."""
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    monkeypatch.setattr(ytdlp, "SOCKET_TIMEOUT", 0.3)
-    monkeypatch.setattr(ytdlp, "RETRIES", 1)
     yield folder
     assert not list(folder.glob("song-*"))
 
@@ -93,7 +91,9 @@ def test_a_title_cannot_steer_a_terminal(songs):
     ("short", "incomplete"), ("hang", "timeout"), ("stall", "timeout"), ("page_hang", "timeout"), (403, "forbidden"),
     (404, "unavailable"), (429, "rate_limited"), ("page_429", "rate_limited"), (500, "server_error"), ("no_network", "no_network"),
 ])
-def test_a_failing_server(songs, how, kind):
+def test_a_failing_server(songs, monkeypatch, how, kind):
+    monkeypatch.setattr(ytdlp, "SOCKET_TIMEOUT", 0.3)
+    monkeypatch.setattr(ytdlp, "RETRIES", 1)
     assert failure(Video(songs[".m4a"], how=how)) == kind
 
 
