@@ -1,0 +1,240 @@
+"""The demo: a link box, an answer, and an animation; the widget of notebooks/07_demo.ipynb, in JupyterLab and in Voila.
+The work is done in a thread (`pipeline.job`), so that the page stays alive and everything can be cancelled.
+"""
+
+import threading
+import time
+from concurrent.futures import Future
+from contextlib import contextmanager
+from pathlib import Path
+
+import ipywidgets as widgets
+
+from pipeline.errors import Cancelled, PipelineError
+from pipeline.form import Form
+from pipeline.job import Job, Request, in_app_words
+from pipeline.session import Session
+from pipeline.stage import Stage
+
+SAMPLES = Path(__file__).parents[1] / "data" / "samples"
+PAUSE = 0.1  # seconds between two movements of the progress bar
+
+
+class App(widgets.VBox):
+    """The demo as one widget. A new App closes the one before it in the same kernel, so that its cell may run again.
+
+    Without a browser: `app.link.value = "..."; app.button.click(); app.done.wait(60); app.stage.view`.
+
+    Parameters
+    ----------
+    model_path : str or Path, optional
+        By default the model that ships.
+    samples : str or Path
+        A folder whose songs get a button each.
+
+    Attributes
+    ----------
+    link, button, cancel_button
+        The link box, Submit and Cancel; the other controls are in `form`.
+    stage : Stage
+        What is shown.
+    session : Session
+        The songs so far.
+    done : threading.Event
+        Set while nothing is going on.
+    """
+
+    _open = None
+
+    def __init__(self, model_path=None, samples=SAMPLES):
+        if App._open:
+            App._open.close_all()
+        App._open = self
+        self._recognizer = _load_in_background(model_path)
+        self._lock = threading.RLock()  # around what the kernel's thread and the job's thread both change
+        self._job = self._last_thread = None
+        self._rows, self._row = [], None
+        self._moved = (None, 0.0)  # the last step shown, and when
+        self.done = threading.Event()
+        self.done.set()
+        self.session, self.stage = Session(), Stage()
+        self.form = Form(self, samples)
+        self.link, self.button, self.cancel_button = self.form.link, self.form.submit, self.form.cancel
+        self.player_box = widgets.VBox()
+        self.table = widgets.HTML().add_class("po-session")
+        super().__init__([self.form, self.stage, self.player_box, self.table])
+        self.add_class("po-app")
+
+    def close_all(self):
+        """Stop, and take everything off the page."""
+        self.cancel()
+        _close(self)
+
+    # What a person does
+
+    def submit(self):
+        """Work on the link in the box; what runs is cancelled first."""
+        self._start(Request(self.link.value))
+
+    def submit_playlist(self):
+        """Work on the playlist that the link's video is in."""
+        self._start(Request(self.link.value, whole_playlist=True))
+
+    def submit_file(self, path, title, folder=None):
+        """Work on a file; `folder`, a TemporaryDirectory, is removed afterwards."""
+        self._start(Request(path=path, title=title, folder=folder))
+
+    def cancel(self):
+        """Stop what is going on; the app is ready for the next song at once."""
+        with self._lock:
+            if self.done.is_set():
+                return
+            self._stop()
+            self.stage.rest("Cancelled")
+            self._rest()
+
+    def _start(self, request):
+        with self._lock:
+            self._prepare()
+            vars(request).update(self.form.choices())
+            self.stage.working("checking")
+            self._job = Job(request, self._recognizer, self, after=self._last_thread)
+            self._last_thread = self._job.thread
+            self._job.thread.start()
+
+    def _prepare(self):
+        """End what runs, and clear the page for what comes."""
+        self._stop()
+        self.done.clear()
+        self._replace_player(None)
+        self.form.offer_playlist(False)
+        self.cancel_button.disabled = False
+
+    def _stop(self):
+        self.form.upload.cancel()
+        if self._job:
+            self._job.cancelled.set()
+            self._job = None
+        self._rows, self._row = [], None
+        self.session.drop_open()
+        self._show_table()
+
+    def _rest(self):
+        self._job = None
+        self.cancel_button.disabled = True
+        self.done.set()
+
+    # What an upload tells
+
+    def upload_begins(self):
+        """A file is on its way."""
+        with self._lock:
+            self._prepare()
+
+    def upload_moves(self, done, total):
+        """A piece of it has arrived."""
+        self.stage.working("uploading", done, total)
+
+    def upload_ends(self, folder, path, name):
+        """It is here."""
+        self.submit_file(path, name, folder)
+
+    def upload_fails(self, error):
+        """It cannot be taken."""
+        with self._lock:
+            self.stage.failure(str(error))
+            self._rest()
+
+    # What a job tells, from its thread; one that was cancelled is no longer heard
+
+    def job_moves(self, job, step, done, total):
+        """A step goes on."""
+        now = time.monotonic()
+        if self._moved[0] == step and now - self._moved[1] < PAUSE:
+            return
+        self._moved = step, now
+        with self._only(job):
+            in_list = len(self._rows) > 1
+            place = f"Song {self._rows.index(self._row) + 1} of {len(self._rows)}: " if in_list and self._row else ""
+            self.stage.working(step, done, total, place + (self._row.title if self._row else ""), beside_answer=in_list)
+
+    def job_lists(self, job, songs):
+        """These are the songs: a list of (title, source)."""
+        with self._only(job):
+            self._rows = [self.session.add(title, source) for title, source in songs]
+            self._show_table()
+
+    def job_opens(self, job, index):
+        """The song with this index is next."""
+        with self._only(job):
+            self._row = self._rows[index]
+
+    def job_answers(self, job, recognition, url):
+        """The song is judged."""
+        with self._only(job):
+            self._row.recognition, self._row.title = recognition, recognition.title
+            self.stage.answer(recognition, url)
+            self.form.offer_playlist(job.offers_playlist)
+            self._show_table()
+
+    def job_draws(self, job, player):
+        """The song can be looked at and played."""
+        with self._only(job):
+            self._replace_player(player)
+
+    def job_fails(self, job, error):
+        """The song has no answer."""
+        with self._only(job):
+            self._row.error = PipelineError(error.kind, in_app_words(error))
+            if len(self._rows) == 1:
+                self.stage.failure(str(self._row.error), self._row.title)
+            self._show_table()
+
+    def job_ends(self, job):
+        """Nothing more will come."""
+        with self._lock:
+            if job is not self._job:
+                return
+            if len(self._rows) > 1:
+                self.stage.summary([row.recognition and row.recognition.label for row in self._rows])
+            self._rest()
+
+    @contextmanager
+    def _only(self, job):
+        """Hold the lock, if this is the current job; any other is told to stop."""
+        with self._lock:
+            if job is not self._job:
+                raise Cancelled
+            yield
+
+    def _replace_player(self, player):
+        before, self.player_box.children = self.player_box.children, (player,) if player else ()
+        for each in before:
+            each.close()
+
+    def _show_table(self):
+        self.table.value = self.session.to_html()
+
+
+def _load_in_background(model_path):
+    """A Future of the Recognizer: the page appears first, and what is slow to import is there when a song comes."""
+    future = Future()
+
+    def load():
+        try:
+            from pipeline.recognition import Recognizer
+
+            future.set_result(Recognizer(model_path))
+        except Exception as error:
+            future.set_exception(PipelineError("no_model", f"The trained network cannot be loaded: {error}"))
+        import yt_dlp  # noqa: F401
+
+    threading.Thread(target=load, name="loading", daemon=True).start()
+    return future
+
+
+def _close(widget):
+    """Close a widget and all within it, so that the kernel and the browser forget them."""
+    for child in getattr(widget, "children", ()):
+        _close(child)
+    widget.close()

@@ -1,0 +1,87 @@
+"""The controls of the demo: link box, Submit, Cancel, a file of one's own, the sample songs, and the options.
+They know nothing of what happens then: the app gives each its action.
+"""
+
+import io
+import os
+from pathlib import Path
+
+import ipywidgets as widgets
+
+from pipeline.audio import is_audio
+from pipeline.upload import Upload
+
+BROWSERS = ("brave", "chrome", "chromium", "edge", "firefox", "opera", "safari", "vivaldi", "whale")
+
+
+class Form(widgets.VBox):
+    """All controls, from top to bottom.
+
+    Parameters
+    ----------
+    app : object
+        With `submit()`, `submit_playlist()`, `submit_file(path, title)`, `cancel()`, and what `Upload` tells its listener.
+    samples : str or Path
+        A folder whose songs get a button each.
+    """
+
+    def __init__(self, app, samples):
+        self.link = widgets.Text(
+            description="Link of a song or playlist on YouTube",
+            placeholder="https://www.youtube.com/watch?v=...",
+            style={"description_width": "initial"},
+        ).add_class("po-link")
+        self.link.on_msg(lambda _, content, __: content.get("event") == "submit" and app.submit())  # the Enter key
+        self.submit = _button("Submit", app.submit).add_class("po-submit")
+        self.cancel = _button("Cancel", app.cancel, disabled=True).add_class("po-cancel")
+        self.playlist = _button("Listen to the whole playlist", app.submit_playlist)
+        self.upload = Upload(app)
+        files = sorted(path for path in Path(samples).glob("*") if is_audio(path))
+        self.samples = [_sample_button(path, app) for path in files]
+        self._make_options()
+        first = widgets.Box([self.link, self.submit, self.cancel]).add_class("po-form")
+        second = widgets.Box([self.playlist, self.upload, *self.samples]).add_class("po-tries")
+        super().__init__([first, second, self.options])
+        self.offer_playlist(False)
+
+    def offer_playlist(self, offered):
+        """Show the button for the playlist that the last video is in, or hide it."""
+        self.playlist.layout.display = None if offered else "none"
+
+    def choices(self):
+        """What the options say, as keyword arguments of a `Request`."""
+        cookies = io.StringIO(bytes(self.cookies.value[0].content).decode("utf-8", "replace")) if self.cookies.value else None
+        return {"n_clips": self.n_clips.value, "browser": self.browser.value, "cookies": cookies}
+
+    def _make_options(self):
+        explanation = widgets.HTML(
+            "Some videos ask for a sign-in. Give the cookies of a browser in which you are signed in: a file that it "
+            "exported, or its name. They are shown to YouTube alone and never stored."
+        )
+        self.cookies = widgets.FileUpload(accept=".txt", multiple=False, description="Choose cookies.txt")
+        self.browser = widgets.Dropdown(
+            options=[("none", None), *((name, name) for name in BROWSERS)], description="Cookies of the browser"
+        )
+        self.n_clips = widgets.Dropdown(
+            options=[("all", None), ("100, drawn at random", 100), ("30, drawn at random", 30), ("10, drawn at random", 10)],
+            description="Seconds that vote",
+        )
+        choices = [explanation, self.cookies, self.browser, self.n_clips]
+        if os.environ.get("SERVER_SOFTWARE", "").startswith("voila"):
+            choices.remove(self.browser)  # it would be a browser of the server, whose cookies are no visitor's business
+        self.options = widgets.Accordion(
+            [widgets.VBox(choices)], titles=["Sign-in and options"], selected_index=None
+        ).add_class("po-options")
+
+
+def _button(text, action, **traits):
+    button = widgets.Button(description=text, **traits)
+    button.on_click(lambda _: action())
+    return button
+
+
+def _sample_button(path, app):
+    """A button for the song at `path`; its name does not give the answer away."""
+    words = path.stem.split("-")
+    title = " ".join(words[1:] if words[0] in ("piano", "other") else words).capitalize()
+    return _button(f"♪ {title}", lambda: app.submit_file(path, title))

@@ -1,0 +1,167 @@
+"""One submission of the demo, worked through in a thread: a link, a playlist or a file -> answers.
+It tells a listener what happens and can be stopped at any time; nothing of a song is left when it ends.
+"""
+
+import logging
+import threading
+from concurrent.futures import wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from pipeline import audio, cleaning, download, links, refusals
+from pipeline.errors import Cancelled, PipelineError
+from pipeline.links import Link
+from pipeline.player import player_of
+from pipeline.recording import Recording
+
+LONGEST_PLAYLIST = 50  # songs
+
+
+@dataclass
+class Request:
+    """What a person asked for: the text of a link, or a file; and how.
+
+    `folder`, of an uploaded file, is removed at the end. `whole_playlist` takes the list that a video's link is in.
+    """
+
+    text: str = ""
+    path: Path | None = None
+    title: str = ""
+    folder: TemporaryDirectory | None = None
+    whole_playlist: bool = False
+    n_clips: int | None = None
+    cookies: object = None
+    browser: str | None = None
+
+
+class Job:
+    """A request in a thread; `job.thread.start()` begins.
+
+    Parameters
+    ----------
+    request : Request
+    recognizer : concurrent.futures.Future
+        Of the Recognizer, which may still be loading.
+    listener : object
+        `job_lists(job, [(title, source), ...])` once; `job_opens(job, index)` for each song, and then
+        `job_answers(job, recognition, url)` or `job_fails(job, error)`; `job_draws(job, player)` for a song by itself;
+        `job_moves(job, step, done, total)` in between; `job_ends(job)`. What it raises, such as Cancelled, ends the job.
+    after : threading.Thread, optional
+        Of the job before, which is waited for: both use one network.
+
+    Attributes
+    ----------
+    cancelled : threading.Event
+        To be set to stop the job, which it does at its next sign of life.
+    offers_playlist : bool
+        Whether the link is of a video that is shown within a playlist.
+    """
+
+    def __init__(self, request, recognizer, listener, after=None):
+        self.request, self.cancelled, self.offers_playlist = request, threading.Event(), False
+        self._recognizer, self._listener = recognizer, listener
+        self.thread = threading.Thread(target=self._run, args=[after], name="job", daemon=True)
+
+    def _run(self, after):
+        try:
+            if after:
+                after.join()
+            self._judge_all()
+        except Cancelled:
+            pass
+        finally:
+            if self.request.folder:
+                self.request.folder.cleanup()
+            self._listener.job_ends(self)
+
+    def _judge_all(self):
+        text = self.request.text.strip()
+        try:
+            songs = self._songs()
+        except PipelineError as error:
+            self._listener.job_lists(self, [(text[:100] or "(no link)", text[:300])])
+            self._listener.job_opens(self, 0)
+            self._listener.job_fails(self, error)
+            return
+        self._listener.job_lists(self, [(title, source) for title, source, _ in songs])
+        for index, (_, _, link) in enumerate(songs):
+            self._listener.job_opens(self, index)
+            try:
+                self._judge(link, draw=len(songs) == 1)
+            except PipelineError as error:
+                self._listener.job_fails(self, error)
+            except Cancelled:
+                raise
+            except Exception as error:  # before an audience, even a mistake of ours ends in a sentence
+                logging.getLogger(__name__).info("unexpected", exc_info=True)
+                what = type(error).__name__
+                self._listener.job_fails(self, PipelineError("unexpected", f"Something unexpected happened ({what}); try again, or another song."))
+
+    def _songs(self):
+        """What is to be judged: a list of (title, source, Link or None for the file)."""
+        if self.request.path:
+            return [(self.request.title, self.request.title, None)]
+        self._moves("checking", 0, None)
+        link = links.parse(self.request.text)
+        if link.kind == "playlist" or (self.request.whole_playlist and link.playlist_id):
+            whole = Link("playlist", link.playlist_id, link.playlist_id)
+            entries = download.playlist(whole, LONGEST_PLAYLIST, self._moves, **self._access()).entries
+            return [(entry.title, entry.url, entry.link) for entry in entries]
+        self.offers_playlist = bool(link.playlist_id)
+        return [(link.url, link.url, link)]
+
+    def _judge(self, link, draw):
+        """Judge one song, and, if asked to, draw it."""
+        recognizer, heard = self._awaited(), Recording()
+        with self._opened(link) as (path, title, url, seconds):
+            length = [seconds]  # as announced, or as the file says when it is open
+
+            def decoded(_, __, total):
+                length[0] = total or length[0]
+                self._stop_if_cancelled()
+
+            def listened(step, done, _):
+                self._moves(step, done, length[0])
+
+            clips = cleaning.Clips(lambda: heard.tap(audio.decode(path, seconds, decoded)))
+            try:
+                recognition = recognizer.judge(clips, self.request.n_clips, progress=listened, source=url or title, title=title)
+            except PipelineError as error:
+                raise PipelineError(error.kind, str(error).replace(path.name, "This file")) from error
+        self._listener.job_answers(self, recognition, url)
+        if draw:
+            self._listener.job_draws(self, player_of(heard, recognition, recognizer, self._stop_if_cancelled))
+
+    @contextmanager
+    def _opened(self, link):
+        """The file of a song while it is needed: (path, title, address, announced seconds)."""
+        if link is None:
+            yield self.request.path, self.request.title, None, None
+        else:
+            with download.download(link, self._moves, **self._access()) as song:
+                yield song.path, song.title, song.url, song.seconds
+
+    def _access(self):
+        return {"cookies": self.request.cookies, "cookies_from_browser": self.request.browser}
+
+    def _awaited(self):
+        """The Recognizer, as soon as it is loaded."""
+        while not wait([self._recognizer], timeout=0.1).done:
+            self._moves("waking", 0, None)
+        return self._recognizer.result()
+
+    def _moves(self, step, done, total):
+        self._stop_if_cancelled()
+        self._listener.job_moves(self, step, done, total)
+
+    def _stop_if_cancelled(self, *_):
+        if self.cancelled.is_set():
+            raise Cancelled
+
+
+def in_app_words(error):
+    """The sentence of an error, where it points to the command line pointing to the app instead."""
+    hint = "open “Sign-in and options” above and give the cookies of a browser in which you are signed in"
+    return str(error).replace(refusals.SIGN_IN, hint)

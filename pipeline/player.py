@@ -1,0 +1,47 @@
+"""The player of a song: what was heard second by second, over its waveform and mel spectrogram, and the song itself.
+One anywidget for each song; it comes to the browser complete and is closed when the next song takes its place.
+"""
+
+import anywidget
+import traitlets
+
+from pipeline import recording
+from pipeline.stage import WEB
+
+
+class Player(anywidget.AnyWidget):
+    """Plays a song while a line moves along its timeline.
+
+    `timeline` is the probability of piano by second or None; the pictures are PNG, `audio` is mp3, `peaks` a byte a column.
+    """
+
+    _esm = WEB / "player.js"
+    seconds = traitlets.Float().tag(sync=True)
+    timeline = traitlets.List().tag(sync=True)
+    threshold = traitlets.Float(0.5).tag(sync=True)
+    peaks = traitlets.Bytes().tag(sync=True)
+    spectrogram = traitlets.Bytes().tag(sync=True)
+    audio = traitlets.Bytes().tag(sync=True)
+    moments = traitlets.List().tag(sync=True)
+    note = traitlets.Unicode().tag(sync=True)
+
+
+def player_of(heard, recognition, recognizer, progress=None):
+    """The Player of a song from its Recording and its Recognition, or None where nothing was kept.
+
+    `progress("drawing", done, total)` may raise Cancelled.
+    """
+    samples = heard.samples
+    if not len(samples):
+        return None
+    moments = recording.moments(samples, recognition.timeline, recognizer.model)
+    return Player(
+        seconds=heard.seconds,
+        timeline=[value if value is None else round(value, 3) for value in recognition.timeline or []],
+        threshold=float(recognizer.threshold),
+        peaks=recording.peaks(samples).tobytes(),
+        spectrogram=recording.spectrogram(samples, progress),
+        audio=recording.encode(samples, progress),
+        moments=[vars(moment) for moment in moments],
+        note="Only the first hour can be seen and played here." if recognition.seconds > recording.LONGEST else "",
+    )

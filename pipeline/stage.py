@@ -1,0 +1,111 @@
+"""The stage of the demo: where the invitation, the progress, the answer with its animation, or an error stands.
+It is one anywidget, so that a browser keeps one place of one size for all of them and tells a screen reader in words.
+"""
+
+import re
+from pathlib import Path
+
+import anywidget
+import traitlets
+
+from pipeline.errors import printable
+
+WEB = Path(__file__).parent / "web"
+FIGURES = Path(__file__).parents[1] / "figures"
+ANIMATIONS = ("Piano", "Other")
+
+STEPS = {
+    "uploading": "Reading the file", "checking": "Checking the link", "downloading": "Downloading",
+    "decoding": "Decoding", "listening": "Listening", "waking": "Waking the network",
+}
+
+
+class Stage(anywidget.AnyWidget):
+    """Shows one view at a time; `view` is a dict of plain values, among them `phase`: idle, working, answer or error."""
+
+    _esm = WEB / "stage.js"
+    _css = WEB / "app.css"
+    view = traitlets.Dict().tag(sync=True)
+
+    def __init__(self, folder=FIGURES):
+        super().__init__()
+        self._folder = Path(folder)
+        self.on_msg(self._on_message)
+        self.idle()
+
+    def idle(self, live=""):
+        """Invite."""
+        self.view = {
+            "phase": "idle", "live": live, "headline": "Is it a piano?",
+            "detail": "Paste a link, choose a recording, or try one of the songs. Every second of it is listened to, and the majority decides.",
+        }
+
+    def working(self, step, done=0.0, total=None, detail="", beside_answer=False):
+        """Say what is going on: `step` of `STEPS`, `done` of `total` in bytes or seconds; in a list beside the last answer."""
+        words = STEPS.get(step, step)
+        fraction = min(done / total, 1.0) if total else None
+        if step == "listening" and total:
+            shown = f"{words}: {done:.0f} of {total:.0f} s"
+        elif step == "listening" and done:
+            shown = f"{words}: {done:.0f} s"
+        else:
+            shown = f"{words} {fraction:.0%}".replace("%", " %") if fraction is not None else words
+        moving = {"step": shown, "fraction": fraction, "detail": printable(detail)}
+        if beside_answer and self.view["phase"] == "answer":
+            self.view = self.view | {"more": moving}
+        else:
+            self.view = {"phase": "working", "live": words, **moving}
+
+    def rest(self, live=""):
+        """End what was going on: the last answer of a list stays, else invite again."""
+        if self.view["phase"] == "answer":
+            self.view = self.view | {"more": None, "live": live}
+        else:
+            self.idle(live)
+
+    def summary(self, labels):
+        """End a list: a label for each song, None where there is no answer."""
+        counts = [f"{labels.count(name)} {name}" for name in sorted({name for name in labels if name}, reverse=True)]
+        counts += [f"{labels.count(None)} without an answer"] * (None in labels)
+        words = f"{len(labels)} songs: {', '.join(counts)}"
+        if self.view["phase"] == "answer":
+            self.view = self.view | {"more": {"step": words, "detail": "", "fraction": None, "ended": True}, "live": words}
+        else:
+            self.failure("None of these songs could be judged; the table below says why.")
+
+    def answer(self, recognition, url=None):
+        """Show the label, and start its animation."""
+        votes, n_clips = recognition.votes[recognition.label], sum(recognition.votes.values())
+        self.view = {
+            "phase": "answer", "label": recognition.label,
+            "animation": recognition.label if recognition.label in ANIMATIONS else "Other",
+            "confidence": percent(recognition.confidence), "certainty": "confidence",
+            "votes": f"{votes:,} of {n_clips:,} seconds voted {recognition.label}",
+            "title": printable(recognition.title) or "untitled", "length": clock(recognition.seconds),
+            "url": url if url and re.match(r"https://www\.youtube\.com/", url) else None,
+            "live": f"{recognition.label}, with a confidence of {percent(recognition.confidence)}: {printable(recognition.title)}",
+        }
+
+    def failure(self, sentence, title="", headline="No answer this time"):
+        """Say what was wrong, where the answer would be."""
+        self.view = {"phase": "error", "headline": headline, "sentence": sentence, "title": printable(title), "live": sentence}
+
+    def _on_message(self, _, content, __):
+        """A browser asks for the animations in the format that it plays."""
+        wanted = content.get("want")
+        if wanted in ("webm", "mp4"):
+            found = {name: self._folder / f"{name.lower()}.{wanted}" for name in ANIMATIONS}
+            clips = {name: path.read_bytes() for name, path in found.items() if path.is_file()}
+            self.send({"animations": list(clips), "format": wanted}, buffers=list(clips.values()))
+
+
+def clock(seconds):
+    """A length such as 4:07 or 1:02:09."""
+    minutes, seconds = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def percent(probability):
+    """A probability such as 97 %, never rounded up to certainty."""
+    return f"{min(int(100 * probability + 0.5), 99) if probability < 1 else 100} %"

@@ -1,0 +1,168 @@
+// The stage: one place for the invitation, the progress, the answer with its animation, or what went wrong.
+// All words come as data and are set as text, so that no title can become markup.
+
+const SVG_PAUSE = '<svg viewBox="0 0 16 16" aria-hidden="true"><path d="M4 3h3v10H4zM9 3h3v10H9z"/></svg>';
+const SVG_PLAY = '<svg viewBox="0 0 16 16" aria-hidden="true"><path d="M4 2.5v11l9-5.5z"/></svg>';
+const ANIMATIONS = {
+  Piano: "Animation: a grand piano plays by itself",
+  Other: "Animation: drums, a guitar and loudspeakers play",
+};
+
+function element(tag, className, text) {
+  const node = document.createElement(tag);
+  if (className) node.className = className;
+  if (text) node.textContent = text;
+  return node;
+}
+
+function render({ model, el }) {
+  const calm = matchMedia("(prefers-reduced-motion: reduce)");
+  const stage = element("section", "po-stage");
+  stage.setAttribute("aria-label", "Answer");
+  const screen = element("div", "po-screen");
+  const words = element("div", "po-words");
+  const pause = element("button", "po-pause");
+  pause.type = "button";
+  const live = element("p", "po-live");
+  live.setAttribute("role", "status");
+  live.setAttribute("aria-live", "polite");
+  stage.append(screen, words, live);
+  el.append(stage);
+
+  const videos = {};
+  const urls = [];
+  for (const [name, description] of Object.entries(ANIMATIONS)) {
+    const box = element("div", "po-half");
+    box.dataset.name = name;
+    const video = element("video");
+    Object.assign(video, { muted: true, loop: true, playsInline: true, preload: "auto" });
+    video.setAttribute("aria-label", description);
+    video.addEventListener("play", showPause);
+    video.addEventListener("pause", showPause);
+    box.append(video);
+    screen.append(box);
+    videos[name] = video;
+  }
+  screen.append(pause);
+
+  // Both clips come once, in the format that this browser plays.
+  const format = videos.Piano.canPlayType('video/webm; codecs="vp9"') ? "webm" : "mp4";
+  const onMessage = (content, buffers) => {
+    if (!content.animations) return;
+    content.animations.forEach((name, i) => {
+      const url = URL.createObjectURL(new Blob([buffers[i]], { type: `video/${content.format}` }));
+      urls.push(url);
+      videos[name].src = url;
+    });
+    animate();
+  };
+  model.on("msg:custom", onMessage);
+  model.send({ want: format });
+
+  const shown = () => videos[model.get("view").animation];
+
+  function animate() {
+    for (const video of Object.values(videos)) {
+      if (video !== shown()) video.pause();
+      else if (!calm.matches && video.src) video.play().catch(() => {}); // a browser may refuse until a person clicks
+    }
+    showPause();
+  }
+
+  function showPause() {
+    const video = shown();
+    pause.hidden = !video || !video.src;
+    if (pause.hidden) return;
+    pause.innerHTML = video.paused ? SVG_PLAY : SVG_PAUSE;
+    pause.setAttribute("aria-label", video.paused ? "Play animation" : "Pause animation");
+  }
+
+  pause.addEventListener("click", () => (shown().paused ? shown().play() : shown().pause()));
+
+  let last = {};
+  function update() {
+    const view = model.get("view");
+    if (view.phase === last.phase && sameButProgress(view, last)) {
+      move(view.more || view);
+    } else {
+      const active = document.activeElement;
+      if (view.phase !== "working" && active && active.closest(".po-cancel")) {
+        // Cancel is about to be switched off: the keyboard goes back to where the next link is typed.
+        el.closest(".po-app")?.querySelector(".po-link input")?.focus();
+      }
+      stage.dataset.phase = view.phase;
+      screen.dataset.show = view.animation || "both";
+      words.replaceChildren(...WORDS[view.phase](view));
+      animate();
+    }
+    if (view.live !== last.live) live.textContent = view.live || "";
+    last = view;
+  }
+
+  function move(progress) {
+    words.querySelector(".po-step").textContent = progress.step;
+    words.querySelector(".po-detail").textContent = progress.detail || " ";
+    setBar(words.querySelector(".po-bar"), progress);
+  }
+
+  model.on("change:view", update);
+  update();
+  return () => {
+    model.off("change:view", update);
+    model.off("msg:custom", onMessage);
+    urls.forEach((url) => URL.revokeObjectURL(url));
+  };
+}
+
+function setBar(bar, view) {
+  const known = typeof view.fraction === "number";
+  bar.classList.toggle("po-unknown", !known);
+  bar.firstChild.style.transform = `scaleX(${known ? view.fraction : 1})`;
+  if (known) bar.setAttribute("aria-valuenow", Math.round(100 * view.fraction));
+  else bar.removeAttribute("aria-valuenow");
+  bar.setAttribute("aria-valuetext", view.step);
+}
+
+// Whether nothing but the progress has moved, so that the page need not be built anew.
+function sameButProgress(view, last) {
+  if (view.phase === "working") return true;
+  const moving = (each) => Boolean(each.more) && !each.more.ended;
+  return view.phase === "answer" && moving(view) && moving(last) && view.live === last.live;
+}
+
+function progressOf(view) {
+  const bar = element("div", "po-bar");
+  bar.setAttribute("role", "progressbar");
+  bar.setAttribute("aria-label", "Progress");
+  bar.setAttribute("aria-valuemin", 0);
+  bar.setAttribute("aria-valuemax", 100);
+  bar.append(element("i"));
+  setBar(bar, view);
+  return [element("p", "po-step", view.step), bar, element("p", "po-detail", view.detail || " ")];
+}
+
+const WORDS = {
+  idle: (view) => [element("p", "po-question", view.headline), element("p", "po-detail", view.detail)],
+  working: progressOf,
+  answer: (view) => {
+    const label = element("p", "po-label", view.label);
+    label.dataset.name = view.animation;
+    const facts = element("p", "po-facts");
+    facts.append(element("b", "", view.confidence), " ", view.certainty, element("br"), view.votes);
+    const title = element("p", "po-title");
+    const name = element(view.url ? "a" : "span", "", view.title);
+    if (view.url) Object.assign(name, { href: view.url, target: "_blank", rel: "noopener noreferrer" });
+    title.append(name, element("span", "po-length", view.length));
+    const more = element("div", "po-more");
+    if (view.more?.ended) more.append(element("p", "po-detail", view.more.step));
+    else if (view.more) more.append(...progressOf(view.more));
+    return view.more ? [label, facts, title, more] : [label, facts, title];
+  },
+  error: (view) => {
+    const nodes = [element("p", "po-wrong", view.headline), element("p", "po-sentence", view.sentence)];
+    if (view.title) nodes.push(element("p", "po-detail", view.title));
+    return nodes;
+  },
+};
+
+export default { render };

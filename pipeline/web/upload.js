@@ -1,0 +1,53 @@
+// A button for a file of one's own; the file travels in pieces of a megabyte, each when it is asked for.
+
+const PIECE = 1 << 20;
+
+function render({ model, el }) {
+  const label = document.createElement("label");
+  label.className = "po-file jupyter-button";
+  label.title = "m4a, mp3, wav, ogg, flac, webm, or a video; or drop a file here";
+  const input = document.createElement("input");
+  Object.assign(input, { type: "file", accept: model.get("accept") });
+  label.append(input, "Choose a file");
+  el.append(label);
+
+  let file = null, id = 0;
+  const send = (chosen) => {
+    if (!chosen) return;
+    file = chosen;
+    id = `${Date.now()}-${Math.random()}`;
+    model.send({ what: "begin", name: file.name, size: file.size, id });
+  };
+  input.addEventListener("change", () => {
+    send(input.files[0]);
+    input.value = ""; // so that the same file can be chosen again
+  });
+
+  const onMessage = async (content) => {
+    if (!file || content.id !== id) return;
+    const piece = await file.slice(content.from, content.from + PIECE).arrayBuffer();
+    if (content.id === id) model.send({ what: "piece", id }, undefined, [piece]);
+  };
+  model.on("msg:custom", onMessage);
+
+  // A file may be dropped anywhere on the app.
+  const over = (event) => {
+    if (!event.dataTransfer?.types.includes("Files")) return;
+    event.preventDefault();
+    event.stopPropagation();
+    if (event.type === "drop") send(event.dataTransfer.files[0]);
+    app?.classList.toggle("po-over", event.type === "dragover");
+  };
+  let app = null;
+  const kinds = ["dragover", "dragleave", "drop"];
+  requestAnimationFrame(() => {
+    app = el.closest(".po-app");
+    kinds.forEach((kind) => app?.addEventListener(kind, over));
+  });
+  return () => {
+    model.off("msg:custom", onMessage);
+    kinds.forEach((kind) => app?.removeEventListener(kind, over));
+  };
+}
+
+export default { render };

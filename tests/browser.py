@@ -1,0 +1,110 @@
+"""JupyterLab and Voila as a person meets them: real servers on a scratch copy, and Debian's Chromium through Playwright.
+Nothing of the user's own Jupyter is read or written.
+"""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+ARGUMENTS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--force-color-profile=srgb",
+]
+TOKEN = "a-token-of-the-tests"
+
+
+def find_browser():
+    """The path of an installed Chromium or Chrome, or None."""
+    return next(filter(None, map(shutil.which, NAMES)), None)
+
+
+@contextmanager
+def chromium():
+    """A headless browser, as Playwright's Browser."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_browser(), args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+def scratch_copy(folder):
+    """The notebook in a folder of its own, beside links to everything that it uses; JupyterLab saves what it opens."""
+    (folder / "notebooks").mkdir(parents=True)
+    shutil.copy(ROOT / "notebooks" / "07_demo.ipynb", folder / "notebooks")
+    for name in ("nn", "pipeline", "data", "figures"):
+        (folder / name).symlink_to(ROOT / name)
+    return folder
+
+
+@contextmanager
+def server(kind, folder, environment):
+    """A running "lab" or "voila" on the scratch copy in `folder`; yields the address of the demo."""
+    port, home = _free_port(), folder / f"home-{kind}"
+    home.mkdir()
+    environment = environment | {
+        "JUPYTER_CONFIG_DIR": str(home / "config"), "JUPYTER_DATA_DIR": str(home / "data"), "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
+        "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"), "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
+        "IPYTHONDIR": str(home / "ipython"), "TMPDIR": str(home), "OMP_NUM_THREADS": "1", "SERVER_SOFTWARE": "",
+    }
+    if kind == "lab":
+        command = ["-m", "jupyter", "lab", "--no-browser", "--allow-root", f"--ServerApp.port={port}", "--ServerApp.port_retries=0",
+                   f"--ServerApp.root_dir={folder}", f"--IdentityProvider.token={TOKEN}", "--LabApp.news_url=", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
+        address = f"http://127.0.0.1:{port}/lab/tree/notebooks/07_demo.ipynb?token={TOKEN}"
+    else:
+        command = [*voila_command()[1:], f"--port={port}", "--no-browser"]
+        address = f"http://127.0.0.1:{port}/"
+    with open(home / "log.txt", "w") as log:
+        process = subprocess.Popen([sys.executable, *command], cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True)
+    try:
+        _await(process, port, home / "log.txt")
+        yield address
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def voila_command():
+    """What `make app` runs, read from the Makefile, so that the tests meet what a person meets."""
+    line = next(line for line in (ROOT / "Makefile").read_text().splitlines() if "-m voila" in line)
+    return line.replace("$(RUN)", "python").replace("$(ARGS)", "").split()
+
+
+def temporary_songs(folder):
+    """What the kernels of the servers in `folder` have left in their temporary folders."""
+    return [path for home in folder.glob("home-*") for path in home.glob("song-*")]
+
+
+def _free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _await(process, port, log):
+    """Wait until the server answers."""
+    for _ in range(600):
+        if process.poll() is not None:
+            break
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/static/favicon.ico", timeout=5):
+                return
+        except urllib.error.HTTPError:
+            return
+        except OSError:
+            time.sleep(0.1)
+    raise RuntimeError(f"The server did not start:\n{log.read_text()[-3000:]}")
