@@ -52,11 +52,38 @@ def _parser():
     )
     label.add_argument("--seed", type=int, default=0, metavar="S", help="fixes which clips are drawn (default: 0)")
     label.add_argument("--model", metavar="FILE", help="another model file than the one that ships")
-    label.add_argument("--cookies", metavar="FILE", help="cookies.txt for videos that need a sign-in; read, never stored")
-    label.add_argument(
+    _add_cookies(label)
+    _add_batch(commands)
+    return parser
+
+
+def _add_cookies(command):
+    command.add_argument("--cookies", metavar="FILE", help="cookies.txt for videos that need a sign-in; read, never stored")
+    command.add_argument(
         "--cookies-from-browser", metavar="NAME", help="take the cookies of a browser, such as firefox; never stored"
     )
-    return parser
+
+
+def _add_batch(commands):
+    batch = commands.add_parser(
+        "batch",
+        help="label a long list into a Parquet file",
+        description="Label every song of a long list. The same command goes on where a run was stopped. Exit code: 0 if "
+        "all worked, 1 if some did not, 2 if the run could not begin or go on.",
+    )
+    batch.set_defaults(command=_batch)
+    batch.add_argument("songs", metavar="LIST", help="a text file with a link, file or folder on each line; or a folder")
+    batch.add_argument("--out", required=True, metavar="FILE", help="the Parquet file; its journal is kept beside it")
+    batch.add_argument("--retry-failed", action="store_true", help="try again what failed in an earlier run")
+    batch.add_argument("--workers", type=_count, metavar="N", help="processes on this machine (default: one a core)")
+    batch.add_argument("--dask", metavar="ADDRESS", help="the workers of this Dask scheduler instead, such as tcp://host:8786")
+    batch.add_argument("--per-hour", type=_count, default=300, metavar="N", help="at most so many downloads (default: 300)")
+    batch.add_argument(
+        "--clips", type=_clips, default=None, metavar="N|all", help="how many random clips of each song vote (default: all)"
+    )
+    batch.add_argument("--seed", type=int, default=0, metavar="S", help="fixes which clips are drawn (default: 0)")
+    batch.add_argument("--model", metavar="FILE", help="another model file than the one that ships")
+    _add_cookies(batch)
 
 
 def _clips(text):
@@ -64,6 +91,12 @@ def _clips(text):
         return None
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a number from 1 up, or all: {text!r}")
+    return int(text)
+
+
+def _count(text):
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 1 up: {text!r}")
     return int(text)
 
 
@@ -102,6 +135,38 @@ def _row(result):
         f"{printable(result.label):<12} {result.confidence:>10.1%}  {f'{votes} of {all_votes}':>14}  {length:>7}  "
         f"{printable(result.title)}"
     )
+
+
+def _batch(options):
+    from tqdm import tqdm
+
+    from pipeline import batch
+
+    with tqdm(unit="song", delay=0.5, smoothing=0.02, mininterval=0.5 if sys.stderr.isatty() else 60) as bar:
+
+        def show(_, done, total):
+            if bar.total is None:  # what an earlier run has done does not count for the rate
+                bar.initial = bar.n = done
+            bar.total = total
+            bar.update(done - bar.n)
+
+        summary = batch.run(
+            options.songs,
+            options.out,
+            options.model,
+            workers=options.workers,
+            dask=options.dask,
+            n_clips=options.clips,
+            seed=options.seed,
+            retry_failed=options.retry_failed,
+            per_hour=options.per_hour,
+            cookies=options.cookies,
+            cookies_from_browser=options.cookies_from_browser,
+            progress=show,
+        )
+    reasons = ", ".join(f"{count:,} {kind}" for kind, count in summary.reasons.items())
+    print(f"{summary.labelled:,} labelled, {summary.failed:,} failed{reasons and f' ({reasons})'}: {options.out}")
+    return int(summary.failed > 0)
 
 
 if __name__ == "__main__":

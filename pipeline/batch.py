@@ -1,0 +1,226 @@
+"""Label every song of a long list: it may be killed and goes on where it was, on one core or on a cluster.
+
+This process reads the list, downloads what is a link, and writes the journal; other processes decode and listen, each
+song in one of them. Rows depend on the list, the model and the seed, never on who made them or in what order.
+"""
+
+import hashlib
+import platform
+import threading
+from concurrent.futures import FIRST_COMPLETED, wait
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+
+from nn import ModelFileError, parallel
+from pipeline import cleaning, recognition, song_list
+from pipeline.downloader import PER_HOUR, Downloader, DownloadsStopped
+from pipeline.errors import PipelineError
+from pipeline.journal import BatchError, Journal
+from pipeline.links import Link
+from pipeline.recognition import Failure, Recognizer
+from pipeline.workers import Pool, WorkerDied
+
+AHEAD = 2  # songs at hand for each process, so that none waits for the next
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How a batch ended: how many songs were labelled, how many failed, and how many of these for each kind of error."""
+
+    labelled: int
+    failed: int
+    reasons: dict
+
+
+def run(songs, out, model=None, workers=None, dask=None, n_clips=None, seed=0, retry_failed=False, per_hour=PER_HOUR, progress=None, **access):
+    """Label the songs of a list into a Parquet file; the same call goes on with what was begun.
+
+    Parameters
+    ----------
+    songs : str or Path
+        A text file with a link, file or folder on each line (blank lines and lines that begin with # do not count), or
+        a folder of sound files.
+    out : str or Path
+        The Parquet file, a row a song in the order of the list: the columns of `label --json`, and title. Beside it the
+        journal grows, `out` with `.journal` appended; to go on it must stay there.
+    model : str or Path, optional
+        A model file; the one that ships by default.
+    workers, dask
+        Processes on this machine, or the address of a Dask scheduler; see `pipeline.workers.Pool`.
+    n_clips, seed
+        As in `Recognizer.recognize_each`.
+    retry_failed : bool
+        Try again what has failed in an earlier run.
+    per_hour, access
+        As in `pipeline.downloader.Downloader`.
+    progress : callable, optional
+        `progress("listening", songs_done, songs_in_all)` after each song; what it raises, such as Cancelled, stops the run.
+
+    Returns
+    -------
+    Summary
+
+    Raises
+    ------
+    PipelineError
+        BatchError where `out` belongs to something else or cannot be written; SourceError for a bad list; "dask", "model",
+        "storage" where workers cannot do their part; DownloadsStopped. All but the first rows are kept.
+    """
+    class_names = Recognizer(model).class_names
+    version = Version(model and str(Path(model).absolute()), fingerprint(model or recognition.MODEL_PATH))
+    about = {"list": song_list.digest(songs), "model": version.sha256, "number of clips": str(n_clips or "all"), "seed": str(seed)}
+    with Journal(out, about) as journal:
+        if journal.is_new:
+            journal.fill((entry, song_list.key(entry)) for entry in song_list.entries(songs))
+        if retry_failed:
+            journal.retry_failed()
+        if journal.pending(1):
+            with Pool(workers, dask) as pool, Downloader(per_hour, **access) as downloader:
+                _Run(journal, pool, downloader, (version, n_clips, seed), Path(songs).parent, progress).run()
+        if not journal.is_written:
+            journal.write_parquet(class_names)
+        _, labelled, failed = journal.count()
+        return Summary(labelled, failed, journal.reasons())
+
+
+def fingerprint(path):
+    """The SHA-256 of a file: which version of a model it holds."""
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ModelFileError(f"{path} cannot be read: {error.strerror}") from error
+
+
+@dataclass(frozen=True)
+class Version:
+    """A model file, `path` (None: the one that ships with the code), and the SHA-256 that it must have."""
+
+    path: str | None
+    sha256: str
+
+
+def listen(path, seconds, source, title, version, n_clips, seed):
+    """In some process: the row of one song, a dict for JSON. Raises BatchError if this process cannot do its part."""
+    recognizer = _recognizer(version, threading.get_ident())
+    try:
+        clips = cleaning.clean(path, seconds)
+        answer = recognizer.judge(clips, n_clips, seed, source=source, title=title)
+    except PipelineError as error:
+        answer = Failure(source, error)
+    except Exception as error:  # one odd song must not end a run of days
+        answer = Failure(source, PipelineError("unexpected", f"{type(error).__name__}: {error}"[:500]))
+    return {"title": title} | answer.to_dict()
+
+
+@lru_cache
+def _recognizer(version, thread):
+    """The model of a thread, since layers keep what they computed last; checked to be the one that is asked for."""
+    parallel.set_threads(1)
+    path = version.path or recognition.MODEL_PATH
+    try:
+        if fingerprint(path) == version.sha256:
+            return Recognizer(path)
+    except ModelFileError as error:
+        raise BatchError("model", f"The worker on {platform.node()} cannot read the model ({error}).") from None
+    raise BatchError("model", f"The worker on {platform.node()} has another version of the model {path}; copy the same file to "
+                              "every machine.")
+
+
+class _Run:
+    """The loop: songs out of the journal, to the downloader and the workers, and rows back into it."""
+
+    def __init__(self, journal, pool, downloader, settings, folder, progress):
+        self.journal, self.pool, self.downloader = journal, pool, downloader
+        self.settings, self.folder, self.progress = settings, folder, progress
+        self.running = {}  # Future -> what to do with it when it is done
+        self.at_hand = set()  # ids of songs
+        self.pending, *done = journal.count()
+        self.done = sum(done)
+
+    def run(self):
+        self._tell()
+        while self._start_some() or self.running:
+            for task in wait(self.running, return_when=FIRST_COMPLETED).done:
+                self.running.pop(task)(task)
+
+    def _start_some(self):
+        """Keep the workers busy; returns whether there was anything to start."""
+        room = AHEAD * self.pool.slots - len(self.at_hand)
+        if room <= 0:
+            return False
+        fresh = [song for song in self.journal.pending(len(self.at_hand) + room) if song.id not in self.at_hand]
+        for song in fresh:
+            self.at_hand.add(song.id)
+            self._start(song)
+        return bool(fresh)
+
+    def _start(self, song):
+        targets = song_list.targets(song.source, self.folder)
+        source, target = targets[0]
+        if isinstance(target, PipelineError):
+            self._record(song, Failure(source, target).to_dict())
+        elif isinstance(target, Link):
+            fetch, then = (self.downloader.playlist, self._expand) if target.kind == "playlist" else (self.downloader.download, self._downloaded)
+            self.running[fetch(target)] = partial(then, song)
+        elif source != song.source:
+            self._put_in_place(song, [path for path, _ in targets])
+        else:
+            self._listen(song, target.absolute(), None, target.name)
+
+    def _listen(self, song, path, seconds, title, stack=None):
+        task = self.pool.submit(listen, str(path), seconds, song.source, title, *self.settings)
+        self.running[task] = partial(self._heard, song, path=path, stack=stack)
+
+    def _heard(self, song, task, path, stack):
+        is_there = path.exists()
+        if stack:
+            stack.close()
+        try:
+            row = task.result()
+        except WorkerDied as error:
+            row = Failure(song.source, error).to_dict()
+        except PipelineError:
+            raise
+        except Exception as error:  # raised before `listen` began, such as by a missing module
+            raise BatchError("worker", f"A worker could not begin ({type(error).__name__}: {error}); it must run the same version "
+                                       "of this code.") from error
+        if row.get("error") == "missing" and is_there:
+            raise BatchError("storage", f"A worker does not see {path}; songs must lie where every worker sees them under the same "
+                                        "path, and so must the folder for downloads (set TMPDIR).")
+        self._record(song, row)
+
+    def _downloaded(self, song, task):
+        if (fetched := self._fetched(song, task)) is not None:
+            downloaded, stack = fetched
+            self._listen(song, downloaded.path, downloaded.seconds, downloaded.title, stack)
+
+    def _expand(self, song, task):
+        if (playlist := self._fetched(song, task)) is not None:
+            self._put_in_place(song, [entry.url for entry in playlist.entries])
+
+    def _fetched(self, song, task):
+        """What the downloader got, or None where it failed and that is its row."""
+        try:
+            return task.result()
+        except DownloadsStopped:
+            raise
+        except PipelineError as error:
+            self._record(song, Failure(song.source, error).to_dict())
+
+    def _put_in_place(self, song, sources):
+        self.journal.expand(song, ((source, song_list.key(source)) for source in sources))
+        self.at_hand.discard(song.id)
+        self.pending = self.journal.count()[0]
+        self._tell()
+
+    def _record(self, song, row):
+        self.journal.record(song, row)
+        self.at_hand.discard(song.id)
+        self.pending, self.done = self.pending - 1, self.done + 1
+        self._tell()
+
+    def _tell(self):
+        if self.progress:
+            self.progress("listening", self.done, self.pending + self.done)

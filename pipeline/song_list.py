@@ -1,0 +1,73 @@
+"""A long list of songs, read line by line: it never is in memory as a whole, and neither are the files of a folder."""
+
+import hashlib
+import os
+from pathlib import Path
+
+from pipeline import links
+from pipeline.audio import is_audio
+from pipeline.errors import PipelineError, SourceError, printable
+from pipeline.sources import expand
+
+
+def entries(songs):
+    """Yield the entries of a list, or the sound files in a folder, one by one. Raises SourceError."""
+    songs, found = Path(songs), False
+    try:
+        if songs.is_dir():
+            for entry in _files(songs):
+                yield (found := entry)
+        else:
+            with open(songs, encoding="utf-8-sig") as lines:
+                for line in map(str.strip, lines):
+                    if line and not line.startswith("#"):
+                        yield (found := line)
+    except FileNotFoundError:
+        raise SourceError("missing", f"There is no list {songs}; check the spelling.") from None
+    except UnicodeDecodeError:
+        raise SourceError("bad_list", f"{songs} is not a text file; give one with a link or a file on each line.") from None
+    except OSError as error:
+        raise SourceError("unreadable", f"{songs} cannot be read: {error.strerror.lower()}.") from None
+    if not found:
+        raise SourceError("empty_list", f"There is nothing to label in {songs}; write a link or a file on each line.")
+
+
+def digest(songs):
+    """The SHA-256 of the entries of a list, whatever its line ends, blank lines and comments."""
+    found = hashlib.sha256()
+    for entry in entries(songs):
+        found.update(entry.encode("utf-8", "surrogateescape") + b"\n")
+    return found.hexdigest()
+
+
+def key(entry):
+    """The same text for two spellings of one song: the canonical address of a link, the tidied path of a file."""
+    if "://" in entry or "youtu" in entry:
+        try:
+            return links.parse(entry).url
+        except PipelineError:
+            return entry
+    return os.path.normpath(entry)
+
+
+def targets(entry, folder):
+    """What an entry of a list in `folder` stands for: `[(source, target), ...]` as in `pipeline.sources.expand`.
+
+    A file that is not found is looked for beside the list. `source` differs from `entry` for the files of a folder.
+    """
+    if entry.lower().endswith(".txt"):
+        return [(entry, SourceError("nested_list", f"{printable(entry)[:200]} is a list within a list; give it by itself."))]
+    beside = os.path.join(folder, entry)
+    if "://" in entry or os.path.exists(entry) or not os.path.exists(beside):
+        return list(expand([entry]))
+    return [(entry if source == beside else source, target) for source, target in expand([beside])]
+
+
+def _files(folder):
+    """The sound files in a folder and below, in an order that is always the same."""
+    with os.scandir(folder) as found:
+        for entry in sorted(found, key=lambda entry: entry.name):
+            if entry.is_dir(follow_symlinks=False):
+                yield from _files(entry.path)
+            elif is_audio(entry.name) and entry.is_file():
+                yield entry.path

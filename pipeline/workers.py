@@ -1,0 +1,177 @@
+"""Processes that work for this one: of this machine (joblib's loky) or of a Dask cluster, behind one `submit`.
+
+A process that dies loses nothing: what it was working on is run again, and only a task that has brought processes down
+by itself ends in WorkerDied. Each process computes with one thread, because the tasks fill the cores.
+"""
+
+import os
+import threading
+import time
+from concurrent.futures import BrokenExecutor, CancelledError, Future, ThreadPoolExecutor
+
+from pipeline.errors import PipelineError
+
+TIMEOUT = 10  # seconds for a Dask scheduler to answer, and for its first worker to be there
+LOOK_AGAIN = 5  # seconds after which the size of a cluster is asked for again: workers come and go
+ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+
+
+class WorkerDied(PipelineError):
+    """The process that had this task died, each time it was tried."""
+
+    def __init__(self):
+        super().__init__("worker_died", "The process that had this task died: too little memory, or data that break a decoder; "
+                                        "look at it alone, or try again.")
+
+    def __reduce__(self):
+        return WorkerDied, ()
+
+
+class Pool:
+    """A context in which functions run in other processes.
+
+    Parameters
+    ----------
+    workers : int, optional
+        Processes on this machine; one a core by default.
+    dask : str, optional
+        The address of a Dask scheduler, such as "tcp://10.0.0.1:8786", whose workers are used instead.
+
+    Raises PipelineError "dask" if no scheduler answers there, or none of its workers.
+    """
+
+    def __init__(self, workers=None, dask=None):
+        self._engine = _Cluster(dask) if dask else _Machine(workers or _cores())
+
+    @property
+    def slots(self):
+        """How many tasks run at the same time."""
+        return self._engine.slots
+
+    def submit(self, function, *arguments):
+        """Run `function(*arguments)` in some process; returns a concurrent.futures.Future.
+
+        Its exception is what the function raised; WorkerDied; or a PipelineError "dask" when the cluster is gone.
+        """
+        return self._engine.submit(function, arguments)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._engine.close()
+
+
+class _Machine:
+    """Processes of this machine. When one dies, loky gives up all of them: the tasks at hand are then run one by one."""
+
+    def __init__(self, slots):
+        self.slots, self._closed = slots, False
+        self._lock, self._rescuer = threading.RLock(), ThreadPoolExecutor(1, "rescue")
+        self._executor = _processes(slots)
+
+    def submit(self, function, arguments):
+        task = Future()
+        with self._lock:
+            try:
+                attempt = self._executor.submit(function, *arguments)
+            except BrokenExecutor:
+                self._executor = _processes(self.slots)
+                attempt = self._executor.submit(function, *arguments)
+        attempt.add_done_callback(lambda done: self._settle(task, done, function, arguments))
+        return task
+
+    def _settle(self, task, attempt, function, arguments):
+        if isinstance(attempt.exception(), BrokenExecutor) and not self._closed:
+            self._rescuer.submit(self._run_alone, task, function, arguments)
+        else:
+            _hand_over(attempt, task)
+
+    def _run_alone(self, task, function, arguments):
+        executor = _processes(1)
+        try:
+            attempt = executor.submit(function, *arguments)
+            task.set_exception(WorkerDied()) if isinstance(attempt.exception(), BrokenExecutor) else _hand_over(attempt, task)
+        finally:
+            executor.shutdown(wait=False, kill_workers=True)
+
+    def close(self):
+        self._closed = True
+        self._rescuer.shutdown(wait=False, cancel_futures=True)
+        self._executor.shutdown(wait=True, kill_workers=True)
+
+
+class _Cluster:
+    """The workers of a Dask scheduler, which itself runs the tasks of a dead worker on another one."""
+
+    def __init__(self, address):
+        from distributed import Client
+
+        try:
+            self._client = Client(address, timeout=TIMEOUT, set_as_default=False)
+        except (OSError, ValueError) as error:
+            raise PipelineError("dask", f"No Dask scheduler answered at {address} within {TIMEOUT} s; check the address, "
+                                        "and that the scheduler runs.") from error
+        try:
+            self._client.wait_for_workers(1, timeout=TIMEOUT)
+        except TimeoutError:
+            self._client.close()
+            raise PipelineError("dask", f"The Dask scheduler at {address} has no workers; start some: dask worker {address}") from None
+        self._address, self._looked, self._slots = address, 0, 1
+        self._executor = self._client.get_executor(pure=False)
+
+    @property
+    def slots(self):
+        if time.monotonic() - self._looked > LOOK_AGAIN and self._client.status == "running":
+            self._slots, self._looked = max(1, sum(self._client.nthreads().values())), time.monotonic()
+        return self._slots
+
+    def submit(self, function, arguments):
+        task = Future()
+        self._executor.submit(function, *arguments).add_done_callback(lambda done: self._settle(task, done))
+        return task
+
+    def _settle(self, task, attempt):
+        from distributed import KilledWorker
+
+        if attempt.cancelled() or isinstance(attempt.exception(), CancelledError):
+            task.set_exception(PipelineError("dask", f"The Dask scheduler at {self._address} is gone; start it and its workers again."))
+        elif isinstance(attempt.exception(), KilledWorker):
+            task.set_exception(WorkerDied())
+        else:
+            _hand_over(attempt, task)
+
+    def close(self):
+        self._executor.shutdown(wait=False)
+        self._client.close()
+
+
+def _hand_over(attempt, task):
+    """The outcome of one future as that of another."""
+    if error := attempt.exception():
+        task.set_exception(error)
+    else:
+        task.set_result(attempt.result())
+
+
+def _processes(n):
+    from joblib.externals.loky import ProcessPoolExecutor
+
+    return ProcessPoolExecutor(n, env=ONE_THREAD, initializer=_end_with_parent, initargs=(os.getpid(),))
+
+
+def _end_with_parent(parent):
+    """In a worker: end when the process that started it has been killed, instead of waiting for it for ever."""
+
+    def watch():
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _cores():
+    from joblib import cpu_count
+
+    return cpu_count()
