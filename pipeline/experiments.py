@@ -3,6 +3,7 @@ Every run is a model file with its history, written after each epoch; a run that
 complete is only read.
 """
 
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -20,7 +21,7 @@ def train(name, network, clips_folder, folder, seeds=(0, 1, 2), epochs=5, batch_
     Parameters
     ----------
     name : str
-        Of the experiment: the runs are `folder`/NAME-seed-N.npz.
+        Of the experiment, in words: the runs are `folder`/NAME-seed-N.npz, with a hyphen between the words.
     clips_folder : a dataset made by `pipeline.dataset.build`; its splits train and validation are used
     limit : int, optional
         Use every n-th clip only, so that about this many are left for training.
@@ -32,7 +33,7 @@ def train(name, network, clips_folder, folder, seeds=(0, 1, 2), epochs=5, batch_
     models = []
     with line() as shown:
         for seed in seeds:
-            path = Path(folder) / f"{name}-seed-{seed}.npz"
+            path = Path(folder) / f"{'-'.join(re.findall(r'[a-z]+', name))}-seed-{seed}.npz"
             shown.prefix = f"{name}, seed {seed}: "
             try:
                 model = Model.load(path)

@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Polygon, Rectangle
 
-from pipeline.figures.style import BLUE, CLASS_COLORS, DARK, GREEN, GREY, LIGHT, ORANGE, PINK, SKY, WIDTH, YELLOW
+from pipeline.figures.style import BLUE, DARK, GREEN, GREY, ORANGE, PINK, SKY, WIDTH, YELLOW
 
 LAYER_COLORS = {"MelSpectrogram": YELLOW, "Conv2D": BLUE, "MaxPooling2D": SKY, "Dense": ORANGE, "Dropout": PINK, "BatchNormalization": GREEN}
 PER_ROW = 4
@@ -17,8 +17,8 @@ PER_ROW = 4
 def pipeline_steps(steps):
     """The way from a link to a label, a box a step, with what the step gave for a real song.
 
-    `steps`: list of (function, what it gave in words, draw), where `draw(ax)` shows that, or None. The name and the
-    sentence of a box are the function's own name and the first line of its docstring.
+    `steps`: list of (function, what it gave in words, draw), where `draw(ax)` shows that, or None. The name in a
+    box is the function's own.
     """
     n_rows = -(-len(steps) // PER_ROW)
     figure, ax = plt.subplots(figsize=(WIDTH, 1.95 * n_rows), layout="none")
@@ -29,7 +29,7 @@ def pipeline_steps(steps):
         row, place = divmod(number, PER_ROW)
         column = place if row % 2 == 0 else PER_ROW - 1 - place  # there and back, so that arrows stay short
         _box(ax, column + 0.06, row + 0.06, 0.8, 0.86)
-        ax.text(column + 0.46, row + 0.13, f"{number + 1}  {_qualified(function)}", ha="center", va="center", fontsize=7.2,
+        ax.text(column + 0.46, row + 0.13, f"{number + 1}  {_qualified(function)}", ha="center", va="center", fontsize=6.6,
                 family="monospace", weight="bold", color=DARK)
         ax.text(column + 0.46, row + 0.855, result, ha="center", va="center", fontsize=6.8, color=DARK, linespacing=1.25)
         if draw is not None:
@@ -179,15 +179,3 @@ def data_flow(model, flow):
 def _box(ax, x, y, width, height, edge=GREY, fill="#f7f7f7"):
     ax.add_patch(FancyBboxPatch((x, y), width, height, boxstyle="round,pad=0,rounding_size=0.03", facecolor=fill, edgecolor=edge, linewidth=1))
 
-
-def label_bars(probabilities):
-    """A drawing of one number a class, for a step of the pipeline: `draw(ax)`."""
-
-    def draw(ax):
-        ax.barh(list(probabilities), list(probabilities.values()), color=[CLASS_COLORS.get(name, GREY) for name in probabilities], height=0.5)
-        ax.barh(list(probabilities), [max(probabilities.values())] * len(probabilities), color=LIGHT, height=0.5, zorder=-1)
-        for place, name in enumerate(probabilities):
-            ax.text(0, place + 0.36, name, fontsize=6.5, va="bottom", color=DARK)
-        ax.set_ylim(-0.4, len(probabilities))
-
-    return draw

@@ -15,7 +15,7 @@ def waveforms(songs, sample_rate=16_000):
     """Samples over time of several sounds, a row each. `songs`: dict of name to float array (n,)."""
     figure, axes = plt.subplots(len(songs), 1, figsize=(WIDTH, 1.05 * len(songs) + 0.4), sharex=True, squeeze=False)
     for ax, (name, samples) in zip(axes[:, 0], songs.items()):
-        _draw_samples(ax, samples, sample_rate)
+        draw_samples(ax, samples, sample_rate)
         peak = np.abs(samples).max()
         ax.set(ylim=(-1.05 * peak, 1.05 * peak), title=name)
     ax.set(xlabel="Time (s)", xlim=(0, max(len(samples) for samples in songs.values()) / sample_rate))
@@ -44,7 +44,7 @@ def envelope_and_mask(samples, sample_rate=16_000, threshold=cleaning.THRESHOLD)
     envelope, mask = cleaning.envelope(samples), cleaning.mask(samples, threshold)
     time = np.arange(len(samples)) / sample_rate
     figure, (top, bottom) = plt.subplots(2, 1, figsize=(WIDTH, 3.8), sharex=True)
-    _draw_samples(top, samples, sample_rate, color=GREY, label="samples")
+    draw_samples(top, samples, sample_rate, color=GREY, label="samples")
     step = slice(None, None, 80)  # the envelope is flat for 50 ms at a time
     top.plot(time[step], envelope[step], color=ORANGE, linewidth=1.1, label="envelope")
     bottom.plot(time[step], 20 * np.log10(np.maximum(envelope[step], 1e-5)), color=ORANGE, linewidth=1.1, label="envelope")
@@ -146,7 +146,7 @@ def draw_mel(ax, picture, features, **options):
     return image
 
 
-def _draw_samples(ax, samples, sample_rate, color=BLUE, label=None):
+def draw_samples(ax, samples, sample_rate, color=BLUE, label=None):
     """Samples as the range they cover in each of 1,500 stretches: what a line of all of them would look like, but small."""
     step = max(len(samples) // 1500, 1)
     blocks = samples[: len(samples) // step * step].reshape(-1, step)
@@ -155,11 +155,11 @@ def _draw_samples(ax, samples, sample_rate, color=BLUE, label=None):
 
 
 def _peaks(level, count):
-    """The `count` highest local maxima that stand at least a sixth of an octave apart, from 60 Hz up."""
+    """The `count` highest local maxima that stand at least half an octave apart, from 60 Hz up."""
     candidates = np.flatnonzero((level[1:-1] > level[:-2]) & (level[1:-1] >= level[2:])) + 1
     found = []
     for index in candidates[np.argsort(-level[candidates])]:
-        if index > 30 and all(abs(np.log2(index / other)) > 0.3 for other in found):
+        if index > 30 and all(abs(np.log2(index / other)) > 0.5 for other in found):
             found.append(index)
         if len(found) == count:
             break

@@ -1,0 +1,102 @@
+"""The notebooks, top to bottom: `python -m pipeline.notebooks` runs them in order and keeps what they show, `--fast` tries
+them on a tiny dataset and changes no file that is under version control.
+"""
+
+import argparse
+import importlib.metadata
+import os
+import platform
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+TIMEOUT = 3 * 3600  # seconds for one cell
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a notebook reads and writes: folders of figures, of results, of training runs, and of the dataset."""
+
+    figures: Path
+    results: Path
+    runs: Path
+    clips: Path
+
+
+def places(fast):
+    """The Places of a run at full scale, or of a fast one: below folders that git ignores."""
+    if fast:
+        scratch = Path("data/generated/fast")
+        return Places(Path("figures/generated"), scratch / "results", scratch / "runs", scratch / "clips")
+    return Places(Path("figures"), Path("data/results"), Path("data/generated/runs"), Path("data/generated/clips-33602"))
+
+
+def save_table(table, folder, name):
+    """Write a DataFrame as `folder`/NAME.csv, four significant digits a number, and return the path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.csv"
+    temporary = path.with_name(f"{path.name}.tmp")
+    table.to_csv(temporary, index=False, float_format="%.4g")
+    os.replace(temporary, path)
+    return path
+
+
+def versions(*packages):
+    """One line with the version of Python and of the packages that a result depends on."""
+    return "Python " + platform.python_version() + "".join(f", {name} {importlib.metadata.version(name)}" for name in packages)
+
+
+def run(path, fast=False):
+    """Execute one notebook; at full scale its outputs are kept in it, fast a copy goes to `data/generated/fast`.
+
+    Raises nbclient's CellExecutionError, whose text shows the cell and its error.
+    """
+    import nbformat
+    from nbclient import NotebookClient
+
+    path = Path(path)
+    notebook = nbformat.read(path, as_version=4)
+    for cell in notebook.cells:
+        if fast and "parameters" in cell.metadata.get("tags", []):
+            cell.source = cell.source.replace("FAST = False", "FAST = True")
+    client = NotebookClient(notebook, timeout=TIMEOUT, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}},
+                            record_timing=False)
+    client.execute()
+    target = ROOT / "data/generated/fast" / path.name if fast else path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.tmp")
+    nbformat.write(_tidied(notebook), temporary)
+    os.replace(temporary, target)
+
+
+def _tidied(notebook):
+    """Without what differs from machine to machine and means nothing to a reader."""
+    notebook.metadata = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+                         "language_info": {"name": "python"}}
+    for cell in notebook.cells:
+        cell.metadata = {key: value for key, value in cell.metadata.items() if key in ("tags", "alt")}
+    return notebook
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(prog="python -m pipeline.notebooks", description="Run the notebooks in order.")
+    parser.add_argument("notebooks", nargs="*", type=Path, help="which (default: all)")
+    parser.add_argument("--fast", action="store_true", help="a small run that changes no file under version control")
+    options = parser.parse_args(arguments)
+    from nbclient.exceptions import CellExecutionError
+
+    for path in options.notebooks or sorted((ROOT / "notebooks").glob("[0-9]*.ipynb")):
+        started = time.monotonic()
+        try:
+            run(path, options.fast)
+        except CellExecutionError as error:
+            print(f"{path.name} failed:\n{error}", file=sys.stderr)
+            return 1
+        print(f"{path.name}  {time.monotonic() - started:.0f} s", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,57 @@
+"""A tiny dataset cut from the sample songs, in the layout of `pipeline.dataset`: to try the notebooks in a minute.
+It needs no network and no package; nothing that is learnt from it means anything.
+"""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pipeline import dataset
+from pipeline.audio import is_audio, load
+from pipeline.cleaning import cut_array
+from pipeline.corpus import SPLITS
+from pipeline.errors import SourceError
+
+SAMPLES = Path("data/samples")
+PER_SONG = 12  # clips
+
+
+def build(out, songs=SAMPLES):
+    """Make `clips.npy`, `clips.csv` and `report.json` in folder `out`, unless they are there; returns the report.
+
+    The songs' names begin with their class, "piano-..." or "other-..."; the songs of a class go in turn to training,
+    validation and test. Raises SourceError if a class has fewer songs than there are splits.
+    """
+    out = Path(out)
+    if not (out / "report.json").exists():
+        _make(out, Path(songs))
+    return json.loads((out / "report.json").read_text())
+
+
+def _make(out, songs):
+    parts = {split: ([], []) for split in SPLITS}
+    for label in ("Piano", "Other"):
+        files = sorted(path for path in songs.glob(f"{label.lower()}-*") if is_audio(path))
+        if len(files) < len(SPLITS):
+            raise SourceError("missing", f"{songs} holds {len(files)} songs of class {label}; a rehearsal needs {len(SPLITS)}.")
+        for number, path in enumerate(files):
+            clips, starts = (part[:PER_SONG] for part in cut_array(load(path)))
+            split = SPLITS[number % len(SPLITS)]
+            parts[split][0].append(np.rint(clips * 32767).astype(np.int16))
+            parts[split][1].extend(_rows(path, label, split, starts))
+    table = pd.DataFrame([row for _, rows in parts.values() for row in rows], columns=dataset.COLUMNS)
+    out.mkdir(parents=True, exist_ok=True)
+    np.save(out / "clips.npy.tmp.npy", np.concatenate([clips for part, _ in parts.values() for clips in part]))
+    os.replace(out / "clips.npy.tmp.npy", out / "clips.npy")
+    for name, text in (("clips.csv", table.to_csv(index=False)), ("report.json", json.dumps(dataset.describe(table)))):
+        (out / f"{name}.tmp").write_text(text)
+        os.replace(out / f"{name}.tmp", out / name)
+
+
+def _rows(path, label, split, starts):
+    shared = dict(recording=path.stem, label=label, source="samples", group=path.stem, licence="", kind="sample",
+                  instrument=path.stem.split("-", 1)[1], split=split, music=path.stem)
+    return [shared | {"second": int(start)} for start in starts]
