@@ -20,7 +20,7 @@ def build():
     microphone((-1.04, -0.50, 0))
     tubes()
     lights()
-    studio.camera((0.12, -4.3, 1.70), (0.0, 0.0, 0.585), 45, FRAMES, sway=(0.38, 0.05, 0.06))
+    studio.camera((0.22, -4.35, 1.72), (0.0, 0.0, 0.585), 45)
     return FRAMES
 
 

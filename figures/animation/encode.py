@@ -5,6 +5,7 @@ Each loop becomes an mp4 (H.264) for every browser, a webm (VP9) that is smaller
 
 import argparse
 import os
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -14,7 +15,7 @@ from . import rhythm, score
 ROOT = Path(__file__).resolve().parents[2]
 FRAMES_FOLDER = ROOT / "data" / "generated" / "frames"
 LENGTH = {"piano": score.FRAMES, "other": rhythm.FRAMES}
-STILL = {"piano": 62, "other": 0}   # the frame that stands for the clip
+STILL = {"piano": 62, "other": 1}   # the frame that stands for the clip
 BT709 = 1                           # the number of ITU-R BT.709 in H.264 and VP9 headers
 CODECS = {
     "mp4": ("libx264", {"crf": "23", "preset": "veryslow", "tune": "animation"}, {"movflags": "+faststart"}),
@@ -51,7 +52,7 @@ def encode(folder, count, target):
                 context = stream.codec_context
                 context.colorspace = context.color_primaries = context.color_trc = context.color_range = BT709
             frame = picture.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
-            frame.pts = number
+            frame.pts, frame.time_base = number, Fraction(1, score.FPS)
             clip.mux(stream.encode(frame))
         clip.mux(stream.encode())
     os.replace(partial, target)

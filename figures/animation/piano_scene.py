@@ -21,7 +21,7 @@ def build():
     music_desk()
     signs()
     lights()
-    studio.camera((0.34, -1.24, 1.53), (0.03, 0.25, 0.915), 37, FRAMES, sway=(0.14, 0.04, 0.03))
+    studio.camera((0.36, -1.25, 1.53), (0.03, 0.25, 0.915), 37)
     return FRAMES
 
 
@@ -31,7 +31,8 @@ def lights():
     studio.light("rim light", (2.8, 2.4, 2.0), (0, 0.8, 0.9), (0.8, 2.4), 110, (0.55, 0.65, 1.0))
     studio.light("backdrop light", (3.5, 6.0, 0.8), (1.5, 9, 2.6), (4, 1), 500, (0.85, 0.45, 0.75))
     studio.light("left backdrop light", (-4.5, 6.0, 0.8), (-3.0, 9, 2.0), (3, 1), 260, (0.35, 0.5, 1.0))
-    studio.card("front card", (-1.4, -4.0, 0.9), (0, 0, 0.8), (8.0, 3.6), (0.62, 0.70, 1.0), 2.6)
+    sheen = studio.card("front card", (-1.4, -4.0, 0.9), (0, 0, 0.8), (8.0, 3.6), (0.62, 0.70, 1.0), 2.6)
+    studio.animate(sheen, "location.x", FRAMES, lambda frame: -0.8 - 1.6 * cos(2 * pi * frame / FRAMES))
     studio.card("left card", (-4.0, 0.0, 2.2), (0, 0.2, 0.8), (4.0, 3.0), (1.0, 0.75, 0.5), 4.0)
     studio.card("lid card", (2.4, 0.6, 0.6), (-0.2, 0.8, 1.4), (3.0, 2.4), (0.9, 0.55, 0.8), 4.0)
 
@@ -104,29 +105,29 @@ def music_desk():
     """The desk, and on it the passage itself: every note head at the pitch and time of the note list."""
     black = materials.lacquer()
     desk = shapes.empty("desk", (0, 0.36, piano_body.RIM_TOP - 0.02), (radians(68), 0, 0))
-    shapes.prism("desk board", shapes.rounded([(-0.36, 0), (0.36, 0), (0.36, 0.12), (0.30, 0.25), (0, 0.275),
-                                               (-0.30, 0.25), (-0.36, 0.12)], 6), -0.012, 0.0, black, bevel=0.003, parent=desk)
+    board = shapes.rounded([(-0.36, 0), (0.36, 0), (0.36, 0.12), (0.30, 0.25), (0, 0.275), (-0.30, 0.25), (-0.36, 0.12)], 6)
+    shapes.prism("desk board", board, -0.012, 0.0, black, bevel=0.003, parent=desk)
     shapes.box("desk ledge", (-0.36, -0.005, -0.012), (0.36, 0.012, 0.03), black, bevel=0.003, parent=desk)
     for side in (-1, 1):
         page = shapes.empty("page", (side * 0.098, 0.014, 0.003), parent=desk)
         shapes.box("paper", (-0.095, 0, 0), (0.095, 0.235, 0.002), materials.paper(), parent=page)
-        engrave(page, range(0, 4) if side < 0 else range(4, 8))
+        engrave(page, (0, 1) if side < 0 else (2, 3))
 
 
 def engrave(page, bars):
-    """Staves and note heads of four bars, two bars a system."""
+    """Staves and note heads of two bars, one a system."""
     ink = materials.felt("ink", (0.01, 0.01, 0.012))
-    for row, first in enumerate((bars[0], bars[2])):
+    for row, bar in enumerate(bars):
         base = 0.145 - 0.105 * row
         for line in range(10):
             y = base + 0.006 * (line if line < 5 else line + 3)
             shapes.box("staff line", (-0.085, y, 0.002), (0.085, y + 0.0009, 0.0025), ink, parent=page)
-        for x in (-0.085, 0.0, 0.0845):
+        for x in (-0.085, 0.0845):
             shapes.box("bar line", (x, base, 0.002), (x + 0.001, base + 0.073, 0.0025), ink, parent=page)
         for note in score.NOTES:
-            place = note.start / score.FRAMES_PER_SIXTEENTH / 6 - first
-            if 0 <= place < 2:
-                engrave_note(page, note, -0.078 + 0.081 * place, base, ink)
+            place = note.start / score.FRAMES_PER_SIXTEENTH / 6 - bar
+            if 0 <= place < 1:
+                engrave_note(page, note, -0.072 + 0.168 * place, base, ink)
 
 
 def engrave_note(page, note, x, base, ink):

@@ -38,7 +38,7 @@ def render(clip, folder, size, samples, frames=None):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("clips", nargs="+", choices=sorted(SCENES))
-    parser.add_argument("--size", default="854x480", help="width x height in pixels")
+    parser.add_argument("--size", default="640x360", help="width x height in pixels")
     parser.add_argument("--samples", type=int, default=8, help="rays a pixel")
     parser.add_argument("--folder", type=Path, default=FRAMES_FOLDER)
     parser.add_argument("--frames", type=int, nargs="*", help="only these frames, for a look")

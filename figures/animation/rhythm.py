@@ -1,4 +1,4 @@
-"""The rhythm of the band: three bars of a rock beat and a fill, and the curves that everything moves by.
+"""The rhythm of the band: two bars of a rock beat and one with a fill, and the curves that everything moves by.
 
 Times are frames of a loop of `FRAMES`; every curve is periodic in it.
 """
@@ -13,16 +13,16 @@ BAR = STEPS_PER_BAR * FRAMES_PER_STEP
 
 # One line an instrument, one string a bar, one character a sixteenth: "X" a loud hit, "x" a soft one.
 PATTERN = {
-    "ride":  ("X...............", "................", "................", "................"),
-    "crash": ("................", "................", "X...............", "................"),
-    "hihat": ("....x.x.x.x.x.x.", "X.x.x.x.x.x.x.x.", "..x.x.x.x.x.x.x.", "X.x.x.x........."),
-    "snare": ("....X.......X...", "....X.......X..x", "....X.......X...", "....X...xx......"),
-    "tom 1": ("................", "................", "................", "..........Xx...."),
-    "tom 2": ("................", "................", "................", "............Xx.."),
-    "floor": ("................", "................", "................", "..............X."),
-    "kick":  ("X.....X.X.......", "X.....X.X.X.....", "X.....X.X.......", "X.....X.X...X..."),
-    "bass":  ("X...x...X.x.X...", "X...x...X.x.X...", "X...x...X.x.X...", "X...x...X.x.X.x."),
-    "strum": ("X...x.x.X..x..x.", "X...x.x.X..x..x.", "X...x.x.X..x..x.", "X...x.x.X......."),
+    "ride":  ("X...............", "................", "................"),
+    "crash": ("................", "X...............", "................"),
+    "hihat": ("....x.x.x.x.x.x.", "..x.x.x.x.x.x.x.", "X.x.x.x........."),
+    "snare": ("....X.......X...", "....X.......X..x", "....X...xx......"),
+    "tom 1": ("................", "................", "..........Xx...."),
+    "tom 2": ("................", "................", "............Xx.."),
+    "floor": ("................", "................", "..............X."),
+    "kick":  ("X.....X.X.......", "X.....X.X.X.....", "X.....X.X...X..."),
+    "bass":  ("X...x...X.x.X...", "X...x...X.x.X...", "X...x...X.x.X.x."),
+    "strum": ("X...x.x.X..x..x.", "X...x.x.X..x..x.", "X...x.x.X......."),
 }
 BARS = len(PATTERN["kick"])
 FRAMES = BARS * BAR

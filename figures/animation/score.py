@@ -1,13 +1,13 @@
-"""The passage that the piano plays: Beethoven, "Für Elise" (WoO 59), bars 1 to 8 with the upbeat of the repeat.
+"""The passage that the piano plays: Beethoven, "Für Elise" (WoO 59), bars 1 to 4.
 
-The first section is repeated in the score itself, so its last bar leads into its first and the loop needs no seam.
+Bar 5 is bar 1 again in the score itself, so bar 4 leads back to the beginning and the loop needs no seam.
 Bars are written as six sixteenths a hand; the notes come out as a list with times in frames.
 """
 
 from dataclasses import dataclass
 
 FPS = 24
-FRAMES_PER_SIXTEENTH = 5            # an eighth at 144 a minute: "poco moto"
+FRAMES_PER_SIXTEENTH = 6            # 120 eighths a minute: "poco moto"
 
 # One bar a line: right hand, left hand, loudness 1-9 of each sixteenth. "-" holds the note before, "." is silence.
 BARS = (
@@ -15,10 +15,6 @@ BARS = (
     ("A4 -   .  C4 E4 A4", "A2 E3 A3  . . .", "8 4 5 4 5 6"),
     ("B4 -   .  E4 G#4 B4", "E2 E3 G#3 . . .", "8 4 5 4 6 7"),
     ("C5 -   .  E4 E5 D#5", "A2 E3 A3  . . .", "9 5 5 4 6 4"),
-    ("E5 D#5 E5 B4 D5 C5", ".  .  .   . . .", "6 4 6 5 6 6"),
-    ("A4 -   .  C4 E4 A4", "A2 E3 A3  . . .", "8 4 5 4 5 6"),
-    ("B4 -   .  E4 C5 B4", "E2 E3 G#3 . . .", "8 4 5 4 7 6"),
-    ("A4 -   -  -  E5 D#5", "A2 E3 A3  . . .", "7 4 4 1 5 4"),
 )
 SIXTEENTHS = 6 * len(BARS)
 FRAMES = SIXTEENTHS * FRAMES_PER_SIXTEENTH

@@ -118,25 +118,19 @@ def card(name, location, target, size, color, strength):
     return thing
 
 
-def camera(position, target, lens, frames, sway=(0, 0, 0)):
-    """A camera that looks at a target and sways about its position once in the loop."""
+def camera(position, target, lens):
+    """A camera that stands still and looks at a target.
+
+    It does not move: eight samples a pixel leave edges that crawl as soon as the picture does, and that cost a clip
+    four fifths of its bytes.
+    """
     eye = bpy.data.cameras.new("camera")
     eye.lens, eye.clip_end = lens, 100
     thing = bpy.data.objects.new("camera", eye)
+    thing.location = position
+    thing.rotation_euler = (Vector(target) - Vector(position)).to_track_quat("-Z", "Y").to_euler()
     bpy.context.collection.objects.link(thing)
     bpy.context.scene.camera = thing
-    thing.rotation_mode = "QUATERNION"
-    last = None
-    for frame in range(frames):
-        turn = 2 * pi * frame / frames
-        place = Vector(position) + Vector((sway[0] * sin(turn), sway[1] * sin(turn + pi / 2), sway[2] * sin(turn)))
-        thing.location = place
-        gaze = (Vector(target) - place).to_track_quat("-Z", "Y")
-        thing.rotation_quaternion = gaze if last is None or gaze.dot(last) >= 0 else -gaze
-        last = thing.rotation_quaternion.copy()
-        thing.keyframe_insert("location", frame=frame)
-        thing.keyframe_insert("rotation_quaternion", frame=frame)
-    return thing
 
 
 def animate(thing, path, frames, value):
