@@ -11,8 +11,8 @@ from pathlib import Path
 import ipywidgets as widgets
 
 from pipeline.errors import Cancelled, PipelineError
-from pipeline.form import Form
-from pipeline.job import Job, Request, in_app_words
+from pipeline.form import Form, in_app_words
+from pipeline.job import Job, Request
 from pipeline.session import Session
 from pipeline.stage import Stage
 
@@ -64,6 +64,10 @@ class App(widgets.VBox):
         self.table = widgets.HTML().add_class("po-session")
         super().__init__([self.form, self.stage, self.player_box, self.table])
         self.add_class("po-app")
+
+    def __repr__(self):
+        """What stands in a saved notebook, where nothing runs."""
+        return "The demo. Run this cell to use it."
 
     def close_all(self):
         """Stop, and take everything off the page."""
@@ -183,12 +187,14 @@ class App(widgets.VBox):
             self._replace_player(player)
 
     def job_fails(self, job, error):
-        """The song has no answer."""
+        """The song has no answer, or, before any is named, the request makes no sense."""
         with self._only(job):
-            self._row.error = PipelineError(error.kind, in_app_words(error))
-            if len(self._rows) == 1:
-                self.stage.failure(str(self._row.error), self._row.title)
-            self._show_table()
+            error = PipelineError(error.kind, in_app_words(error))
+            if self._row:
+                self._row.error = error
+                self._show_table()
+            if len(self._rows) <= 1:
+                self.stage.failure(str(error), self._row.title if self._row else "")
 
     def job_ends(self, job):
         """Nothing more will come."""

@@ -2,15 +2,16 @@
 They know nothing of what happens then: the app gives each its action.
 """
 
-import io
 import os
 from pathlib import Path
 
 import ipywidgets as widgets
 
+from pipeline import refusals
 from pipeline.audio import is_audio
 from pipeline.upload import Upload
 
+OPTIONS = "Sign-in and options"
 BROWSERS = ("brave", "chrome", "chromium", "edge", "firefox", "opera", "safari", "vivaldi", "whale")
 
 
@@ -39,8 +40,9 @@ class Form(widgets.VBox):
         files = sorted(path for path in Path(samples).glob("*") if is_audio(path))
         self.samples = [_sample_button(path, app) for path in files]
         self._make_options()
+        self.more = _button(f"{OPTIONS} ▸", self._toggle_options).add_class("po-more-options")
         first = widgets.Box([self.link, self.submit, self.cancel]).add_class("po-form")
-        second = widgets.Box([self.playlist, self.upload, *self.samples]).add_class("po-tries")
+        second = widgets.Box([self.playlist, self.upload, *self.samples, self.more]).add_class("po-tries")
         super().__init__([first, second, self.options])
         self.offer_playlist(False)
 
@@ -50,15 +52,15 @@ class Form(widgets.VBox):
 
     def choices(self):
         """What the options say, as keyword arguments of a `Request`."""
-        cookies = io.StringIO(bytes(self.cookies.value[0].content).decode("utf-8", "replace")) if self.cookies.value else None
+        cookies = "".join(bytes(file.content).decode("utf-8", "replace") for file in self.cookies.value)
         return {"n_clips": self.n_clips.value, "browser": self.browser.value, "cookies": cookies}
 
     def _make_options(self):
         explanation = widgets.HTML(
-            "Some videos ask for a sign-in. Give the cookies of a browser in which you are signed in: a file that it "
-            "exported, or its name. They are shown to YouTube alone and never stored."
+            "Some videos ask for a sign-in. Give the cookies of a browser in which you are signed in. They are shown to "
+            "YouTube alone and never stored."
         )
-        self.cookies = widgets.FileUpload(accept=".txt", multiple=False, description="Choose cookies.txt")
+        self.cookies = widgets.FileUpload(accept=".txt", multiple=False, description="Choose cookies.txt", tooltip="A file that a browser exported")
         self.browser = widgets.Dropdown(
             options=[("none", None), *((name, name) for name in BROWSERS)], description="Cookies of the browser"
         )
@@ -69,9 +71,13 @@ class Form(widgets.VBox):
         choices = [explanation, self.cookies, self.browser, self.n_clips]
         if os.environ.get("SERVER_SOFTWARE", "").startswith("voila"):
             choices.remove(self.browser)  # it would be a browser of the server, whose cookies are no visitor's business
-        self.options = widgets.Accordion(
-            [widgets.VBox(choices)], titles=["Sign-in and options"], selected_index=None
-        ).add_class("po-options")
+        self.options = widgets.VBox(choices).add_class("po-options")
+        self.options.layout.display = "none"
+
+    def _toggle_options(self):
+        opened = self.options.layout.display == "none"
+        self.options.layout.display = None if opened else "none"
+        self.more.description = f"{OPTIONS} {'▾' if opened else '▸'}"
 
 
 def _button(text, action, **traits):
@@ -85,3 +91,9 @@ def _sample_button(path, app):
     words = path.stem.split("-")
     title = " ".join(words[1:] if words[0] in ("piano", "other") else words).capitalize()
     return _button(f"♪ {title}", lambda: app.submit_file(path, title))
+
+
+def in_app_words(error):
+    """The sentence of an error, which points to the options of the app instead of the command line."""
+    hint = f"open “{OPTIONS}” above and give the cookies of a browser in which you are signed in"
+    return str(error).replace(refusals.SIGN_IN, hint)

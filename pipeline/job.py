@@ -2,6 +2,7 @@
 It tells a listener what happens and can be stopped at any time; nothing of a song is left when it ends.
 """
 
+import io
 import logging
 import threading
 from concurrent.futures import wait
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from pipeline import audio, cleaning, download, links, refusals
+from pipeline import audio, cleaning, download, links
 from pipeline.errors import Cancelled, PipelineError
 from pipeline.links import Link
 from pipeline.player import player_of
@@ -24,6 +25,7 @@ class Request:
     """What a person asked for: the text of a link, or a file; and how.
 
     `folder`, of an uploaded file, is removed at the end. `whole_playlist` takes the list that a video's link is in.
+    `cookies` is the text of a cookies.txt, `browser` the name of a browser that has some.
     """
 
     text: str = ""
@@ -32,7 +34,7 @@ class Request:
     folder: TemporaryDirectory | None = None
     whole_playlist: bool = False
     n_clips: int | None = None
-    cookies: object = None
+    cookies: str = ""
     browser: str | None = None
 
 
@@ -45,9 +47,9 @@ class Job:
     recognizer : concurrent.futures.Future
         Of the Recognizer, which may still be loading.
     listener : object
-        `job_lists(job, [(title, source), ...])` once; `job_opens(job, index)` for each song, and then
-        `job_answers(job, recognition, url)` or `job_fails(job, error)`; `job_draws(job, player)` for a song by itself;
-        `job_moves(job, step, done, total)` in between; `job_ends(job)`. What it raises, such as Cancelled, ends the job.
+        `job_lists(job, [(title, source), ...])` once, or `job_fails(job, error)` where the request stands for no song;
+        `job_opens(job, index)` for each song, then `job_answers(job, recognition, url)` or `job_fails(job, error)`;
+        `job_draws(job, player)` for a song by itself; `job_moves(job, step, done, total)` in between; `job_ends(job)`. What it raises, such as Cancelled, ends the job.
     after : threading.Thread, optional
         Of the job before, which is waited for: both use one network.
 
@@ -77,12 +79,9 @@ class Job:
             self._listener.job_ends(self)
 
     def _judge_all(self):
-        text = self.request.text.strip()
         try:
             songs = self._songs()
         except PipelineError as error:
-            self._listener.job_lists(self, [(text[:100] or "(no link)", text[:300])])
-            self._listener.job_opens(self, 0)
             self._listener.job_fails(self, error)
             return
         self._listener.job_lists(self, [(title, source) for title, source, _ in songs])
@@ -144,7 +143,8 @@ class Job:
                 yield song.path, song.title, song.url, song.seconds
 
     def _access(self):
-        return {"cookies": self.request.cookies, "cookies_from_browser": self.request.browser}
+        cookies = io.StringIO(self.request.cookies) if self.request.cookies else None
+        return {"cookies": cookies, "cookies_from_browser": self.request.browser}
 
     def _awaited(self):
         """The Recognizer, as soon as it is loaded."""
@@ -159,9 +159,3 @@ class Job:
     def _stop_if_cancelled(self, *_):
         if self.cancelled.is_set():
             raise Cancelled
-
-
-def in_app_words(error):
-    """The sentence of an error, where it points to the command line pointing to the app instead."""
-    hint = "open “Sign-in and options” above and give the cookies of a browser in which you are signed in"
-    return str(error).replace(refusals.SIGN_IN, hint)

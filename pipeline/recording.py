@@ -13,6 +13,7 @@ from pipeline.audio import SAMPLE_RATE
 LONGEST = 3600  # seconds that are kept; what comes later is judged, but neither drawn nor played
 COLUMNS = 1200  # of the waveform and of the spectrogram: sharp on a wide screen
 BIT_RATE, LOW_BIT_RATE, LONG = 32_000, 16_000, 900  # of the copy to play, in bits a second; the low one beyond 15 minutes
+GLOW = np.array([1.0, 0.6, 0.05])  # the colour of what the network looked at
 BATCH = 64  # clips made into a spectrogram at once
 
 
@@ -145,11 +146,11 @@ def _looked_at(model, clip, class_name):
     """PNG of the clip's mel spectrogram in grey, with the saliency of a class glowing on it."""
     from scipy.ndimage import gaussian_filter
 
-    saliency = gaussian_filter(np.abs(model.saliency(clip, class_name)), 2).T[::-1]
-    picture = model.feature_maps(clip, model.layers[0].name)[0].T[::-1]
-    weight = np.clip(saliency / max(float(np.quantile(saliency, 0.99)), 1e-12), 0, 1)[..., np.newaxis]
-    grey = np.repeat((picture / 80 + 1)[..., np.newaxis], 3, axis=2) * 0.75
-    return _png(grey * (1 - weight * 0.8) + np.array([1.0, 0.62, 0.1]) * weight * 0.8 * (0.35 + 0.65 * grey / 0.75))
+    saliency = gaussian_filter(np.abs(model.saliency(clip, class_name)), 1.5).T[::-1]
+    faint, strong = np.quantile(saliency, (0.8, 0.995))  # a fifth of the picture glows
+    weight = np.clip((saliency - faint) / max(strong - faint, 1e-12), 0, 1)[..., np.newaxis] ** 0.7
+    grey = 0.06 + 0.7 * (model.feature_maps(clip, model.layers[0].name)[0].T[::-1, :, np.newaxis] / 80 + 1)
+    return _png(grey * (1 - weight) + weight * GLOW * (0.4 + 0.9 * grey))
 
 
 def _png(image, colours=None):

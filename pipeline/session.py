@@ -61,16 +61,16 @@ class Session:
         return file.getvalue()
 
     def to_html(self):
-        """The table, the newest song first, and a link that saves the CSV; empty while there is no song."""
+        """The table, and a link that saves the CSV; empty while there is no song."""
         if not self.rows:
             return ""
-        rows = "".join(_table_row(number, row) for number, row in reversed(list(enumerate(self.rows, 1))))
+        rows = "".join(_table_row(number, row) for number, row in enumerate(self.rows, 1))
         # The byte order mark tells spreadsheets that this is UTF-8.
         data = base64.b64encode(("\ufeff" + self.to_csv()).encode()).decode()
         return (
             '<table><caption>Songs of this session</caption><thead><tr><th class="po-number" scope="col">#</th>'
             '<th scope="col">Song</th><th scope="col">Label</th><th class="po-number" scope="col">Confidence</th>'
-            '<th class="po-number po-optional" scope="col">Votes</th><th class="po-number" scope="col">Length</th></tr></thead>'
+            '<th class="po-number po-optional" scope="col">Votes</th><th class="po-number po-optional" scope="col">Length</th></tr></thead>'
             f"<tbody>{rows}</tbody></table>"
             f'<a class="po-save" download="piano-or-other.csv" href="data:text/csv;charset=utf-8;base64,{data}">Save as CSV</a>'
         )
@@ -87,7 +87,7 @@ def _table_row(number, row):
     name = answer.label if answer.label in ANIMATIONS else "Other"
     return (
         f'{start}<td><b data-name="{name}">{escape(answer.label)}</b></td><td class="po-number">{percent(answer.confidence)}</td>'
-        f'<td class="po-number po-optional">{votes:,} of {n_clips:,} s</td><td class="po-number">{clock(answer.seconds)}</td></tr>'
+        f'<td class="po-number po-optional">{votes:,} of {n_clips:,} s</td><td class="po-number po-optional">{clock(answer.seconds)}</td></tr>'
     )
 
 

@@ -23,6 +23,9 @@ function clock(seconds) {
   return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${rest}` : `${minutes}:${rest}`;
 }
 
+// Never rounded up to certainty.
+const percent = (value) => `${value < 1 ? Math.min(Math.round(100 * value), 99) : 100} %`;
+
 function render({ model, el }) {
   const seconds = Math.max(model.get("seconds"), 0.1);
   const timeline = model.get("timeline");
@@ -80,7 +83,7 @@ function render({ model, el }) {
   const words = (at) => {
     if (!timeline.length) return "";
     const value = timeline[Math.min(Math.floor(at), timeline.length - 1)];
-    return value === null || value === undefined ? "not listened to" : `${Math.round(100 * value)} % piano`;
+    return value === null || value === undefined ? "not listened to" : `${percent(value)} piano`;
   };
 
   function place(at) {
@@ -158,7 +161,7 @@ function render({ model, el }) {
       const name = element("b", "", `Most like ${moment.class_name}`);
       name.dataset.name = moment.class_name === "Piano" ? "Piano" : "Other";
       const text = element("span");
-      text.append(name, element("br"), `${Math.round(100 * moment.probability)} % ${moment.class_name}`);
+      text.append(name, element("br"), `${percent(moment.probability)} ${moment.class_name}`);
       caption.append(text, play);
       card.append(image, caption);
       box.append(card);
