@@ -1,68 +1,132 @@
-"""Convolution of a few images at a time as matrix products, laid out for the cache.
+"""Convolution as a few matrix products, laid out for the cache: what `fusion` is built of.
 
-Images stand in a grid that has room around them for the filter. In the flattened grid the values that a tap of the
-filter meets are the grid itself, shifted: for tap (y, x) by `y * grid width + x`. What comes out at places where the
-filter leaves its image is never looked at.
+Images stand in a grid that leaves room around them for the filter. In the flattened grid, the values that one tap of
+the filter meets are the grid itself, shifted; what comes out where the filter leaves its image is never looked at.
 """
+
+import itertools
 
 import numpy as np
 
+from nn.convolution import margins
 from nn.parallel import workspace
 
-CHUNK = 1024  # columns of a matrix product that sums over columns: two such matrices stay in the cache
+CHUNK = 1024  # columns of a matrix product that sums over columns: so many of both sides stay in the cache
 
 
 class Correlation:
     """Correlation of grids `(channels, values)` with filters `(filters, channels, height, width)` at stride one.
 
-    The grids shifted by the `inner` taps are copied below each other into a matrix ("im2col"), one product multiplies
-    it with the weights of all `outer` taps, and those results are shifted and added. With many channels the taps of
-    one row of the filter are inner ones, which makes the copy smaller by the height of the filter; with few channels
-    all are, which makes the matrix product worthwhile.
+    The grid shifted by each of the `inner` taps is copied into a matrix ("im2col"), which is multiplied with the
+    weights of all `outer` taps; those products are shifted and added. With many channels the taps of one row of the
+    filter are inner ones, and the copy is smaller by the filter's height; with few channels all of them are, since a
+    matrix product of few rows is slow.
     """
 
-    def __init__(self, channels, kernel_size, grid_width):
-        (height, width), self.channels = kernel_size, channels
-        self.inner, self.outer = list(range(width)), [y * grid_width for y in range(height)]
-        if channels * width < 32:
-            self.inner, self.outer = [y + x for y in self.outer for x in self.inner], [0]
+    def __init__(self, channels, taps, grid_width):
+        rows, places = [y * grid_width for y in range(taps[0])], list(range(taps[1]))
+        few = channels * taps[1] < 32
+        self.inner = [y + x for y, x in itertools.product(rows, places)] if few else places
+        self.outer = [0] if few else rows
 
     def weights(self, kernel):
-        """The filters as the left side of the product: `(outer * filters, inner * channels)`."""
-        filters, channels = kernel.shape[:2]
-        split = kernel.reshape(filters, channels, len(self.outer), len(self.inner)).transpose(2, 0, 3, 1)
-        return split.reshape(len(self.outer) * filters, -1)
+        """The left side of the product, `(outer * filters, inner * channels)`."""
+        split = kernel.reshape(*kernel.shape[:2], len(self.outer), len(self.inner))
+        return split.transpose(2, 0, 3, 1).reshape(len(self.outer) * len(kernel), -1)
 
     def columns(self, grid):
-        """The right side of the product: `(inner * channels, values)`, in memory that this thread uses again."""
-        n_values = grid.shape[1] - self.inner[-1]
+        """The right side of the product, `(inner * channels, values)`."""
+        n_columns = grid.shape[1] - self.inner[-1]
         columns = workspace("columns", (len(self.inner), *grid.shape), grid.dtype)
         for part, offset in zip(columns, self.inner):
-            part[:, :n_values] = grid[:, offset : offset + n_values]
-        return columns.reshape(-1, grid.shape[1])[:, :n_values]
+            part[:, :n_columns] = grid[:, offset : offset + n_columns]
+        return columns.reshape(-1, grid.shape[1])[:, :n_columns]
 
     def apply(self, weights, columns):
-        """The correlation, `(filters, values)`, of which the last `inner[-1] + outer[-1]` have no meaning."""
-        n_columns, n_values = columns.shape[1], columns.shape[1] - self.outer[-1]
-        shape = (len(self.outer), len(weights) // len(self.outer), n_columns + self.inner[-1])
-        parts = workspace("products", shape, columns.dtype)
-        np.matmul(weights, columns, out=parts.reshape(len(weights), -1)[:, :n_columns])
-        total = parts[0][:, :n_values]
+        """The correlation, `(filters, values)`."""
+        n_columns, n_values = columns.shape[1], columns.shape[1] + self.inner[-1]
+        parts = workspace("products", (len(self.outer), len(weights) // len(self.outer), n_values), columns.dtype)
+        np.matmul(weights, columns, out=parts.reshape(-1, n_values)[:, :n_columns])
+        total = parts[0][:, : n_columns - self.outer[-1]]
         for part, offset in zip(parts[1:], self.outer[1:]):
-            total += part[:, offset : offset + n_values]
+            total += part[:, offset : offset + total.shape[1]]
         return parts[0]
 
-    def weights_gradient(self, columns, gradient):
-        """The gradient with respect to the kernel, `(outer, inner * channels, filters)`, from that of `apply`."""
-        total, n_values = 0, columns.shape[1] - self.outer[-1]
+    def kernel_gradient(self, columns, gradient):
+        """The gradient of the kernel as a matrix `(outer, inner * channels, filters)`, from that of the values."""
+        n_values = columns.shape[1] - self.outer[-1]
+        total = np.zeros((len(self.outer), len(columns), len(gradient)), columns.dtype)
         for start in range(0, n_values, CHUNK):
             stop = min(start + CHUNK, n_values)
-            right = gradient[:, start:stop].T
-            total += np.stack([columns[:, start + offset : stop + offset] @ right for offset in self.outer])
+            for part, offset in zip(total, self.outer):
+                part += columns[:, start + offset : stop + offset] @ gradient[:, start:stop].T
         return total
 
-    def as_kernel(self, weights_gradient, shape):
-        """`weights_gradient` in the shape of the kernel."""
-        filters, channels = shape[:2]
-        split = weights_gradient.reshape(len(self.outer), len(self.inner), channels, filters)
-        return split.transpose(3, 2, 0, 1).reshape(shape)
+    def as_kernel(self, gradient, taps):
+        """What `kernel_gradient` returned in the shape of the kernel."""
+        split = gradient.reshape(len(self.outer), len(self.inner), -1, gradient.shape[-1])
+        return split.transpose(3, 2, 0, 1).reshape(split.shape[3], split.shape[2], *taps)
+
+
+class Blocks:
+    """Images cut into blocks of pixels, with each place in a block as a channel of its own (space-to-depth).
+
+    A block is as large as the stride times the `phases`, so that the convolution has stride one on blocks and gives
+    `phases` outputs a block, each with the same filters at another place: filters of their own on a block's channels.
+    """
+
+    def __init__(self, conv, phases):
+        (channels, *image), strides, size = conv.input_shape, conv.strides, conv.kernel_size
+        self.image, self.filters, self.channels, self.phases = image, conv.filters, channels, phases
+        self.block = [s * p for s, p in zip(strides, phases)]
+        self.taps = [-(-(b - s + k) // b) for b, s, k in zip(self.block, strides, size)]
+        self.before = [margins(*axis, conv.padding)[0] for axis in zip(image, size, strides)]
+        self.first = [m // b for m, b in zip(self.before, self.block)]  # the first block with a pixel of the image
+        n_blocks = [(n - 1 + m) // b + 1 - f for n, m, b, f in zip(image, self.before, self.block, self.first)]
+        self.size = [n // p for n, p in zip(conv.output_shape[1:], phases)]
+        self.grid = [max(n, m) + k - 1 for n, m, k in zip(self.size, n_blocks, self.taps)]
+        # Which tap of the kernel stands where: one where place + block * tap == stride * phase + kernel tap.
+        axes = []
+        for step, taps, stride, n_phases, width in zip(self.block, self.taps, strides, phases, size):
+            phase, place, tap, old = np.ogrid[:n_phases, :step, :taps, :width]
+            axes.append(place + step * tap == stride * phase + old)
+        self.layout = np.einsum("abjy,dekx->yxadbejk", *axes).reshape(np.prod(size), -1)
+
+    def expand(self, kernel):
+        """The kernel on blocks: `(phases * filters, block * channels, *taps)`."""
+        big = kernel.reshape(-1, len(self.layout)) @ self.layout.astype(kernel.dtype)
+        big = big.reshape(self.filters, self.channels, np.prod(self.phases), -1)
+        return big.transpose(2, 0, 1, 3).reshape(np.prod(self.phases) * self.filters, -1, *self.taps)
+
+    def contract(self, gradient):
+        """The gradient of the kernel, `(filters, channels, taps)`, from that of the kernel on blocks."""
+        split = gradient.reshape(np.prod(self.phases), self.filters, self.channels, -1).transpose(1, 2, 0, 3)
+        return split.reshape(self.filters, self.channels, -1) @ self.layout.T.astype(gradient.dtype)
+
+    def zeros(self, name, channels, n_images, dtype):
+        """A grid `(channels, n, *grid)` of zeros, but for what was written to it under this name and geometry."""
+        key = name, n_images, channels, *self.image, *self.grid, *self.block, *self.before, *self.size
+        return workspace(key, (channels, n_images, *self.grid), dtype)
+
+    def to_grid(self, images):
+        """Images `(n, channels, height, width)` as a flat grid `(block * channels, values)`."""
+        (down, across), (top, left), (height, width) = self.block, self.before, self.image
+        rows, columns = self.grid
+        key = "padded", *self.image, *self.grid, *self.block, *self.before
+        padded = workspace(key, (self.channels, len(images), rows * down, columns * across), images.dtype)
+        padded[:, :, top : top + height, left : left + width] = images.swapaxes(0, 1)
+        blocks = padded.reshape(self.channels, -1, rows, down, columns, across).transpose(0, 3, 5, 1, 2, 4)
+        return blocks.reshape(self.channels * down * across, -1)
+
+    def to_images(self, grid):
+        """The images `(channels, n, height, width)` whose first block stands at the start of a flat grid."""
+        (down, across), (height, width) = self.block, self.image
+        top, left = (m - f * b for m, f, b in zip(self.before, self.first, self.block))
+        blocks = grid.reshape(self.channels, down, across, -1, *self.grid).transpose(0, 3, 4, 1, 5, 2)
+        images = blocks.reshape(self.channels, -1, self.grid[0] * down, self.grid[1] * across)
+        return images[:, :, top : top + height, left : left + width]
+
+    def outputs(self, grid, corner=(0, 0)):
+        """The view `(filters, n, *size)` of the outputs, of which the first stands at `corner` of each image."""
+        (top, left), (height, width) = corner, self.size
+        return grid.reshape(len(grid), -1, *self.grid)[:, :, top : top + height, left : left + width]

@@ -9,8 +9,8 @@ import itertools
 import numpy as np
 
 from nn.activations import ReLU
-from nn.convolution import Conv2D, margins
-from nn.correlation import Correlation
+from nn.convolution import Conv2D
+from nn.correlation import Blocks, Correlation
 from nn.normalization import BatchNormalization
 from nn.parallel import SLICE, map_slices, reuse, workspace
 from nn.pooling import MaxPooling2D
@@ -41,78 +41,66 @@ def _fits(layer):
 
 
 class FusedConvolution:
-    """A run of layers as one step, with `forward` and (in training only) `backward`.
+    """A run of layers as one step, with `forward` and, after a forward pass in training, `backward`.
 
-    The image is cut into blocks of pixels, with each place in a block as a channel of its own (space-to-depth, Shi et
-    al., 2016). So a stride becomes a smaller filter at stride one; and where channels are few, the places of a pooling
-    window become filters of their own, the *phases*, and pooling a maximum over them.
+    Where channels are few, the places in a pooling window are phases of the convolution (see `Blocks`) and the largest
+    is taken over phases; else over the pixels of the window.
     """
 
     def __init__(self, layers, needs_input_gradient):
         kinds = [type(layer) for layer in layers]
         at = kinds.index(Conv2D)
-        self.leading, self.conv, self.needs_input_gradient = (layers[0] if at else None), layers[at], needs_input_gradient
+        self.leading, self.conv, self.needs_input_gradient = layers[0] if at else None, layers[at], needs_input_gradient
         self.norm, self.relu, pool = (
             layers[kinds.index(kind, at)] if kind in kinds[at:] else None
             for kind in (BatchNormalization, ReLU, MaxPooling2D)
         )
-        conv, self.output_shape = self.conv, layers[-1].output_shape
-        (channels, *image), (_, *full) = conv.input_shape, conv.output_shape
-        self.window, self.phases = pool.pool_size if pool else (1, 1), (1, 1)
-        if channels < 4 and not np.any(np.mod(full, self.window)):
-            self.phases, self.window = self.window, (1, 1)
-        self.block = [s * p for s, p in zip(conv.strides, self.phases)]
-        self.taps = [-(-(b - s + k) // b) for b, s, k in zip(self.block, conv.strides, conv.kernel_size)]
-        self.before = [margins(*axis, conv.padding)[0] for axis in zip(image, conv.kernel_size, conv.strides)]
-        self.first = [m // b for m, b in zip(self.before, self.block)]  # block with a pixel of the image in it
-        blocks = [(n - 1 + m) // b + 1 - f for n, m, b, f in zip(image, self.before, self.block, self.first)]
-        self.size = [n // p for n, p in zip(full, self.phases)]
-        self.grid = [max(n, m) + k - 1 for n, m, k in zip(self.size, blocks, self.taps)]
-        n_channels, self.n_filters = channels * np.prod(self.block), conv.filters * np.prod(self.phases)
-        self.correlation = Correlation(n_channels, self.taps, self.grid[1])
-        self.transposed = Correlation(self.n_filters, self.taps, self.grid[1])
+        self.output_shape, channels, filters = layers[-1].output_shape, self.conv.input_shape[0], self.conv.filters
+        self.window, phases = pool.pool_size if pool else (1, 1), (1, 1)
+        if channels < 4 and not np.any(np.mod(self.conv.output_shape[1:], self.window)):
+            self.window, phases = phases, self.window
+        self.blocks = Blocks(self.conv, phases)
+        n_channels, self.n_filters = channels * np.prod(self.blocks.block), filters * np.prod(phases)
+        self.correlation = Correlation(n_channels, self.blocks.taps, self.blocks.grid[1])
+        self.transposed = Correlation(self.n_filters, self.blocks.taps, self.blocks.grid[1])
         rows = max(len(self.correlation.inner) * n_channels, len(self.correlation.outer) * self.n_filters)
-        self.group = int(np.clip(GROUP_BYTES // (4 * rows * np.prod(self.grid)), 1, SLICE))
+        self.group = int(np.clip(GROUP_BYTES // (4 * rows * np.prod(self.blocks.grid)), 1, SLICE))
 
     def forward(self, inputs, training=False):
         """The output of the last layer, `(batch, *output_shape)`, in memory that the next call uses again."""
         self._inputs, n_images, dtype = inputs, len(inputs), inputs.dtype
         kernel, bias = self.conv.params["kernel"], self.conv.params["bias"]
         self._lines = self.leading.lines(inputs, training) if self.leading else (None, None)
-        self.output = best = reuse(self, "_output", (n_images, *self.output_shape), dtype)
-        self._winner = reuse(self, "_winners", best.shape, np.uint8) if training else None
+        self.output = best = reuse(self, "output", (n_images, *self.output_shape), dtype)
+        self._winner = winner = reuse(self, "winner", best.shape, np.uint8) if training else None
         if two_passes := training and self.norm is not None:
             # A filter whose channel will be scaled by a negative number is turned around, so that the largest value
             # before the normalization is the largest after it. The bias cancels out.
             self._sign = np.where(self.norm.params["gamma"] < 0, -1, 1).astype(dtype)
-            kernel = kernel * _column(self._sign)
-            self._sums = reuse(self, "_all_sums", (n_images, self.n_filters, *self.size), dtype)
-            self._pooled = best = reuse(self, "_all_pooled", best.shape, dtype)
+            kernel, bias = kernel * _spread(self._sign), None
+            self._sums = reuse(self, "sums", (n_images, self.n_filters, *self.blocks.size), dtype)
+            self._pooled = best = reuse(self, "pooled", best.shape, dtype)
         elif self.norm:
             scale, shift = self.norm.line(self.norm.buffers["mean"], self.norm.buffers["variance"])
-            kernel, bias = kernel * _column(scale), bias * scale + shift
-        self._kernel = self._expand(kernel.astype(dtype, copy=False))
+            kernel, bias = kernel * _spread(scale), bias * scale + shift
+        self._kernel = self.blocks.expand(kernel.astype(dtype))
         weights = self.correlation.weights(self._kernel)
 
         def convolve(part):
             moments = np.zeros((2, self.n_filters))
             for group in self._groups(part):
                 values = self.correlation.apply(weights, self._columns(inputs[group], self._lines[0]))
-                values = self._inside(values, self.size)
                 if two_passes:
                     kept = self._sums[group]
-                    kept[...] = values.swapaxes(0, 1)
+                    kept[...] = self.blocks.outputs(values).swapaxes(0, 1)
                     rows = kept.reshape(len(kept), self.n_filters, -1)
                     moments += rows.sum(axis=2).sum(axis=0), np.vecdot(rows, rows).sum(axis=0)
                     values = kept.swapaxes(0, 1)
-                result, place = best[group].swapaxes(0, 1), None
-                if training:
-                    place = self._winner[group].swapaxes(0, 1)
-                    place.fill(0)
-                _maximum(self._windows(values), result, place)
-                if not two_passes:
-                    result += _column(bias, dtype)
-                    self._rectify(result, place)
+                elif self.window == (1, 1):  # whole grids, since what is contiguous is faster
+                    values = values.reshape(self.n_filters, -1, *self.blocks.grid)
+                else:
+                    values = self.blocks.outputs(values)
+                self._pool(values, best[group], winner[group] if training else None, bias)
             return moments
 
         moments = sum(map_slices(convolve, n_images))
@@ -139,46 +127,49 @@ class FusedConvolution:
 
     def backward(self, output_gradient):
         """Fill the layers' `grads` and return the gradient with respect to the inputs, or None if nobody needs it."""
-        dtype, kernel = output_gradient.dtype, self.conv.params["kernel"]
+        dtype, blocks, kernel = output_gradient.dtype, self.blocks, self.conv.params["kernel"]
         line = self._normalize_backward(output_gradient) if self.norm else None
         turned = self.transposed.weights(self._kernel[:, :, ::-1, ::-1].swapaxes(0, 1))
-        inputs_gradient = reuse(self, "_gradient", self._inputs.shape, dtype) if self.needs_input_gradient else None
-        corner = [k - 1 - f for k, f in zip(self.taps, self.first)]
-        start = corner[0] * self.grid[1] + corner[1]
+        result = reuse(self, "gradient", self._inputs.shape, dtype) if self.needs_input_gradient else None
+        # Seen from here, a grid's values are shifted, so that the turned filter meets them from the image's corner on.
+        corner = [k - 1 - f for k, f in zip(blocks.taps, blocks.first)]
+        start = corner[0] * blocks.grid[1] + corner[1]
 
         def propagate(part):
-            weights_gradient, total = 0, 0
+            kernel_gradient, total = 0, np.zeros((self.n_filters, np.prod(blocks.grid) if self.leading else 1), dtype)
             for group in self._groups(part):
-                upstream, place = output_gradient[group].swapaxes(0, 1), self._winner[group].swapaxes(0, 1)
-                grid = self._empty_grid("gradients", self.n_filters, upstream.shape[1], dtype)
-                self._unpool(upstream, place, self._inside(grid, self.size, corner), group, line)
-                columns = self._columns(self._inputs[group], self._lines[1])
-                weights_gradient += self.correlation.weights_gradient(columns, grid[:, start:])
-                total = total + grid.reshape(self.n_filters, -1, np.prod(self.grid)).sum(axis=1)
-                if inputs_gradient is not None:
+                images = self._inputs[group]
+                grid = blocks.zeros("gradient", self.n_filters, len(images), dtype)
+                self._unpool(output_gradient[group], group, blocks.outputs(grid, corner), line)
+                grid = grid.reshape(self.n_filters, -1)
+                columns = self._columns(images, self._lines[1])
+                kernel_gradient += self.correlation.kernel_gradient(columns, grid[:, start:])
+                for image in np.split(grid, len(images), axis=1):
+                    total += image if self.leading else image.sum(axis=1, keepdims=True)
+                if result is not None:
                     inner = self.transposed.apply(turned, self.transposed.columns(grid))
-                    for values, pixels in self._pieces(inner, inputs_gradient[group], self.first):
-                        pixels[...] = values
-            return weights_gradient, total
+                    result[group] = blocks.to_images(inner).swapaxes(0, 1)
+            return kernel_gradient, total
 
-        weights_gradients, totals = zip(*map_slices(propagate, len(output_gradient)))
-        total, gradient = sum(totals), self._contract(sum(weights_gradients))
+        kernel_gradients, totals = zip(*map_slices(propagate, len(output_gradient)))
+        total, gradient = sum(totals), self._contract(sum(kernel_gradients))
         if self.leading:
             # Inside the image the filters met gamma * normalized + beta, around it zeros.
             ones = self._columns(np.ones((1, *self.conv.input_shape), dtype), None)
-            of_ones = self._contract(self.correlation.weights_gradient(ones, total[:, start:]))
+            of_ones = self._contract(self.correlation.kernel_gradient(ones, total[:, start:]))
             for name, part in (("gamma", gradient), ("beta", of_ones)):
                 self.leading.grads[name] = (kernel * part).sum(axis=(0, 2, 3))
             gamma, beta = (self.leading.params[name].reshape(-1, 1, 1) for name in ("gamma", "beta"))
             gradient = gamma * gradient + beta * of_ones
-        self.conv.grads["kernel"] = gradient
         bias_gradient = total.reshape(-1, self.conv.filters, total.shape[1]).sum(axis=(0, 2))
-        self.conv.grads["bias"] = np.zeros_like(bias_gradient) if self.norm else bias_gradient
-        return inputs_gradient
+        self.conv.grads = {"kernel": gradient, "bias": np.zeros_like(bias_gradient) if self.norm else bias_gradient}
+        return result
 
     def _normalize_backward(self, output_gradient):
-        """Gradients of the normalization; scale, slope and offset so that the gradient to the sums before it is
-        `scale * unpooled gradient + slope * sums + offset`, where the last two come from the statistics."""
+        """Fill the normalization's `grads`; return scale, slope and offset of the gradient to the sums before it.
+
+        That is `scale * unpooled gradient + slope * sums + offset`; the last two come through mean and variance.
+        """
 
         def add_up(part):
             live = output_gradient[part] * (self._winner[part] < DEAD)
@@ -190,14 +181,47 @@ class FusedConvolution:
         gamma_gradient = (sum_product - mean * sum_gradient) * inverse_std
         slope = -scale * inverse_std * gamma_gradient / self._n_values
         offset = -scale * sum_gradient / self._n_values - slope * mean
-        dtype = output_gradient.dtype
-        self.norm.grads["gamma"] = (self._sign * gamma_gradient).astype(dtype)
-        self.norm.grads["beta"] = sum_gradient.astype(dtype)
-        n_phases = np.prod(self.phases)
-        return _column(scale, dtype), *(_column(np.tile(values, n_phases), dtype) for values in (slope, offset))
+        dtype, n_phases = output_gradient.dtype, np.prod(self.blocks.phases)
+        self.norm.grads = {"gamma": (self._sign * gamma_gradient).astype(dtype), "beta": sum_gradient.astype(dtype)}
+        return _spread(scale, dtype), *(_spread(np.tile(values, n_phases), dtype) for values in (slope, offset))
 
-    def _unpool(self, upstream, place, inside, group, line):
+    def _columns(self, images, line):
+        """The columns of `images`, after scale and shift of their channels by `line` if there is one."""
+        if line is not None:
+            images = images * line[0].reshape(-1, 1, 1) + line[1].reshape(-1, 1, 1)
+        return self.correlation.columns(self.blocks.to_grid(images))
+
+    def _contract(self, gradient):
+        """The gradient of the kernel from that of the weights on blocks."""
+        gradient = self.blocks.contract(self.correlation.as_kernel(gradient, self.blocks.taps))
+        gradient = gradient.reshape(self.conv.params["kernel"].shape)
+        return gradient * _spread(self._sign) if self.norm else gradient
+
+    def _pool(self, values, result, winner, bias):
+        """Write the largest of each window to `result` `(n, filters, rows, columns)`, and to `winner` which it was.
+
+        With a bias, it is added and the result rectified.
+        """
+        largest, *others = self._windows(values)
+        target = workspace("largest", largest.shape, largest.dtype) if others else largest
+        place = None if winner is None else workspace("place", largest.shape, np.uint8)
+        if winner is not None:
+            place.fill(0)
+        for number, other in enumerate(others, 1):
+            if winner is not None:
+                np.maximum(place, (other > largest).view(np.uint8) * np.uint8(number), out=place)
+            largest = np.maximum(largest, other, out=target)
+        if bias is not None:
+            largest += _spread(bias, largest.dtype)
+            self._rectify(largest, place)
+        _, _, rows, columns = result.shape
+        result[...] = largest[:, :, :rows, :columns].swapaxes(0, 1)
+        if winner is not None:
+            winner[...] = place[:, :, :rows, :columns].swapaxes(0, 1)
+
+    def _unpool(self, upstream, group, inside, line):
         """Write the gradient to the sums into `inside`: each of `upstream` goes to the winner of its window."""
+        upstream, winner = upstream.swapaxes(0, 1), self._winner[group].swapaxes(0, 1)
         if line is not None:
             scale, slope, offset = line
             np.multiply(self._sums[group].swapaxes(0, 1), slope, out=inside)
@@ -205,96 +229,27 @@ class FusedConvolution:
             upstream = upstream * scale
         for number, values in enumerate(self._windows(inside)):
             if line is None:
-                np.multiply(upstream, place == number, out=values)
+                np.multiply(upstream, winner == number, out=values)
             else:
-                values += upstream * (place == number)
-
-    def _columns(self, images, line):
-        """The columns of `images` `(n, channels, height, width)`, after scale and shift by `line` if there is one."""
-        grid = self._empty_grid("images", self.correlation.channels, len(images), images.dtype)
-        for values, pixels in self._pieces(grid, images, (0, 0)):
-            values[...] = pixels
-            if line is not None:
-                values *= _column(line[0], values.dtype)
-                values += _column(line[1], values.dtype)
-        return self.correlation.columns(grid)
-
-    def _empty_grid(self, name, channels, n_images, dtype):
-        grid = workspace(name, (channels, n_images * np.prod(self.grid)), dtype)
-        grid.fill(0)
-        return grid
-
-    def _pieces(self, grid, images, first):
-        """For each place in a block: the view of `grid` and that of `images` with the pixels that stand there."""
-        (down, across), channels = self.block, images.shape[1]
-        grid = grid.reshape(channels, down, across, len(images), *self.grid)
-        for y, x in itertools.product(range(down), range(across)):
-            places = [(place - before) % step for place, before, step in zip((y, x), self.before, self.block)]
-            pixels = images[:, :, places[0] :: down, places[1] :: across].swapaxes(0, 1)
-            top, left = ((p + b) // s - f for p, b, s, f in zip(places, self.before, self.block, first))
-            yield grid[:, y, x, :, top : top + pixels.shape[2], left : left + pixels.shape[3]], pixels
-
-    def _inside(self, grid, size, corner=(0, 0)):
-        """The view `(filters, n, *size)` of the part of `grid` that starts at `corner` of each image's place."""
-        top, left = corner
-        return grid.reshape(len(grid), -1, *self.grid)[:, :, top : top + size[0], left : left + size[1]]
+                values += upstream * (winner == number)
 
     def _windows(self, values):
         """For each place in a pooling window the view `(filters, n, rows, columns)` of what stands there."""
-        (down, across), (_, rows, columns) = self.window, self.output_shape
+        (down, across), (rows, columns) = self.window, values.shape[2:]
         for phase in values.reshape(-1, self.conv.filters, *values.shape[1:]):
             for y, x in itertools.product(range(down), range(across)):
-                yield phase[:, :, y : rows * down : down, x : columns * across : across]
+                yield phase[:, :, y : rows // down * down : down, x : columns // across * across : across]
+
+    def _rectify(self, values, winner):
+        if self.relu is not None:
+            if winner is not None:
+                np.bitwise_or(winner, (values <= 0).view(np.uint8) * np.uint8(DEAD), out=winner)
+            np.maximum(values, 0, out=values)
 
     def _groups(self, part):
         return (slice(i, min(i + self.group, part.stop)) for i in range(part.start, part.stop, self.group))
 
-    def _rectify(self, values, place):
-        if self.relu is None:
-            return
-        if place is not None:
-            np.bitwise_or(place, (values <= 0).view(np.uint8) * np.uint8(DEAD), out=place)
-        np.maximum(values, 0, out=values)
 
-    def _expand(self, kernel):
-        """The kernel on blocks: `(phases * filters, block * channels, *taps)`."""
-        big = self._big(kernel.dtype)
-        for corner in self._corners():
-            big[corner] = kernel
-        blocks = big.reshape(*big.shape[:4], self.taps[0], self.block[0], self.taps[1], self.block[1])
-        return blocks.transpose(0, 1, 2, 3, 5, 7, 4, 6).reshape(self.n_filters, -1, *self.taps)
-
-    def _contract(self, weights_gradient):
-        """The gradient of the kernel from that of the weights: `_expand` the other way round."""
-        blocks = self.correlation.as_kernel(weights_gradient, self._kernel.shape)
-        blocks = blocks.reshape(*self.phases, self.conv.filters, -1, *self.block, *self.taps)
-        big = blocks.transpose(0, 1, 2, 3, 6, 4, 7, 5).reshape(self._big(blocks.dtype).shape)
-        gradient = sum(big[corner] for corner in self._corners())
-        return gradient * _column(self._sign) if self.norm else gradient
-
-    def _big(self, dtype):
-        size = [taps * step for taps, step in zip(self.taps, self.block)]
-        return np.zeros((*self.phases, *self.conv.params["kernel"].shape[:2], *size), dtype)
-
-    def _corners(self):
-        """For each phase the place of the kernel among the taps on all pixels of the blocks."""
-        (down, across), (height, width) = self.conv.strides, self.conv.kernel_size
-        for y, x in itertools.product(*map(range, self.phases)):
-            yield y, x, ..., slice(y * down, y * down + height), slice(x * across, x * across + width)
-
-
-def _column(values, dtype=None):
+def _spread(values, dtype=None):
     """One value for each filter, to broadcast against arrays with the filters first and three more axes."""
-    return values.reshape(-1, 1, 1, 1) if dtype is None else values.astype(dtype).reshape(-1, 1, 1, 1)
-
-
-def _maximum(windows, best, place):
-    """Write the largest of `windows` to `best` and the number of the first that has it to `place` (None: nowhere)."""
-    for number, values in enumerate(windows):
-        if number == 0:
-            best[...] = values
-            continue
-        if place is not None:
-            higher = (values > best).view(np.uint8)
-            np.maximum(place, higher * np.uint8(number), out=place)
-        np.maximum(best, values, out=best)
+    return values.astype(dtype or values.dtype, copy=False).reshape(-1, 1, 1, 1)

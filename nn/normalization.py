@@ -51,9 +51,10 @@ class BatchNormalization(Layer):
         """
         mean, variance = self.buffers["mean"], self.buffers["variance"]
         if training:
-            mean = inputs.mean(axis=_other_axes(inputs), dtype=np.float64)
-            deviations = inputs - _by_channel(mean, inputs)
-            variance = np.square(deviations).mean(axis=_other_axes(inputs), dtype=np.float64)
+            rows = inputs.reshape(*inputs.shape[:2], -1)
+            mean = rows.mean(axis=2).mean(axis=0, dtype=np.float64)
+            deviations = rows - _by_channel(mean, rows)
+            variance = np.vecdot(deviations, deviations).mean(axis=0, dtype=np.float64) / rows.shape[2]
             self.follow(mean, variance)
         inverse_std = 1 / np.sqrt(variance + self.epsilon)
         lines = self.line(mean, variance), (inverse_std, -mean * inverse_std)

@@ -42,16 +42,16 @@ def map_slices(function, n_images):
 
 
 def reuse(owner, name, shape, dtype):
-    """An uninitialised array in memory that `owner` keeps: fresh large arrays cost more than the arithmetic on them."""
+    """An array in memory that `owner` keeps, at first zeros: fresh large arrays cost more than the arithmetic on them."""
     size, key = math.prod(shape), (name, np.dtype(dtype))
     memory = owner.__dict__.setdefault("memory", {})
     if key not in memory or memory[key].size < size:
-        memory[key] = np.empty(size, dtype)
+        memory[key] = np.zeros(size, dtype)
     return memory[key][:size].reshape(shape)
 
 
 def workspace(name, shape, dtype):
-    """An uninitialised array of this thread, to be used up before the same name is asked for again."""
+    """The same for this thread: to be used up before the same name is asked for again."""
     return reuse(_local, name, shape, dtype)
 
 
