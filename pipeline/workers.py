@@ -4,10 +4,11 @@ A process that dies loses nothing: what it was working on is run again, and only
 by itself ends in WorkerDied. Each process computes with one thread, because the tasks fill the cores.
 """
 
+import itertools
 import os
 import threading
 import time
-from concurrent.futures import BrokenExecutor, CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Future, ThreadPoolExecutor, wait
 
 from pipeline.errors import PipelineError
 
@@ -54,6 +55,20 @@ class Pool:
         Its exception is what the function raised; WorkerDied; or a PipelineError "dask" when the cluster is gone.
         """
         return self._engine.submit(function, arguments)
+
+    def run(self, function, tasks):
+        """Yield a finished Future of `function(*arguments)` for each tuple of arguments in `tasks`, as they end.
+
+        `tasks` may be endless or slow: as many are taken from it as there are slots.
+        """
+        running, tasks = set(), iter(tasks)
+        while True:
+            for arguments in itertools.islice(tasks, max(self.slots - len(running), 0)):
+                running.add(self.submit(function, *arguments))
+            if not running:
+                return
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            yield from done
 
     def __enter__(self):
         return self

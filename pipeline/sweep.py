@@ -1,0 +1,192 @@
+"""A search for better hyperparameters: many small trainings of networks that Optuna proposes, the weak ones cut short.
+
+A study is a file that any number of processes and machines may work on at the same time, today or tomorrow: Optuna's
+journal, or a database by its URL.
+"""
+
+import argparse
+import sys
+import uuid
+from pathlib import Path
+
+import numpy as np
+
+from nn import BatchNormalization, ClipSequence, Conv2D, Dense, Dropout, Flatten, MaxPooling2D, MelSpectrogram, Model, ReLU, RMSprop, Softmax, parallel
+from nn.callbacks import Callback
+from pipeline import dataset
+from pipeline.errors import PipelineError
+from pipeline.networks import CLASS_NAMES, INPUT_SHAPE
+from pipeline.workers import Pool, WorkerDied
+
+FILTER_SHAPES = ("3x3", "5x5", "7x7", "3x7", "7x3")  # frames x mels
+MOST_FILTERS = 64
+
+
+def study_network(trial, class_names=CLASS_NAMES, seed=0):
+    """The network that an Optuna trial proposes: its depth, filters, filter shape, pool size and dropout."""
+    shape = tuple(map(int, trial.suggest_categorical("filter_shape", FILTER_SHAPES).split("x")))
+    pool_size, filters = trial.suggest_int("pool_size", 2, 3), trial.suggest_categorical("filters", (8, 16))
+    layers = [MelSpectrogram(), BatchNormalization(momentum=0.9)]
+    for depth in range(trial.suggest_int("depth", 2, 5)):
+        layers += [Conv2D(min(filters * 2**depth, MOST_FILTERS), shape), ReLU(), MaxPooling2D(pool_size, padding="same")]
+    layers += [Flatten(), Dropout(trial.suggest_float("dropout", 0.0, 0.6, step=0.1)), Dense(64), ReLU()]
+    return Model([*layers, Dense(len(class_names)), Softmax()], INPUT_SHAPE, class_names, seed)
+
+
+def run_study(name, storage, clips_dir, n_trials=40, n_clips=2000, epochs=3, workers=None, dask=None, seed=0, progress=None):
+    """Bring a study to `n_trials` finished trials; one that has them already is only opened.
+
+    Parameters
+    ----------
+    name : str
+    storage : str or Path
+        The file of Optuna's journal, or the URL of any Optuna storage, such as "postgresql://...".
+    clips_dir : str or Path
+        A folder made by `pipeline.dataset.build`; trials learn from its train split and are judged by its validation
+        split, of both of which `n_clips` and a quarter of that, equally many of each class, are drawn by `seed`.
+    epochs : int
+        Of each trial; the value of a trial is the best validation accuracy of its epochs.
+    workers, dask
+        Where the trials run, one thread each; see `pipeline.workers.Pool`.
+    progress : callable, optional
+        `progress("searching", trials_done, n_trials)`.
+
+    Returns
+    -------
+    optuna.Study
+        Every trial has the user attributes `epochs` (a list of dicts, as in `History.epochs`) and `parameters`.
+
+    With one worker a seed fixes the trials; with more, what each learns from the others depends on their timing.
+    Raises PipelineError for a study that was begun with other clips or epochs.
+    """
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    if not _is_url(storage):
+        Path(storage).parent.mkdir(parents=True, exist_ok=True)
+    settings = {"n_clips": n_clips, "epochs": epochs, "seed": seed}
+    study = optuna.create_study(storage=_open(storage), study_name=name, direction="maximize", load_if_exists=True)
+    if study.user_attrs.get("settings", settings) != settings:
+        raise PipelineError("study", f"The study {name} in {storage} was begun with {study.user_attrs['settings']}; choose another name.")
+    study.set_user_attr("settings", settings)
+    begun, done, run = len(study.trials), len(_finished(study)), uuid.uuid4().hex
+    tasks = ((name, str(storage), str(clips_dir), settings, seed + begun + i, run) for i in range(n_trials - done))
+    if done < n_trials:
+        with Pool(workers, dask) as pool:
+            for finished in pool.run(run_trial, tasks):
+                if not isinstance(finished.exception(), WorkerDied):
+                    finished.result()
+                done += 1
+                if progress:
+                    progress("searching", done, n_trials)
+        for trial in study.get_trials(states=[optuna.trial.TrialState.RUNNING]):
+            if trial.user_attrs.get("run") == run:  # its worker died
+                study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+    return study
+
+
+def run_trial(name, storage, clips_dir, settings, seed, run):
+    """In some process: one more trial of the study."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    parallel.set_threads(1)
+    study = optuna.load_study(
+        study_name=name,
+        storage=_open(storage),
+        sampler=optuna.samplers.TPESampler(seed=seed),
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=5),
+    )
+    study.optimize(lambda trial: train(trial, clips_dir, run=run, **settings), n_trials=1)
+
+
+def train(trial, clips_dir, n_clips, epochs, seed, run=""):
+    """Train the network of a trial and return its best validation accuracy; raises TrialPruned."""
+    import optuna
+
+    trial.set_user_attr("run", run)
+    batch_size = trial.suggest_categorical("batch_size", (16, 32, 64, 128))
+    optimizer = RMSprop(trial.suggest_float("learning_rate", 1e-4, 1e-2, log=True))
+    rng = np.random.default_rng(seed)
+    class_names, data = _draw(clips_dir, "train", n_clips, rng, batch_size=batch_size, shuffle=True, seed=seed)
+    _, validation = _draw(clips_dir, "validation", n_clips // 4, rng)
+    model = study_network(trial, class_names, seed)
+    trial.set_user_attr("parameters", sum(layer.n_parameters for layer in model.layers))
+    reporter = _Reporter(trial)
+    try:
+        model.fit(data, validation, epochs, optimizer, callbacks=[reporter], progress=False)
+    except FloatingPointError:  # the learning rate was too large: a result, and a bad one
+        raise optuna.TrialPruned from None
+    if reporter.pruned:
+        raise optuna.TrialPruned
+    return max(row["val_accuracy"] for row in reporter.rows)
+
+
+class _Reporter(Callback):
+    """Tells Optuna how each epoch went, and stops where it sees no hope."""
+
+    def __init__(self, trial):
+        self.trial, self.rows, self.pruned = trial, [], False
+
+    def on_epoch_end(self, model, epoch, row):
+        self.rows.append(row)
+        self.trial.set_user_attr("epochs", self.rows)
+        self.trial.report(row["val_accuracy"], epoch)
+        self.pruned = self.trial.should_prune()
+        return self.pruned
+
+
+def _draw(clips_dir, split, n_clips, rng, **options):
+    """The names of the classes, and `n_clips` clips of a split, equally many of each, as a ClipSequence."""
+    clips, labels, _, class_names = dataset.load(clips_dir, split)
+    rows = [np.flatnonzero(labels == label) for label in range(len(class_names))]
+    rows = np.sort(np.concatenate([rng.permutation(found)[: n_clips // len(class_names)] for found in rows]))
+    return class_names, ClipSequence(clips[rows], labels[rows], len(class_names), **options)
+
+
+def _open(storage):
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    return str(storage) if _is_url(storage) else JournalStorage(JournalFileBackend(str(storage)))
+
+
+def _is_url(storage):
+    return "://" in str(storage)
+
+
+def _finished(study):
+    return [trial for trial in study.get_trials(deepcopy=False) if trial.state.name in ("COMPLETE", "PRUNED")]
+
+
+def main(arguments=None):
+    """Run the command line; returns its exit code."""
+    from tqdm import tqdm
+
+    parser = argparse.ArgumentParser(prog="python -m pipeline.sweep", description="Search for better hyperparameters.")
+    parser.add_argument("clips", help="a folder made by python -m pipeline.dataset")
+    parser.add_argument("--name", default="sweep", help="of the study (default: sweep)")
+    parser.add_argument("--storage", default="data/generated/sweep.journal", help="a file, or the URL of an Optuna storage")
+    parser.add_argument("--trials", type=int, default=40, help="finished trials that the study shall have (default: 40)")
+    parser.add_argument("--n-clips", type=int, default=2000, help="clips that a trial learns from (default: 2000)")
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--workers", type=int, help="processes on this machine (default: one a core)")
+    parser.add_argument("--dask", metavar="ADDRESS", help="the workers of this Dask scheduler instead")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args(arguments)
+    try:
+        with tqdm(total=options.trials, unit="trial") as bar:
+            study = run_study(
+                options.name, options.storage, options.clips, options.trials, options.n_clips, options.epochs, options.workers,
+                options.dask, options.seed, progress=lambda _, done, total: bar.update(done - bar.n),
+            )
+    except PipelineError as error:
+        print(f"sweep: {error}", file=sys.stderr)
+        return 2
+    best = study.best_trial
+    print(f"trial {best.number}: validation accuracy {best.value:.4f} with {best.params}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
