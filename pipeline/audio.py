@@ -68,8 +68,10 @@ def decode(path, expected_seconds=None, progress=None):
     _check_file(path)
     import av
 
+    # Before 19, PyAV refused a file whose title is not UTF-8, unless it was told not to.
+    lenient = {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "replace"}
     try:
-        container = av.open(f"file:{path}", options=_OPTIONS, metadata_errors="replace")
+        container = av.open(f"file:{path}", options=_OPTIONS, **lenient)
     except (av.error.FFmpegError, OSError, ValueError):
         raise AudioError("not_audio", f"{name} cannot be read as sound: it is damaged, cut short or something else; "
                                       "fetch it again, or try m4a, mp3, ogg, flac or wav.") from None

@@ -200,6 +200,13 @@ def test_odd_names(tmp_path, monkeypatch, name):
     assert error_of(name).kind == "empty"
 
 
+def test_a_title_that_is_not_utf_8(tmp_path):
+    path = media.write(tmp_path / "song.wav", media.tone(3))
+    title = b"LIST\x12\0\0\0INFOINAM\x06\0\0\0H\xf6re\xff\0"
+    path.write_bytes(path.read_bytes().replace(b"data", title + b"data", 1))
+    check_tone(audio.load(path))
+
+
 def test_which_files_of_a_folder_are_sound():
     assert all(audio.is_audio(name) for name in ("a.MP3", Path("b/c.m4a"), "d.Flac", "e.webm", "f.aiff"))
     assert not any(audio.is_audio(name) for name in ("a.txt", "mp3", ".mp3", "b.mp3.part", "c.mid", "d.jpg"))
