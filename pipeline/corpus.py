@@ -23,9 +23,9 @@ PIANO, OTHER = "Piano", "Other"
 
 # How much of a class each kind of recording makes up; kinds that a corpus does not hold leave their share to the others.
 SHARES = {
-    PIANO: {"performance": 0.75, "improvised": 0.25, "own": 0.6},
-    OTHER: {"instrument": 0.32, "sampled notes": 0.08, "piano with instrument": 0.11, "piano with sound": 0.09, "band": 0.07, "recorded music": 0.13, "voice with piano": 0.05,
-            "speech": 0.06, "effects": 0.05, "noise": 0.06, "own": 0.5},
+    PIANO: {"performance": 0.69, "improvised": 0.23, "recorded": 0.08, "own": 0.6},
+    OTHER: {"instrument": 0.32, "sampled notes": 0.08, "piano with instrument": 0.11, "piano with sound": 0.09, "band": 0.07,
+            "recorded music": 0.13, "voice with piano": 0.05, "speech": 0.06, "effects": 0.05, "noise": 0.06, "own": 0.5},
 }
 
 
@@ -140,11 +140,14 @@ def _named(piece, names):
 
 def _recorded(entry, folder):
     files = [f for f in _files(folder, entry.path) if not any(s in f.as_posix() for s in entry.skip)]
-    name, group = entry.package.name, entry.package.name
+    name = entry.package.name
 
-    def make(id, sound, weight):
-        return Recording(id, OTHER, name, group, entry.licence, entry.kind, entry.kind, entry.split, sound, weight)
+    def make(id, sound, weight, group=name):
+        return Recording(id, entry.label, name, group, entry.licence, entry.kind, entry.kind, entry.split, sound, weight)
     if entry.scattered:
         chunks = [files[i::max(len(files) // 40, 1)] for i in range(max(len(files) // 40, 1))]
         return [make(f"{name}/{entry.kind}-{i}", Scattered(tuple(map(str, c))), len(c) / 40) for i, c in enumerate(chunks)]
+    if entry.part:  # parts of one performance belong together, whatever they hold
+        return [make(f"{name}/{f.stem}/{entry.part}", Recorded(str(f), catalogue.SPANS[f.stem][entry.part]), 1.0, f"{name}/{f.stem.split('_')[-1]}")
+                for f in files]
     return [make(f"{name}/{f.relative_to(folder).as_posix()}", Recorded(str(f)), 1.0) for f in files]

@@ -3,6 +3,7 @@ Each is a function of a random generator and a length in samples, and returns fl
 """
 
 import numpy as np
+from scipy.fft import irfft, next_fast_len, rfft, rfftfreq
 from scipy.signal import lfilter
 
 RATE = 16000
@@ -11,9 +12,10 @@ RATE = 16000
 def coloured(rng, n, slope=None):
     """Noise whose power falls by `slope` powers of the frequency: 0 white, 1 pink, 2 brown; drawn if not given."""
     slope = rng.uniform(-0.5, 2.5) if slope is None else slope
-    spectrum = np.fft.rfft(rng.standard_normal(n))
-    frequency = np.maximum(np.fft.rfftfreq(n, 1 / RATE), 20.0)
-    return _scaled(np.fft.irfft(spectrum * frequency ** (-slope / 2), n))
+    fast = next_fast_len(n, real=True)
+    spectrum = rfft(rng.standard_normal(fast, np.float32))
+    frequency = np.maximum(rfftfreq(fast, 1 / RATE), 20.0)
+    return _scaled(irfft(spectrum * (frequency / 1000) ** (-slope / 2), fast)[:n])
 
 
 def hum(rng, n):

@@ -3,6 +3,7 @@ They are read from MIDI files, found inside game archives, or improvised from a 
 """
 
 import io
+import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -60,7 +61,9 @@ class Score:
 def read_midi(path):
     """Read a MIDI file (path or bytes). Raises SourceError if it is damaged."""
     try:
-        midi = pretty_midi.PrettyMIDI(io.BytesIO(path) if isinstance(path, bytes) else str(path))
+        with warnings.catch_warnings():  # tempo changes in odd places are common, and read all the same
+            warnings.simplefilter("ignore", RuntimeWarning)
+            midi = pretty_midi.PrettyMIDI(io.BytesIO(path) if isinstance(path, bytes) else str(path))
     except Exception as error:  # mido raises half a dozen types for damaged files
         name = "MIDI data" if isinstance(path, bytes) else Path(path).name
         raise SourceError("midi", f"{name} is not a MIDI file that can be read ({error}).") from error

@@ -52,17 +52,25 @@ def _score(path, entry):
 
 @dataclass(frozen=True)
 class Recorded:
-    """A sound file. It is decoded once, to a 16-bit array on disk; excerpts are windows of that array."""
+    """A sound file. It is decoded once, to a 16-bit array on disk; excerpts are windows of that array.
+
+    `spans`: pairs of seconds; if there are any, excerpts lie within one of them, and may be shorter than asked for.
+    """
 
     path: str
+    spans: tuple = ()
 
     def samples(self):
         return _decoded(self.path)
 
     def excerpt(self, rng, seconds):
         samples = self.samples()
-        n = int(seconds * RATE)
-        start = int(rng.integers(0, max(len(samples) - n, 0) + 1))
+        first, last = 0, len(samples)
+        if self.spans:
+            lengths = np.array([end - begin for begin, end in self.spans])
+            first, last = (int(second * RATE) for second in self.spans[rng.choice(len(lengths), p=lengths / lengths.sum())])
+        n = min(int(seconds * RATE), last - first)
+        start = int(rng.integers(first, last - n + 1))
         window = samples[start:start + n].astype(np.float32) / 32768
         return Excerpt(window, start / RATE, Path(self.path).stem)
 
