@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pandas as pd
 
-from nn import model_file, training
+from nn import model_file, onnx, training
 from nn.data import to_float
 from nn.activations import Softmax
 from nn.fusion import fuse
@@ -134,6 +134,10 @@ class Model:
     def save(self, path, include_optimizer=True):
         """Write everything into one .npz file, atomically; without the optimizer it is a third of the size."""
         model_file.save(self, path, include_optimizer)
+
+    def to_onnx(self, path):
+        """Write the model for other programs, preprocessing included; see `nn.onnx.save_onnx`."""
+        onnx.save_onnx(self, path)
 
     @classmethod
     def load(cls, path):
