@@ -16,7 +16,7 @@ class SpectrogramAugmentation(Layer):
 
     n_waves = 5  # cosines over frequency that make up the gain
 
-    def __init__(self, gain_db=6.0, floor_db=-35.0, mask_mels=16, mask_frames=12):
+    def __init__(self, gain_db=4.0, floor_db=-50.0, mask_mels=12, mask_frames=10):
         super().__init__()
         self.gain_db, self.floor_db, self.mask_mels, self.mask_frames = gain_db, floor_db, mask_mels, mask_frames
 
