@@ -4,11 +4,14 @@ complete is only read.
 """
 
 import re
+import time
 from pathlib import Path
 
 import pandas as pd
 
-from nn import ClipSequence, Model, ModelCheckpoint, ModelFileError, RMSprop
+from nn import CategoricalCrossentropy, ClipSequence, Model, ModelCheckpoint, ModelFileError, RMSprop
+from nn.parallel import one_blas_thread
+from nn.training import train_batch
 from pipeline import dataset
 from pipeline.live import line
 
@@ -83,3 +86,14 @@ def epochs(models_by_name):
     table = pd.concat(tables, ignore_index=True)
     first = ["network", "seed", "parameters", "epoch"]
     return table[first + [column for column in table if column not in first]]
+
+
+def step_time(model, samples, targets, repeats=10):
+    """Milliseconds that one step of training takes on a batch: the fastest of `repeats`, after one to warm up."""
+    model.optimizer, loss, times = RMSprop(), CategoricalCrossentropy(), []
+    with one_blas_thread():
+        for _ in range(repeats + 1):
+            started = time.perf_counter()
+            train_batch(model, samples, targets, loss)
+            times.append(time.perf_counter() - started)
+    return 1000 * min(times[1:])

@@ -61,9 +61,8 @@ def run(path, fast=False):
     for cell in notebook.cells:
         if fast and "parameters" in cell.metadata.get("tags", []):
             cell.source = cell.source.replace("FAST = False", "FAST = True")
-    client = NotebookClient(notebook, timeout=TIMEOUT, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}},
-                            record_timing=False)
-    client.execute()
+    NotebookClient(notebook, timeout=TIMEOUT, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}},
+                   record_timing=False, extra_arguments=["--IPKernelApp.log_level=40"]).execute()
     target = ROOT / "data/generated/fast" / path.name if fast else path
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.tmp")
