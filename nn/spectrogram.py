@@ -11,7 +11,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from scipy import fft
 
 from nn.layer import Layer
-from nn.parallel import map_slices, reuse
+from nn.parallel import map_slices, reuse, workspace
 
 
 @dataclass(frozen=True)
@@ -67,15 +67,26 @@ class MelSpectrogram(Layer):
         return super().build(input_shape, rng)
 
     def forward(self, inputs, training=False):
-        dtype = inputs.dtype
+        features, n_frames, dtype = self.features, self.output_shape[1], inputs.dtype
+        n_fft, width, hop = features.n_fft, features.win_length, features.hop_length
         self.output = output = reuse(self, "_pictures", (len(inputs), *self.output_shape), dtype)
         window, filters = self._window.astype(dtype), self._filters.astype(dtype)
+        # As many samples as the frames cover: the last frames reach into zeros.
+        padded = reuse(self, "padded", (len(inputs), (n_frames - 1) * hop + width), dtype)
+        padded[:, : inputs.shape[1]] = inputs[:, : padded.shape[1]]
 
         def transform(part):
-            magnitudes = np.abs(fft.rfft(self._frames(inputs[part]) * window, self.features.n_fft))
-            mels = np.maximum(magnitudes @ filters, self.amin)
-            loudest = mels.max(axis=(1, 2), keepdims=True)
-            output[part, 0] = np.maximum(20 * np.log10(mels / loudest), -self.features.top_db)
+            frames = workspace(("frames", n_frames, width), (n_frames, n_fft), dtype)  # zeros behind the window
+            magnitudes = workspace("magnitudes", (n_frames, n_fft // 2 + 1), dtype)
+            for samples, picture in zip(padded[part], output[part, 0]):
+                np.multiply(sliding_window_view(samples, width)[::hop], window, out=frames[:, :width])
+                np.abs(fft.rfft(frames), out=magnitudes)
+                np.matmul(magnitudes, filters, out=picture)
+                np.maximum(picture, self.amin, out=picture)
+                picture /= picture.max()
+                np.log10(picture, out=picture)
+                picture *= 20
+                np.maximum(picture, -features.top_db, out=picture)
 
         map_slices(transform, len(inputs))
         return output
@@ -83,13 +94,6 @@ class MelSpectrogram(Layer):
     def backward(self, output_gradient):
         self.input_gradient = None
         return None
-
-    def _frames(self, samples):
-        """Overlapping pieces of `samples` `(batch, samples)`: `(batch, frames, win_length)`."""
-        features, n_frames = self.features, self.output_shape[1]
-        missing = max((n_frames - 1) * features.hop_length + features.win_length - samples.shape[1], 0)
-        padded = np.pad(samples, ((0, 0), (0, missing)))
-        return sliding_window_view(padded, features.win_length, axis=1)[:, :: features.hop_length][:, :n_frames]
 
 
 def mel_filters(features):
