@@ -18,8 +18,8 @@ LENGTH = {"piano": score.FRAMES, "other": rhythm.FRAMES}
 STILL = {"piano": 62, "other": 1}   # the frame that stands for the clip
 BT709 = 1                           # the number of ITU-R BT.709 in H.264 and VP9 headers
 CODECS = {
-    "mp4": ("libx264", {"crf": "23", "preset": "veryslow", "tune": "animation"}, {"movflags": "+faststart"}),
-    "webm": ("libvpx-vp9", {"crf": "34", "b": "0", "deadline": "good", "cpu-used": "1", "row-mt": "1"}, {}),
+    "mp4": ("libx264", {"crf": "20", "preset": "veryslow"}, {"movflags": "+faststart"}),
+    "webm": ("libvpx-vp9", {"crf": "30", "b": "0", "deadline": "good", "cpu-used": "1", "row-mt": "1"}, {}),
 }
 
 
@@ -53,6 +53,7 @@ def encode(folder, count, target):
                 context.colorspace = context.color_primaries = context.color_trc = context.color_range = BT709
             frame = picture.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
             frame.pts, frame.time_base = number, Fraction(1, score.FPS)
+            frame.pict_type = av.video.frame.PictureType.NONE       # a PNG's frame asks to be a key frame
             clip.mux(stream.encode(frame))
         clip.mux(stream.encode())
     os.replace(partial, target)

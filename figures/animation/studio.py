@@ -121,8 +121,8 @@ def card(name, location, target, size, color, strength):
 def camera(position, target, lens):
     """A camera that stands still and looks at a target.
 
-    It does not move: eight samples a pixel leave edges that crawl as soon as the picture does, and that cost a clip
-    four fifths of its bytes.
+    It does not move: with eight samples a pixel the edges of polished things would crawl. Life comes from what plays,
+    and from the sheen that glides over the lacquer.
     """
     eye = bpy.data.cameras.new("camera")
     eye.lens, eye.clip_end = lens, 100
