@@ -216,7 +216,7 @@ class App(widgets.VBox):
     def _replace_player(self, player):
         before, self.player_box.children = self.player_box.children, (player,) if player else ()
         for each in before:
-            each.close()
+            _close(each)
 
     def _show_table(self):
         self.table.value = self.session.to_html()
@@ -243,4 +243,7 @@ def _close(widget):
     """Close a widget and all within it, so that the kernel and the browser forget them."""
     for child in getattr(widget, "children", ()):
         _close(child)
+    for part in ("layout", "style"):
+        if hasattr(widget, part):
+            getattr(widget, part).close()
     widget.close()

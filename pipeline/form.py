@@ -52,8 +52,7 @@ class Form(widgets.VBox):
 
     def choices(self):
         """What the options say, as keyword arguments of a `Request`."""
-        cookies = "".join(bytes(file.content).decode("utf-8", "replace") for file in self.cookies.value)
-        return {"n_clips": self.n_clips.value, "browser": self.browser.value, "cookies": cookies}
+        return {"n_clips": self.n_clips.value, "browser": self.browser.value, "cookies": self._cookies}
 
     def _make_options(self):
         explanation = widgets.HTML(
@@ -61,6 +60,9 @@ class Form(widgets.VBox):
             "YouTube alone and never stored."
         )
         self.cookies = widgets.FileUpload(accept=".txt", multiple=False, description="Choose cookies.txt", tooltip="A file that a browser exported")
+        self.cookies.observe(self._take_cookies, "value")
+        self.forget = _button("✓ Cookies in use: forget them", self._forget_cookies)
+        self._forget_cookies()
         self.browser = widgets.Dropdown(
             options=[("none", None), *((name, name) for name in BROWSERS)], description="Cookies of the browser"
         )
@@ -68,11 +70,22 @@ class Form(widgets.VBox):
             options=[("all", None), ("100, drawn at random", 100), ("30, drawn at random", 30), ("10, drawn at random", 10)],
             description="Seconds that vote",
         )
-        choices = [explanation, self.cookies, self.browser, self.n_clips]
+        choices = [explanation, self.cookies, self.forget, self.browser, self.n_clips]
         if os.environ.get("SERVER_SOFTWARE", "").startswith("voila"):
             choices.remove(self.browser)  # it would be a browser of the server, whose cookies are no visitor's business
         self.options = widgets.VBox(choices).add_class("po-options")
         self.options.layout.display = "none"
+
+    def _take_cookies(self, change):
+        """Keep the text in this object alone: what a widget holds can end up in a saved notebook."""
+        if change["new"]:
+            self._cookies = bytes(change["new"][0]["content"]).decode("utf-8", "replace")
+            self.cookies.value = ()
+            self.cookies.layout.display, self.forget.layout.display = "none", None
+
+    def _forget_cookies(self):
+        self._cookies = ""
+        self.cookies.layout.display, self.forget.layout.display = None, "none"
 
     def _toggle_options(self):
         opened = self.options.layout.display == "none"

@@ -1,0 +1,26 @@
+"""What the whole suite says at its end: whether the tests of the demo met a browser."""
+
+import os
+
+import browser
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Where no browser is installed, say so in the last lines."""
+    if browser.find_browser() is None:
+        terminalreporter.section("no browser")
+        terminalreporter.write_line(
+            "No Chromium was found, so the demo was NOT tested in JupyterLab and Voila. "
+            "On Debian: apt-get install -y --no-install-recommends chromium"
+        )
+
+
+def pytest_sessionfinish(session):
+    """On a build server, a suite that left out the browser has failed."""
+    if os.environ.get("CI", "").lower() in ("1", "true") and browser.find_browser() is None and session.exitstatus == 0:
+        session.exitstatus = 1
+
+
+def pytest_ignore_collect(collection_path):
+    """Without a browser, its tests are left out."""
+    return True if collection_path.name == "test_browser.py" and browser.find_browser() is None else None

@@ -1,0 +1,286 @@
+"""The demo without a browser: its widgets in this process, the real yt-dlp, real files, a small network."""
+
+import csv
+import io
+import tempfile
+from datetime import datetime
+
+import numpy as np
+import pytest
+import yt_dlp
+from ipywidgets.widgets import widget as ipywidgets_widget
+from PIL import Image
+
+import media
+from pipeline import audio, recording
+from pipeline.app import App
+from pipeline.errors import PipelineError
+from pipeline.form import OPTIONS, in_app_words
+from pipeline.networks import dense_network
+from pipeline.session import Session
+from pipeline.stage import clock, percent
+from youtube import LoopbackYouTube, Video, extractors
+
+PATIENCE = 60  # seconds; a machine may be busy
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "model.npz"
+    dense_network(units=(4,)).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def songs(tmp_path_factory):
+    """A folder with two songs of three and two seconds."""
+    folder = tmp_path_factory.mktemp("songs")
+    media.write(folder / "piano-a-tone.m4a", media.tone(3, hertz=440))
+    media.write(folder / "other-a-deep-tone.mp3", media.tone(2, hertz=110))
+    return folder
+
+
+@pytest.fixture
+def scratch(tmp_path, monkeypatch):
+    """The temporary folder of this process, to see what is left in it."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def app(model, songs, scratch):
+    app = App(model, songs)
+    yield app
+    app.close_all()
+
+
+@pytest.fixture
+def youtube(songs, monkeypatch):
+    """YouTube on a loopback server behind the real yt-dlp."""
+    song = songs / "piano-a-tone.m4a"
+    videos = {
+        "aaaaaaaaaaa": Video(song, title="<img src=x onerror=alert(1)> A tone"), "bbbbbbbbbbb": "private", "ccccccccccc": "bot",
+        "ddddddddddd": Video(song, title="=HYPERLINK(1)"), "hhhhhhhhhhh": Video(song, how="hang"), "iiiiiiiiiii": Video(song, how="page_hang"),
+        "ttttttttttt": Video(song, info={"duration": 60}),
+    }
+    playlists = {"PL0123456789": ["ddddddddddd", "bbbbbbbbbbb", "aaaaaaaaaaa"], "PL_all_bad_01": ["bbbbbbbbbbb", "ccccccccccc"]}
+    original, seen = yt_dlp.YoutubeDL, []
+
+    def factory(options):
+        seen.append(options | {"cookies": options["cookiefile"] and options["cookiefile"].getvalue()})
+        ydl = original(options)
+        for extractor in extractors(server.address):
+            ydl.add_info_extractor(extractor(ydl))
+        return ydl
+
+    with LoopbackYouTube(videos, playlists) as server:
+        monkeypatch.setattr(yt_dlp, "YoutubeDL", factory)
+        server.seen = seen
+        yield server
+
+
+def ask(app, link):
+    """Submit a link and wait for what comes of it."""
+    app.link.value = link
+    app.button.click()
+    assert app.done.wait(PATIENCE)
+    return app.stage.view
+
+
+def test_a_sample_song_is_answered_and_drawn(app, scratch):
+    sample = next(button for button in app.form.samples if "A tone" in button.description)
+    sample.click()
+    assert app.done.wait(PATIENCE)
+    assert app.stage.view["phase"] == "answer" and app.stage.view["label"] in ("Piano", "Other")
+    assert app.stage.view["title"] == "A tone" and app.stage.view["length"] == "0:03"
+    (player,) = app.player_box.children
+    assert player.seconds == pytest.approx(3, abs=0.2) and len(player.timeline) in (3, 4)
+    assert [moment["class_name"] for moment in player.moments] == ["Piano", "Other"]
+    assert "A tone" in app.table.value and list(scratch.glob("song-*")) == []
+
+
+@pytest.mark.parametrize("link", ["", "hello", "https://vimeo.com/1", "<script>alert(1)</script>"])
+def test_what_is_no_link_ends_in_a_sentence_and_nothing_else(app, youtube, link):
+    view = ask(app, link)
+    assert view["phase"] == "error" and view["sentence"].endswith(("...", "."))
+    assert app.session.rows == [] and app.table.value == "" and youtube.requests == []
+    assert app.cancel_button.disabled and not app.button.disabled
+
+
+def test_a_link_without_https_is_downloaded_and_nothing_stays(app, youtube, scratch):
+    view = ask(app, " youtu.be/aaaaaaaaaaa ")
+    assert view["phase"] == "answer" and view["url"] == "https://www.youtube.com/watch?v=aaaaaaaaaaa"
+    assert list(scratch.glob("song-*")) == []
+
+
+def test_titles_are_never_markup_nor_formulas(app, youtube):
+    ask(app, "youtu.be/aaaaaaaaaaa")
+    ask(app, "youtu.be/ddddddddddd")
+    assert "<img" not in app.table.value and "&lt;img src=x" in app.table.value
+    rows = list(csv.DictReader(io.StringIO(app.session.to_csv())))
+    assert [row["title"] for row in rows] == ["<img src=x onerror=alert(1)> A tone", "'=HYPERLINK(1)"]
+    assert rows[0]["label"] in ("Piano", "Other") and rows[0]["clips"] == "3" and rows[0]["error"] == ""
+
+
+def test_a_refusal_points_to_the_options_of_the_app(app, youtube):
+    view = ask(app, "youtu.be/ccccccccccc")
+    assert "not a bot" in view["sentence"] and OPTIONS in view["sentence"] and "--cookies" not in view["sentence"]
+    assert app.session.rows[0].error.kind == "sign_in"
+    assert in_app_words(PipelineError("x", "Try again.")) == "Try again."
+
+
+def test_cookies_are_handed_on_in_memory_only(app, youtube, scratch):
+    text = "# Netscape HTTP Cookie File\n.youtube.com\tTRUE\t/\tTRUE\t2000000000\tSID\tsecret\n"
+    file = {"name": "c.txt", "type": "", "size": 1, "content": text.encode(), "last_modified": datetime.now()}
+    app.form.cookies.value = [file]
+    assert app.form.cookies.value == (), "what a widget holds can be saved in a notebook"
+    ask(app, "https://www.youtube.com/playlist?list=PL0123456789")
+    app.form.forget.click()
+    ask(app, "youtu.be/aaaaaaaaaaa")
+    assert [options["cookies"] for options in youtube.seen] == [text] * 4 + [None]
+    assert list(scratch.glob("song-*")) == []
+
+
+def test_a_truncated_song_is_an_error(app, youtube):
+    view = ask(app, "youtu.be/ttttttttttt")
+    assert view["phase"] == "error" and view["sentence"].startswith("This file ends after")
+
+
+def test_a_playlist_gives_a_row_a_song(app, youtube):
+    seen = []
+    app.table.observe(lambda change: seen.append(change["new"].count(">waiting<")), "value")
+    view = ask(app, "https://www.youtube.com/playlist?list=PL0123456789")
+    assert [bool(row.recognition) for row in app.session.rows] == [True, False, True]
+    assert view["phase"] == "answer" and view["more"]["step"].startswith("3 songs: ") and "1 without" in view["more"]["step"]
+    assert seen[-4:] == [3, 2, 1, 0], "the rows fill while the list goes on"
+
+
+def test_a_playlist_without_any_answer_says_so(app, youtube):
+    view = ask(app, "https://www.youtube.com/playlist?list=PL_all_bad_01")
+    assert view["phase"] == "error" and len(app.session.rows) == 2
+
+
+def test_a_video_in_a_playlist_is_taken_and_the_list_offered(app, youtube):
+    ask(app, "https://www.youtube.com/watch?v=aaaaaaaaaaa&list=PL0123456789")
+    assert len(app.session.rows) == 1 and app.form.playlist.layout.display is None
+    app.form.playlist.click()
+    assert app.done.wait(PATIENCE) and len(app.session.rows) == 4
+    assert app.form.playlist.layout.display == "none"
+
+
+@pytest.mark.parametrize("request_that_hangs", ["/video/iiiiiiiiiii", "/media/hhhhhhhhhhh.m4a"])
+def test_cancel_while_a_server_hangs(app, youtube, scratch, request_that_hangs):
+    app.link.value = f"youtu.be/{request_that_hangs[7:18]}"
+    app.button.click()
+    while request_that_hangs not in youtube.requests:
+        assert not app.done.wait(0.01)
+    app.cancel_button.click()  # the loopback server hangs for a minute: only a real cancel gets past here
+    assert app.done.is_set() and app.stage.view["phase"] == "idle" and app.session.rows == []
+    assert ask(app, "youtu.be/aaaaaaaaaaa")["phase"] == "answer", "ready for the next link"
+    assert list(scratch.glob("song-*")) == []
+
+
+def test_a_new_link_takes_the_place_of_the_one_that_runs(app, youtube):
+    app.link.value = "youtu.be/hhhhhhhhhhh"
+    app.button.click()
+    view = ask(app, "youtu.be/aaaaaaaaaaa")
+    assert view["phase"] == "answer" and len(app.session.rows) == 1
+
+
+def upload(app, data, name, piece=1 << 20, stop_after=None):
+    """Send a file as a browser does, piece by piece as it is asked for."""
+    asked = []
+    app.form.upload.send = lambda content, buffers=None: asked.append(content["from"])
+    say = app.form.upload._handle_custom_msg
+    say({"what": "begin", "name": name, "size": len(data), "id": "1"}, [])
+    while asked:
+        begin = asked.pop()
+        if stop_after is not None and begin >= stop_after:
+            return
+        say({"what": "piece", "id": "1"}, [memoryview(data[begin : begin + piece])])
+
+
+def test_a_file_comes_in_pieces_and_goes_after_its_answer(app, songs, scratch):
+    upload(app, (songs / "other-a-deep-tone.mp3").read_bytes(), "../../etc/My <b>song</b>.mp3", piece=1000)
+    assert app.done.wait(PATIENCE) and app.stage.view["phase"] == "answer"
+    assert app.session.rows[0].title == "../../etc/My <b>song</b>.mp3" and "<b>song" not in app.table.value
+    assert list(scratch.glob("song-*")) == []
+
+
+@pytest.mark.parametrize("data", [b"", b"not a song at all" * 100])
+def test_a_file_that_is_no_song(app, scratch, data):
+    upload(app, data, "x.mp3")
+    assert app.done.wait(PATIENCE) and app.stage.view["phase"] == "error" and "recording" not in app.stage.view["sentence"]
+    assert list(scratch.glob("song-*")) == []
+
+
+def test_an_upload_can_be_cancelled(app, songs, scratch):
+    upload(app, (songs / "other-a-deep-tone.mp3").read_bytes(), "song.mp3", piece=1000, stop_after=3000)
+    assert app.stage.view["step"].startswith("Reading the file") and not app.done.is_set()
+    app.cancel_button.click()
+    assert app.done.is_set() and app.stage.view["phase"] == "idle" and list(scratch.glob("song-*")) == []
+
+
+def test_a_file_that_is_too_large_is_refused_before_it_comes(app, scratch):
+    app.form.upload._handle_custom_msg({"what": "begin", "name": "a.wav", "size": 10**10, "id": "1"}, [])
+    assert "larger than" in app.stage.view["sentence"] and app.done.is_set() and list(scratch.glob("song-*")) == []
+
+
+def test_random_clips_vote_if_asked_to(app):
+    app.form.n_clips.value = 10
+    app.form.samples[0].click()
+    assert app.done.wait(PATIENCE) and app.stage.view["phase"] == "answer"
+
+
+def test_without_a_model_the_app_says_so(tmp_path, songs):
+    app = App(tmp_path / "none.npz", songs)
+    app.form.samples[0].click()
+    assert app.done.wait(PATIENCE) and "network cannot be loaded" in app.stage.view["sentence"]
+    app.close_all()
+
+
+def test_an_app_made_again_replaces_the_first(app, model, songs):
+    second = App(model, songs)
+    assert app.comm is None and second.comm is not None
+    second.close_all()
+
+
+def test_widgets_do_not_pile_up_from_song_to_song(app):
+    counts = []
+    for _ in range(4):
+        app.form.samples[0].click()
+        assert app.done.wait(PATIENCE)
+        counts.append(len(ipywidgets_widget._instances))
+    assert counts[1:] == counts[:1] * 3
+
+
+def test_the_copy_to_play_sounds_like_the_song(tmp_path):
+    samples = np.round(20_000 * media.tone(2.5, rate=16_000, hertz=1000, level=1)).astype(np.int16)
+    path = tmp_path / "copy.mp3"
+    path.write_bytes(recording.encode(samples))
+    played = audio.load(path)
+    assert len(played) == pytest.approx(len(samples), abs=3000) and path.stat().st_size < len(samples) / 2
+    assert np.argmax(np.abs(np.fft.rfft(played[8000:24000]))) == 1000, "the loudest frequency, in Hz"
+
+
+def test_the_pictures_show_what_is_there():
+    samples = np.concatenate([np.zeros(16_000), 0.5 * media.tone(1, rate=16_000, hertz=440, level=1)])
+    samples = np.round(samples * 32767).astype(np.int16)
+    heights = recording.peaks(samples, columns=10)
+    assert heights[:5].max() == 0 and heights[5:].min() > 200
+    picture = np.asarray(Image.open(io.BytesIO(recording.spectrogram(samples))), float).sum(axis=2)
+    left, right = picture[:, : picture.shape[1] // 2 - 2], picture[:, picture.shape[1] // 2 + 2 :]
+    assert picture.shape[0] == 128 and right.mean() > left.mean()
+    assert 128 - right.mean(axis=1).argmax() == pytest.approx(128 * 6.6 / 45.2, abs=3), "440 Hz on the mel scale, from below"
+
+
+def test_a_recording_keeps_what_streams_by():
+    heard, blocks = recording.Recording(), [np.full(16_000, 0.5, np.float32)] * 3
+    assert len(list(heard.tap(blocks))) == len(list(heard.tap(blocks))) == 3
+    assert heard.samples.shape == (48_000,) and heard.samples[0] == 16384 and heard.seconds == 3
+
+
+def test_words():
+    assert clock(7) == "0:07" and clock(3723.9) == "1:02:03"
+    assert percent(0.996) == "99 %" and percent(1) == "100 %" and percent(0.104) == "10 %"
+    assert Session().to_html() == ""

@@ -1,0 +1,245 @@
+"""The demo as a person meets it: JupyterLab and Voila in a real browser, the shipped network, the songs that ship, and
+YouTube on a loopback server behind the real yt-dlp. Screenshots go to figures/generated, or to the folder in FIGURES.
+"""
+
+import os
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+import browser
+from youtube import LoopbackYouTube, Video
+
+pytestmark = pytest.mark.xdist_group("browser")  # one set of servers, where the suite runs in several processes
+
+SAMPLES = browser.ROOT / "data" / "samples"
+FIGURES = Path(os.environ.get("FIGURES", browser.ROOT / "figures" / "generated"))
+PATIENCE = 90_000  # ms until a state is given up; a machine may be busy
+HOSTILE = "<img src=x onerror='window.hacked = 1'>"
+
+
+@pytest.fixture(scope="module")
+def youtube():
+    piano, speech = SAMPLES / "piano-satie-gymnopedie.m4a", SAMPLES / "other-speech.opus"
+    videos = {
+        "piano000001": Video(piano, title="Satie: Gymnopédie No. 1"),
+        "ensemble001": Video(SAMPLES / "other-ensemble-with-piano.mp3", title="An ensemble with a piano in it"),
+        "speech00001": Video(speech, title=f"Somebody speaks {HOSTILE}"), "private0001": "private", "slow0000001": Video(piano, how="slow"),
+    }
+    with LoopbackYouTube(videos, {"PLplaylist01": ["speech00001", "private0001", "piano000001"]}) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def servers(youtube, tmp_path_factory):
+    """A function from "lab" or "voila" to (address, scratch folder); each is started when first asked for."""
+    with ExitStack() as stack:
+        started = {}
+
+        def start(kind):
+            if kind not in started:
+                folder = browser.scratch_copy(tmp_path_factory.mktemp(kind) / "copy")
+                started[kind] = stack.enter_context(browser.server(kind, folder, youtube.environment)), folder
+            return started[kind]
+
+        yield start
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with browser.chromium() as chromium:
+        yield chromium
+
+
+@pytest.fixture
+def voila(servers, chromium):
+    """A function that opens the demo in Voila as another person would, and returns the page."""
+    with ExitStack() as stack:
+
+        def visit(**options):
+            page = stack.enter_context(_page(chromium, **options))
+            page.goto(servers("voila")[0])
+            page.locator(".po-stage").wait_for()
+            return page
+
+        yield visit
+
+
+@contextmanager
+def _page(chromium, width=1000, height=1250, **options):
+    context = chromium.new_context(viewport={"width": width, "height": height}, **options)
+    context.set_default_timeout(PATIENCE)
+    page, errors = context.new_page(), []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    yield page
+    assert page.evaluate("window.hacked") is None
+    assert errors == []
+    context.close()
+
+
+def submit(page, link):
+    page.get_by_label("Link of a song").fill(link)
+    page.get_by_role("button", name="Submit").click()
+
+
+def answer(page, label, title):
+    """Wait for the answer to the song with this title, and for its player."""
+    page.locator(f'.po-stage[data-phase="answer"]:has(.po-label:text-is("{label}")):has(.po-title:has-text("{title}"))').wait_for()
+    page.locator(".po-player").wait_for()
+
+
+def is_playing(page, label):
+    """Wait until the animation of a label moves: what currentTime says twice is not the same."""
+    video = f'document.querySelector(`.po-half[data-name="{label}"] video`)'
+    page.wait_for_function(f"{video}.currentTime > 0 && !{video}.paused")
+    before = page.evaluate(f"{video}.currentTime")
+    page.wait_for_function(f"{video}.currentTime != {before}")
+
+
+def screenshot(page, name):
+    FIGURES.mkdir(parents=True, exist_ok=True)
+    page.wait_for_timeout(900)  # the halves of the stage have come to rest
+    page.locator(".po-app").screenshot(path=FIGURES / f"{name}.png")
+
+
+def test_use_case_1_a_valid_link_of_a_piano_song(voila):
+    page = voila(device_scale_factor=1.5)
+    screenshot(page, "figure-3.13-app-start")
+    submit(page, "youtu.be/piano000001")
+    answer(page, "Piano", "Satie")
+    is_playing(page, "Piano")
+    screenshot(page, "figure-4.1-valid-link")
+    page.get_by_role("button", name="Play the song").click()
+    page.wait_for_function("document.querySelector('.po-player audio').currentTime > 0.5")
+    page.wait_for_function("parseFloat(document.querySelector('.po-head').style.left) > 1")
+    screenshot(page, "figure-3.14-app-piano")
+
+
+def test_use_case_2_an_invalid_link(voila):
+    page = voila(device_scale_factor=1.5)
+    submit(page, "https://vimeo.com/123")
+    page.get_by_text("only links of YouTube work").first.wait_for()
+    assert page.locator(".po-player, .po-session table").count() == 0
+    screenshot(page, "figure-4.2-invalid-link")
+    submit(page, "youtu.be/speech00001")
+    answer(page, "Other", "Somebody speaks")
+    is_playing(page, "Other")
+    screenshot(page, "figure-3.15-app-other")
+
+
+def test_use_case_3_a_confusing_song(voila):
+    page = voila(device_scale_factor=1.5)
+    submit(page, "https://www.youtube.com/watch?v=ensemble001")
+    answer(page, "Other", "An ensemble with a piano in it")
+    is_playing(page, "Other")
+    screenshot(page, "figure-4.3-confusing-song")
+
+
+def test_cancel_in_the_middle_then_two_songs_in_a_row(voila, servers):
+    page = voila()
+    submit(page, "youtu.be/slow0000001")
+    page.get_by_text("Downloading").first.wait_for()
+    page.get_by_role("button", name="Cancel").click()
+    page.locator('.po-stage[data-phase="idle"]').wait_for()
+    assert page.evaluate("document.activeElement.tagName") == "INPUT", "the keyboard is back where the next link goes"
+    submit(page, "youtu.be/speech00001")
+    answer(page, "Other", "Somebody speaks")
+    submit(page, "youtu.be/piano000001")
+    answer(page, "Piano", "Satie")
+    is_playing(page, "Piano")
+    assert page.locator(".po-session tbody tr").count() == 2
+    assert page.evaluate("document.querySelector('.po-half[data-name=\"Other\"] video').paused")
+    assert browser.temporary_songs(servers("voila")[1]) == []
+
+
+def test_a_file_of_ones_own_and_a_playlist_with_a_failing_entry(voila, servers, tmp_path):
+    page = voila()
+    own = tmp_path / f"{HOSTILE.replace('/', '')}.opus"
+    own.write_bytes((SAMPLES / "other-speech.opus").read_bytes())
+    page.locator(".po-file input").set_input_files(own)
+    answer(page, "Other", "window.hacked")
+    submit(page, "https://www.youtube.com/playlist?list=PLplaylist01")
+    page.get_by_text("3 songs: 1 Piano, 1 Other, 1 without an answer").first.wait_for()
+    rows = page.locator(".po-session tbody tr")
+    assert rows.count() == 4 and "private" in rows.nth(2).inner_text()
+    with page.expect_download() as download:
+        page.get_by_text("Save as CSV").click()
+    assert download.value.suggested_filename == "piano-or-other.csv"
+    lines = Path(download.value.path()).read_text(encoding="utf-8-sig").splitlines()
+    assert len(lines) == 5 and ",Piano," in lines[4] and ",private," in lines[3]
+    assert browser.temporary_songs(servers("voila")[1]) == []
+
+
+def test_keyboard_only_in_a_narrow_window_without_motion(voila):
+    page = voila(width=360, height=800, reduced_motion="reduce", color_scheme="dark")
+    assert page.evaluate("document.querySelector('.po-app').scrollWidth <= document.querySelector('.po-app').clientWidth")
+    page.keyboard.press("Tab")
+    while page.evaluate("document.activeElement.closest('.po-link') === null"):
+        page.keyboard.press("Tab")
+    page.keyboard.type("youtu.be/piano000001")
+    page.keyboard.press("Enter")
+    answer(page, "Piano", "Satie")
+    assert page.evaluate("document.querySelector('.po-app').scrollWidth <= document.querySelector('.po-app').clientWidth")
+    assert page.get_by_role("status").inner_text().startswith("Piano, with a confidence of")
+    assert page.evaluate("[...document.querySelectorAll('.po-half video')].every((video) => video.paused)")
+    _tab_to(page, "Play animation")
+    page.keyboard.press("Enter")
+    is_playing(page, "Piano")
+    _tab_to(page, "Position in the song")
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+    slider = page.get_by_label("Position in the song")
+    assert slider.get_attribute("aria-valuetext").startswith("0:03 of 0:30, ")
+    page.keyboard.press("Space")
+    page.wait_for_function("document.querySelector('.po-player audio').currentTime > 3.2")
+    screenshot(page, "app-narrow-dark")
+
+
+def test_two_people_at_once(voila):
+    one, other = voila(), voila()
+    submit(one, "youtu.be/piano000001")
+    submit(other, "youtu.be/speech00001")
+    answer(one, "Piano", "Satie")
+    answer(other, "Other", "Somebody speaks")
+    assert one.locator(".po-session tbody tr").count() == other.locator(".po-session tbody tr").count() == 1
+
+
+def test_in_jupyterlab(servers, chromium):
+    address, folder = servers("lab")
+    with _page(chromium, width=1280, height=1400) as page:
+        page.goto(address)
+        page.locator(".jp-Notebook .jp-CodeCell").first.wait_for()
+        page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]').first.wait_for(state="attached")
+        for _ in range(2):  # running everything again must be harmless
+            _run_all(page)
+        assert page.locator(".po-app").count() == 1
+        submit(page, "youtu.be/piano000001")
+        answer(page, "Piano", "Satie")
+        is_playing(page, "Piano")
+        submit(page, "hello")
+        page.get_by_text("This is not a link").first.wait_for()
+        page.get_by_role("button", name="♪ Speech").click()
+        answer(page, "Other", "Speech")
+        is_playing(page, "Other")
+        page.locator(".po-app").scroll_into_view_if_needed()
+        screenshot(page, "app-in-jupyterlab")
+    assert browser.temporary_songs(folder) == []
+
+
+def _run_all(page):
+    before = page.locator(".po-stage").element_handles()
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_text("Run All Cells", exact=True).click()
+    if before:
+        page.wait_for_function("(stage) => !stage.isConnected", arg=before[0])
+    page.locator(".po-stage").wait_for()
+
+
+def _tab_to(page, label):
+    """Press Tab until the control with this name has the focus."""
+    for _ in range(60):
+        if page.evaluate("document.activeElement.getAttribute('aria-label')") == label:
+            return
+        page.keyboard.press("Tab")
+    raise AssertionError(f"The keyboard does not reach {label!r}")
