@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
 from tqdm import tqdm
 
 from pipeline import corpus
 from pipeline.augment import augment, resample_speed
 from pipeline.errors import PipelineError, SourceError
+from pipeline.workers import Pool
 
 RATE = 16000
 EXCERPT = 6  # seconds that go through one chain of disturbances
@@ -28,11 +28,14 @@ QUIET = 10 ** (-22 / 20)  # a second this far below the excerpt's loudest is a t
 SILENT = 1e-4
 
 
-def build(out, sources=("default",), n_clips=33602, folders=(), folder_split=None, seed=0, jobs=2, cache=corpus.CACHE, progress=None):
+def build(out, sources=("default",), n_clips=33602, folders=(), folder_split=None, seed=0, jobs=2, cache=corpus.CACHE, progress=None,
+          recordings=None, dask=None):
     """Make `n_clips` clips in folder `out`: `clips.npy` int16 (n, 16000), `clips.csv`, `report.json`.
 
     Classes are equally frequent in each split; within a class, kinds have the shares of `corpus.SHARES`.
-    Calling it again with the same arguments goes on where it was stopped.
+    Calling it again with the same arguments goes on where it was stopped. Shards are made by `jobs` processes, or by the
+    workers of a Dask scheduler that see the same disk. `recordings`, a list of `corpus.Recording`, takes the place of
+    sources and folders.
 
     Returns
     -------
@@ -40,17 +43,17 @@ def build(out, sources=("default",), n_clips=33602, folders=(), folder_split=Non
 
     Raises SourceError if the folder holds another dataset, or a split would have fewer than two classes.
     """
-    out = Path(out)
-    found = corpus.recordings(sources, folders, cache, folder_split, progress)
+    out = Path(out).absolute()
+    found = corpus.recordings(sources, folders, cache, folder_split, progress) if recordings is None else recordings
     plan = _plan(found, n_clips, seed)
     _remember(out, {"n_clips": n_clips, "seed": seed, "recordings": zlib.crc32("\n".join(f"{r.split} {r.id}" for r in found).encode())})
     todo = [job for job in plan if not _shard(out, job).with_suffix(".csv").exists()]
     chosen = {job[:2]: [r for r in found if (r.split, r.label) == job[:2]] for job in todo}
-    work = (delayed(_make_shard)(chosen[job[:2]], job, seed, _shard(out, job)) for job in todo)
-    made = Parallel(n_jobs=jobs, return_as="generator_unordered")(work)
-    with tqdm(total=sum(j[3] for j in plan), initial=sum(j[3] for j in plan if j not in todo), unit="clip", desc="clips") as bar:
-        for n in made:
-            bar.update(n)
+    work = ((chosen[job[:2]], job, seed, _shard(out, job)) for job in todo)
+    n_clips, n_todo = (sum(job[3] for job in jobs) for jobs in (plan, todo))
+    with Pool(jobs, dask) as pool, tqdm(total=n_clips, initial=n_clips - n_todo, unit="clip", desc="clips") as bar:
+        for made in pool.run(_make_shard, work):
+            bar.update(made.result())
             if progress:
                 progress("listening", bar.n, bar.total)
     return _assemble(out, plan)
@@ -227,10 +230,12 @@ def main(arguments=None):
     parser.add_argument("--folder", action="append", default=[], help="a folder of one's own, one sub-folder a class")
     parser.add_argument("--folder-split", choices=corpus.SPLITS, help="the split of all files of the folders (default: 8:1:1 by file)")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--jobs", type=int, default=2, help="processes")
+    parser.add_argument("--workers", type=int, default=2, help="processes on this machine (default: 2)")
+    parser.add_argument("--dask", metavar="ADDRESS", help="the workers of this Dask scheduler instead")
     options = parser.parse_args(arguments)
     try:
-        report = build(options.out, options.sources, options.clips, options.folder, options.folder_split, options.seed, options.jobs)
+        report = build(options.out, options.sources, options.clips, options.folder, options.folder_split, options.seed, options.workers,
+                       dask=options.dask)
     except PipelineError as error:
         parser.exit(1, f"{error}\n")
     print(json.dumps(report, indent=1))

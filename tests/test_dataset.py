@@ -74,7 +74,7 @@ def test_the_same_seed_makes_the_same_clips(tmp_path, folder):
 
 def test_a_build_goes_on_after_kill_9(tmp_path, folder):
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "pipeline.dataset", "--out", str(out), "--clips", "1200", "--sources", "--folder", str(folder), "--jobs", "1"]
+    command = [sys.executable, "-m", "pipeline.dataset", "--out", str(out), "--clips", "1200", "--sources", "--folder", str(folder)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     deadline = time.monotonic() + 120
     while not list(out.glob("shards/*.csv")) and time.monotonic() < deadline:
