@@ -57,7 +57,7 @@ class App(widgets.VBox):
         self._moved = (None, 0.0)  # the last step shown, and when
         self.done = threading.Event()
         self.done.set()
-        self.session, self.stage = Session(), Stage()
+        self.session, self.stage = Session(), Stage(self._submit_text)
         self.form = Form(self, samples)
         self.link, self.button, self.cancel_button = self.form.link, self.form.submit, self.form.cancel
         self.player_box = widgets.VBox()
@@ -79,6 +79,10 @@ class App(widgets.VBox):
     def submit(self):
         """Work on the link in the box; what runs is cancelled first."""
         self._start(Request(self.link.value))
+
+    def _submit_text(self, text):
+        self.link.value = text
+        self.submit()
 
     def submit_playlist(self):
         """Work on the playlist that the link's video is in."""

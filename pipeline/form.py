@@ -32,7 +32,6 @@ class Form(widgets.VBox):
             placeholder="https://www.youtube.com/watch?v=...",
             style={"description_width": "initial"},
         ).add_class("po-link")
-        self.link.on_msg(lambda _, content, __: content.get("event") == "submit" and app.submit())  # the Enter key
         self.submit = _button("Submit", app.submit).add_class("po-submit")
         self.cancel = _button("Cancel", app.cancel, disabled=True).add_class("po-cancel")
         self.playlist = _button("Listen to the whole playlist", app.submit_playlist)

@@ -21,15 +21,18 @@ STEPS = {
 
 
 class Stage(anywidget.AnyWidget):
-    """Shows one view at a time; `view` is a dict of plain values, among them `phase`: idle, working, answer or error."""
+    """Shows one view at a time; `view` is a dict of plain values, among them `phase`: idle, working, answer or error.
+
+    `on_submit(text)` is called when a browser submits the text in the link box.
+    """
 
     _esm = WEB / "stage.js"
     _css = WEB / "app.css"
     view = traitlets.Dict().tag(sync=True)
 
-    def __init__(self, folder=FIGURES):
+    def __init__(self, on_submit=None, folder=FIGURES):
         super().__init__()
-        self._folder = Path(folder)
+        self._on_submit, self._folder = on_submit, Path(folder)
         self.on_msg(self._on_message)
         self.idle()
 
@@ -91,7 +94,9 @@ class Stage(anywidget.AnyWidget):
         self.view = {"phase": "error", "headline": headline, "sentence": sentence, "title": printable(title), "live": sentence}
 
     def _on_message(self, _, content, __):
-        """A browser asks for the animations in the format that it plays."""
+        """A browser submits, or asks for the animations in the format that it plays."""
+        if self._on_submit and isinstance(content.get("submit"), str):
+            self._on_submit(content["submit"])
         wanted = content.get("want")
         if wanted in ("webm", "mp4"):
             found = {name: self._folder / f"{name.lower()}.{wanted}" for name in ANIMATIONS}

@@ -88,7 +88,7 @@ function render({ model, el }) {
       const active = document.activeElement;
       if (view.phase !== "working" && active && active.closest(".po-cancel")) {
         // Cancel is about to be switched off: the keyboard goes back to where the next link is typed.
-        el.closest(".po-app")?.querySelector(".po-link input")?.focus();
+        app?.querySelector(".po-link input")?.focus();
       }
       stage.dataset.phase = view.phase;
       screen.dataset.show = view.animation || "both";
@@ -105,9 +105,27 @@ function render({ model, el }) {
     setBar(words.querySelector(".po-bar"), progress);
   }
 
+  // Enter and Submit take the text along: ipywidgets sends what is typed with a delay, so that a quick hand, or a busy
+  // kernel, would submit the beginning of a link.
+  let app = null;
+  const take = (event) => {
+    const field = app.querySelector(".po-link input");
+    const isEnter = event.type === "keydown" && event.key === "Enter" && event.target === field;
+    if (!isEnter && !(event.type === "click" && event.target.closest(".po-submit"))) return;
+    event.stopPropagation();
+    event.preventDefault();
+    model.send({ submit: field.value });
+  };
+  const kinds = ["keydown", "click"];
+  requestAnimationFrame(() => {
+    app = el.closest(".po-app");
+    kinds.forEach((kind) => app?.addEventListener(kind, take, true));
+  });
+
   model.on("change:view", update);
   update();
   return () => {
+    kinds.forEach((kind) => app?.removeEventListener(kind, take, true));
     model.off("change:view", update);
     model.off("msg:custom", onMessage);
     urls.forEach((url) => URL.revokeObjectURL(url));
