@@ -1,4 +1,7 @@
-"""Callbacks: what else happens at the edges of an epoch."""
+"""Callbacks: what else happens at the edges of an epoch.
+
+They keep nothing themselves: what was best so far is read from the model's history, which is saved with it.
+"""
 
 import csv
 import os
@@ -30,11 +33,10 @@ class ModelCheckpoint(Callback):
     """Saves the model at `path` after each epoch, or only when `monitor` has become better."""
 
     def __init__(self, path, monitor="val_loss", save_best_only=True):
-        self.path, self.save_best_only = path, save_best_only
-        self._best = _Best(monitor)
+        self.path, self.monitor, self.save_best_only = path, monitor, save_best_only
 
     def on_epoch_end(self, model, epoch, row):
-        if self._best.improves(row) or not self.save_best_only:
+        if not self.save_best_only or _epochs_since_best(model, self.monitor) == 0:
             model.save(self.path)
 
 
@@ -42,12 +44,10 @@ class EarlyStopping(Callback):
     """Stops when `monitor` has not become better for `patience` epochs."""
 
     def __init__(self, monitor="val_loss", patience=2):
-        self.patience, self.waited = patience, 0
-        self._best = _Best(monitor)
+        self.monitor, self.patience = monitor, patience
 
     def on_epoch_end(self, model, epoch, row):
-        self.waited = 0 if self._best.improves(row) else self.waited + 1
-        return self.waited >= self.patience
+        return _epochs_since_best(model, self.monitor) >= self.patience
 
 
 class CSVLogger(Callback):
@@ -65,17 +65,13 @@ class CSVLogger(Callback):
             writer.writerow({"epoch": epoch + 1} | row)
 
 
-class _Best:
-    """The best value of a figure so far: accuracies are to grow, everything else to shrink."""
+def _epochs_since_best(model, monitor):
+    """How long ago `monitor` was best, in all of the model's history: so a resumed training goes on as if never ended.
 
-    def __init__(self, monitor):
-        self.monitor, self.sign, self.value = monitor, -1 if "accuracy" in monitor else 1, np.inf
-
-    def improves(self, row):
-        if self.monitor not in row:
-            raise ValueError(f"Expected one of {', '.join(row)}. Received: monitor={self.monitor!r}")
-        value = self.sign * row[self.monitor]
-        if value < self.value:
-            self.value = value
-            return True
-        return False
+    Accuracies are to grow, everything else to shrink.
+    """
+    rows = model.history.epoch_rows
+    if monitor not in rows[-1]:
+        raise ValueError(f"Expected one of {', '.join(rows[-1])}. Received: monitor={monitor!r}")
+    values = np.array([row[monitor] for row in rows if monitor in row])
+    return len(values) - 1 - (values.argmax() if "accuracy" in monitor else values.argmin())

@@ -79,7 +79,8 @@ def prefetch(sequence, n_ahead=4):
         except Exception as error:  # handed to the thread that waits for the batch
             queue.put((None, error))
 
-    threading.Thread(target=read, daemon=True).start()
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
     try:
         while True:
             batch, error = queue.get()
@@ -92,3 +93,4 @@ def prefetch(sequence, n_ahead=4):
         stopped.set()
         while not queue.empty():
             queue.get_nowait()
+        reader.join()

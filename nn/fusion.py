@@ -37,7 +37,9 @@ def fuse(layers):
 
 
 def _fits(layer):
-    return type(layer) is not MaxPooling2D or (layer.strides == layer.pool_size and layer.padding == "valid")
+    if type(layer) is not MaxPooling2D:
+        return True
+    return layer.strides == layer.pool_size and layer.padding == "valid" and np.prod(layer.pool_size) < DEAD
 
 
 class FusedConvolution:
@@ -48,7 +50,7 @@ class FusedConvolution:
     """
 
     def __init__(self, layers, needs_input_gradient):
-        kinds = [type(layer) for layer in layers]
+        self.layers, kinds = layers, [type(layer) for layer in layers]
         at = kinds.index(Conv2D)
         self.leading, self.conv, self.needs_input_gradient = layers[0] if at else None, layers[at], needs_input_gradient
         self.norm, self.relu, pool = (
@@ -57,7 +59,7 @@ class FusedConvolution:
         )
         self.output_shape, channels, filters = layers[-1].output_shape, self.conv.input_shape[0], self.conv.filters
         self.window, phases = pool.pool_size if pool else (1, 1), (1, 1)
-        if channels < 4 and not np.any(np.mod(self.conv.output_shape[1:], self.window)):
+        if channels < 4 and np.prod(self.window) < 10 and not np.any(np.mod(self.conv.output_shape[1:], self.window)):
             self.window, phases = phases, self.window
         self.blocks = Blocks(self.conv, phases)
         n_channels, self.n_filters = channels * np.prod(self.blocks.block), filters * np.prod(phases)
@@ -134,12 +136,13 @@ class FusedConvolution:
         # Seen from here, a grid's values are shifted, so that the turned filter meets them from the image's corner on.
         corner = [k - 1 - f for k, f in zip(blocks.taps, blocks.first)]
         start = corner[0] * blocks.grid[1] + corner[1]
+        name = "gradient", self.window, line is None  # which values are written
 
         def propagate(part):
             kernel_gradient, total = 0, np.zeros((self.n_filters, np.prod(blocks.grid) if self.leading else 1), dtype)
             for group in self._groups(part):
                 images = self._inputs[group]
-                grid = blocks.zeros("gradient", self.n_filters, len(images), dtype)
+                grid = blocks.zeros(name, self.n_filters, len(images), dtype)
                 self._unpool(output_gradient[group], group, blocks.outputs(grid, corner), line)
                 grid = grid.reshape(self.n_filters, -1)
                 columns = self._columns(images, self._lines[1])

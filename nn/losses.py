@@ -45,4 +45,8 @@ class CategoricalCrossentropy:
 
     def _weigh(self, targets, dtype):
         targets = targets.astype(dtype)
-        return targets if self.class_weight is None else targets * self.class_weight.astype(dtype)
+        if self.class_weight is None:
+            return targets
+        if self.class_weight.shape != targets.shape[1:]:
+            raise ValueError(f"Expected a weight for each of {targets.shape[1]} classes. Received: {self.class_weight}")
+        return targets * self.class_weight.astype(dtype)

@@ -96,6 +96,7 @@ class Model:
 
     def predict(self, samples, batch_size=32):
         """Probabilities `(n, classes)` of `n` clips `(n, samples)`, floating in -1..1 or 16-bit."""
+        self._check(samples.shape[1:])
         result = np.empty((len(samples), len(self.class_names)), np.float32)
         with one_blas_thread():
             for start in range(0, len(samples), batch_size):
@@ -109,6 +110,7 @@ class Model:
         The gradient, with respect to the output of the MelSpectrogram, of the class' score before the softmax
         (Simonyan et al., 2013): the thesis' `derivated_input`. Its size shows where the decision was made.
         """
+        self._check(clip.shape)
         end = len(self.layers) - isinstance(self.layers[-1], Softmax)
         with one_blas_thread():
             scores = self.forward(to_float(clip[np.newaxis]), n_layers=end)
@@ -117,8 +119,13 @@ class Model:
 
     def feature_maps(self, clip, layer_name):
         """The output of the layer called `layer_name` for one clip, without the batch axis."""
+        self._check(clip.shape)
         n_layers = self.layers.index(self[layer_name]) + 1
         return self.forward(to_float(clip[np.newaxis]), n_layers=n_layers)[0].copy()
+
+    def _check(self, shape):
+        if shape != self.input_shape:
+            raise ValueError(f"Expected clips of shape {self.input_shape}. Received: {shape}")
 
     def _class(self, name):
         if name not in self.class_names:

@@ -5,7 +5,6 @@ It holds arrays and one text of JSON, and is read without pickle, so a file from
 
 import json
 import os
-import tempfile
 import zipfile
 
 import numpy as np
@@ -44,15 +43,16 @@ def save(model, path, include_optimizer=True):
         arrays |= {f"slots/{key}": array for key, array in optimizer.slots.items()}
     arrays["batches"] = np.asarray(model.history.batch_rows, np.float64).reshape(-1, 4)
     path = os.fspath(path)
-    handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path) or ".", suffix=".tmp")
+    temporary = f"{path}.{os.getpid()}.tmp"
     try:
-        with os.fdopen(handle, "wb") as file:
+        with open(temporary, "wb") as file:
             np.savez_compressed(file, header=np.array(json.dumps(header)), **arrays)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
-        os.unlink(temporary)
+        if os.path.exists(temporary):
+            os.unlink(temporary)
         raise
 
 
@@ -63,7 +63,8 @@ def load(model_class, path):
         raise ModelFileError(f"{path} was written in format {header.get('format')}, this version reads {FORMAT}")
     try:
         layers = [_instance(layer_types, config) for config in header["layers"]]
-        model = model_class(layers, header["input_shape"], header["class_names"], header["seed"])
+        model = model_class(layers, header["input_shape"], header["class_names"], _Blank(np.random.PCG64()))
+        model.seed = header["seed"]
         _fill(model.params, arrays, "params")
         _fill(model.buffers, arrays, "buffers")
         for name, state in header["generators"].items():
@@ -82,6 +83,18 @@ def load(model_class, path):
     except (KeyError, TypeError, ValueError, AttributeError, MemoryError) as error:
         raise ModelFileError(f"{path} does not describe a model: {error}") from error
     return model
+
+
+class _Blank(np.random.Generator):
+    """Draws zeros, so that a file that asks for huge layers costs no memory before its arrays are found missing."""
+
+    def normal(self, loc, scale, size):
+        return np.zeros(size, np.float32)
+
+    uniform = normal
+
+    def spawn(self, n_children):
+        return [np.random.default_rng() for _ in range(n_children)]
 
 
 def _read(path):

@@ -27,6 +27,10 @@ class FeatureConfig:
     f_max: float = 8_000.0  # Hz
     top_db: float = 80.0  # what is softer than this below the loudest is taken as this soft
 
+    def __post_init__(self):
+        if not 0 < self.win_length <= self.n_fft <= 1 << 16 or not 0 < self.n_mels <= self.n_fft or self.hop_length < 1:
+            raise ValueError(f"Expected hop_length >= 1, win_length and n_mels up to n_fft <= 65536. Received: {self}")
+
     @property
     def clip_samples(self):
         """Samples in a clip of one second."""

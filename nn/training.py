@@ -34,6 +34,8 @@ def fit(model, data, validation_data=None, epochs=5, optimizer=None, loss=None, 
     training after the running batch; the unfinished epoch counts for nothing but the weights it has changed.
     Raises FloatingPointError when the loss is no longer a number.
     """
+    if data.n_classes != len(model.class_names):
+        raise ValueError(f"Expected data of {len(model.class_names)} classes, as the model. Received: {data.n_classes}")
     model.optimizer = optimizer or model.optimizer or RMSprop()
     loss, history = loss or CategoricalCrossentropy(), model.history
     with one_blas_thread(), _Interrupt() as interrupt:

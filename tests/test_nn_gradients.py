@@ -1,0 +1,190 @@
+"""Every gradient of `nn`, compared with finite differences along random directions."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import nn
+from nn.fusion import FusedConvolution, fuse
+from nn.layer import Layer, backward, forward
+
+settings.register_profile("quick", max_examples=30, deadline=None, derandomize=True)
+settings.load_profile("quick")
+
+sizes = st.integers(1, 4)
+pairs = st.tuples(sizes, sizes)
+images = st.tuples(st.integers(2, 5), st.integers(1, 4), st.integers(5, 11), st.integers(5, 11))
+paddings = st.sampled_from(["same", "valid"])
+seeds = st.integers(0, 2**32 - 1)
+
+
+def build(layers, shape, rng):
+    """Layers built for inputs of `shape`, with every parameter random and in float64."""
+    for layer in layers:
+        shape = layer.build(shape, rng)
+        for arrays in (layer.params, layer.buffers):
+            for name, array in arrays.items():
+                arrays[name] = np.abs(rng.normal(1, 0.5, array.shape)) if name == "variance" else rng.normal(size=array.shape)
+    return layers
+
+
+def check_gradients(layers, inputs, rng, training=True, steps=None, tolerance=1e-6):
+    """Compare `backward` of a sequence of layers with central differences of `forward`, in random directions.
+
+    The loss is a random projection of the outputs. Along a random direction of the inputs and of each parameter, its
+    slope must be the inner product of that direction with the gradient: two forward passes test a whole array.
+    """
+    steps = steps or layers
+    states = [layer.generator and layer.generator.bit_generator.state for layer in layers]
+    running = [{name: array.copy() for name, array in layer.buffers.items()} for layer in layers]
+
+    def output():
+        for layer, state, buffers in zip(layers, states, running):
+            layer.buffers = {name: array.copy() for name, array in buffers.items()}
+            if state:
+                layer.generator.bit_generator.state = state
+        return forward(steps, inputs, training)
+
+    projection = rng.normal(size=output().shape)
+    input_gradient = backward(steps, projection)
+    pairs = [(f"{type(l).__name__} {k}", l.params[k], l.grads[k].copy()) for l in layers for k in l.params]
+    if input_gradient is not None:
+        pairs.append(("inputs", inputs, input_gradient.copy()))
+    for name, array, gradient in pairs:
+        assert gradient.shape == array.shape, name
+        direction, step, original = rng.normal(size=array.shape), 1e-6, array.copy()
+        values = []
+        for sign in (1, -1):
+            array[...] = original + sign * step * direction
+            values.append(np.sum(output() * projection))
+        array[...] = original
+        slope = (values[0] - values[1]) / (2 * step)
+        expected = np.sum(direction * gradient)
+        rounding = 1e-9 * np.abs(projection * output()).sum()
+        error = abs(slope - expected) - rounding
+        assert error < tolerance * np.linalg.norm(direction * gradient), f"{name}: {slope} is not {expected}"
+
+
+def distinct(rng, shape):
+    """Values that differ by far more than the step of a difference, so that no maximum changes hands."""
+    return rng.permutation(np.linspace(-2, 2, int(np.prod(shape)))).reshape(shape)
+
+
+def test_a_wrong_gradient_is_found():
+    class Wrong(nn.ReLU):
+        def backward(self, output_gradient):
+            return super().backward(output_gradient) * 1.0001
+
+    rng = np.random.default_rng(0)
+    with pytest.raises(AssertionError, match="inputs"):
+        check_gradients(build([Wrong()], (6,), rng), distinct(rng, (4, 6)), rng)
+
+
+@given(shape=images, filters=sizes, kernel=pairs, strides=pairs, padding=paddings, seed=seeds)
+def test_conv2d(shape, filters, kernel, strides, padding, seed):
+    rng = np.random.default_rng(seed)
+    layers = build([nn.Conv2D(filters, kernel, strides, padding)], shape[1:], rng)
+    check_gradients(layers, rng.normal(size=shape), rng)
+
+
+@given(shape=images, pool=pairs, strides=pairs, padding=paddings, seed=seeds)
+def test_max_pooling2d(shape, pool, strides, padding, seed):
+    rng = np.random.default_rng(seed)
+    layers = build([nn.MaxPooling2D(pool, strides, padding)], shape[1:], rng)
+    check_gradients(layers, distinct(rng, shape), rng)
+
+
+@given(shape=images, training=st.booleans(), seed=seeds)
+def test_batch_normalization(shape, training, seed):
+    rng = np.random.default_rng(seed)
+    check_gradients(build([nn.BatchNormalization()], shape[1:], rng), rng.normal(size=shape), rng, training)
+
+
+@given(batch=st.integers(1, 6), features=st.integers(1, 9), units=sizes, seed=seeds)
+def test_dense_and_activations(batch, features, units, seed):
+    rng = np.random.default_rng(seed)
+    layers = build([nn.Dense(units + 1), nn.ReLU(), nn.Dropout(0.4), nn.Dense(units), nn.Softmax()], (features,), rng)
+    check_gradients(layers, rng.normal(size=(batch, features)), rng)
+
+
+def test_normalized_vectors_and_flatten():
+    rng = np.random.default_rng(1)
+    layers = build([nn.Flatten(), nn.BatchNormalization(), nn.Dense(3)], (2, 3, 4), rng)
+    check_gradients(layers, rng.normal(size=(5, 2, 3, 4)), rng)
+
+
+@given(
+    shape=st.tuples(st.integers(2, 11), st.integers(1, 5), st.integers(7, 13), st.integers(7, 13)),
+    kernel=pairs, strides=st.sampled_from([(1, 1), (1, 1), (2, 1), (2, 3)]), padding=paddings, pool=pairs,
+    leading=st.sampled_from(["nothing", "normalization", "trained"]), tail=st.tuples(*[st.booleans()] * 3), seed=seeds,
+)  # fmt: skip
+@settings(max_examples=150)
+def test_fused_runs_are_their_layers(shape, kernel, strides, padding, pool, leading, tail, seed):
+    """Outputs, gradients and running statistics of a fused run are those of its plain layers."""
+
+    def layers():
+        run = [nn.Conv2D(3, kernel, strides, padding)]
+        run += [kind() for kind, wanted in zip((nn.BatchNormalization, nn.ReLU), tail) if wanted]
+        run += [nn.MaxPooling2D(pool)] if tail[2] and min(run[0].strides) == 1 else []
+        head = {"nothing": [], "normalization": [nn.BatchNormalization()], "trained": [Scale()]}[leading]
+        return build(head + run, shape[1:], np.random.default_rng(seed))
+
+    plain, fused = layers(), layers()
+    steps = fuse(fused)
+    assert isinstance(steps[-1], FusedConvolution)
+    rng = np.random.default_rng(seed)
+    inputs = rng.normal(size=shape)
+    for training in (False, True):
+        expected = forward(plain, inputs, training)
+        np.testing.assert_allclose(forward(steps, inputs, training), expected, rtol=1e-9, atol=1e-9)
+    projection = rng.normal(size=expected.shape)
+    expected, gradient = backward(plain, projection), backward(steps, projection)
+    if leading == "trained":
+        np.testing.assert_allclose(gradient, expected, rtol=1e-8, atol=1e-9)
+    for one, other in zip(plain, fused):
+        for kind in ("grads", "buffers"):
+            for name, array in getattr(one, kind).items():
+                np.testing.assert_allclose(getattr(other, kind)[name], array, rtol=1e-8, atol=1e-8, err_msg=name)
+
+
+class Scale(Layer):
+    """A trained layer, so that what follows must give it the gradient of its output."""
+
+    def build(self, input_shape, rng):
+        self.params = {"factor": np.ones(1)}
+        return super().build(input_shape, rng)
+
+    def forward(self, inputs, training=False):
+        self.output = inputs * self.params["factor"]
+        return self.output
+
+    def backward(self, output_gradient):
+        self.grads = {"factor": np.sum(output_gradient * self.output, keepdims=True).reshape(1) / self.params["factor"]}
+        return output_gradient * self.params["factor"]
+
+
+@pytest.mark.parametrize("bn", [False, True])
+def test_a_whole_fused_network(bn):
+    rng = np.random.default_rng(3)
+    layers = [nn.BatchNormalization()]
+    for filters, size in ((4, 3), (6, 5)):
+        layers += [nn.Conv2D(filters, size)] + [nn.BatchNormalization()] * bn + [nn.ReLU(), nn.MaxPooling2D(2)]
+    layers = build([*layers, nn.Flatten(), nn.Dense(5), nn.ReLU(), nn.Dense(3)], (1, 12, 17), rng)
+    check_gradients(layers, rng.normal(size=(9, 1, 12, 17)), rng, steps=fuse(layers))
+
+
+@pytest.mark.parametrize("fused", [False, True])
+@pytest.mark.parametrize("class_weight", [None, [0.5, 2, 1, 3]])
+def test_categorical_crossentropy(fused, class_weight):
+    rng, loss = np.random.default_rng(0), nn.CategoricalCrossentropy(class_weight)
+    scores, targets = rng.normal(size=(6, 4)), np.eye(4)[rng.integers(0, 4, 6)]
+    softmax = nn.Softmax()
+    function = loss.forward_scores if fused else lambda scores, targets: loss.forward(softmax.forward(scores), targets)
+    function(scores, targets)
+    gradient = loss.backward() if fused else softmax.backward(loss.backward())
+    for place in np.ndindex(scores.shape):
+        step = np.zeros_like(scores)
+        step[place] = 1e-6
+        slope = (function(scores + step, targets) - function(scores - step, targets)) / 2e-6
+        assert abs(slope - gradient[place]) < 1e-8
