@@ -12,7 +12,7 @@ import pretty_midi
 import pytest
 import soundfile
 
-from pipeline import catalogue, corpus, download, packages, playlists, sounds
+from pipeline import audio, catalogue, corpus, download, packages, playlists, sounds
 from pipeline.errors import DownloadError, SourceError
 from pipeline.packages import Package, fetch, unpack
 from pipeline.render import RATE, FontPlayer, Touch, programs, render
@@ -251,6 +251,16 @@ def test_a_recording_is_decoded_once(tmp_path):
     assert len(Recorded(str(other)).excerpt(np.random.default_rng(0), 3).samples) == pytest.approx(8000, abs=50)
 
 
+def test_excerpts_stay_within_their_spans(tmp_path):
+    path = str(tone(tmp_path / "a.wav", 440, 20))
+    sound, rng = Recorded(path, ((3.0, 5.0), (10.0, 18.0))), np.random.default_rng(0)
+    for _ in range(40):
+        made = sound.excerpt(rng, 4)
+        end = made.second + len(made.samples) / RATE
+        assert 3 <= made.second and end <= 5 or 10 <= made.second and end <= 18
+    assert Recorded(path).excerpt(rng, 30).samples.shape == (20 * RATE,)
+
+
 # the catalogue and the corpus
 
 def test_no_family_of_fonts_is_in_two_splits():
@@ -265,6 +275,29 @@ def test_recordings_of_an_evaluation_are_never_used():
     names = ["data_music/Chopin_Op010-03-Measures1-8_Varsi.wav", "data_music/Chopin_Op010-03-Measures1-8_Igoshina.wav"]
     patterns = [e.path for e in catalogue.RECORDINGS if e.package.name == "synctoolbox"]
     assert patterns and not any(Path("x", n).match(p) for n in names for p in patterns)
+
+
+def test_voice_and_piano_alone_never_overlap():
+    for parts in catalogue.SPANS.values():
+        spans = sorted(span for part in parts.values() for span in part)
+        assert all(begin < end for begin, end in spans)
+        assert all(before[1] < after[0] for before, after in zip(spans, spans[1:]))
+
+
+def test_every_sound_is_listed_with_its_licence():
+    text = Path("data/SOUNDS.md").read_text(encoding="utf-8")
+    entries = (*catalogue.FONTS, *catalogue.PIECES, *catalogue.RECORDINGS)
+    assert not [e.package.name for e in entries if f"`{e.package.name}`" not in text or e.licence not in text]
+    assert not [path.name for path in Path("data/samples").iterdir() if f"`{path.name}`" not in text]
+
+
+def test_sample_songs_are_there_and_can_be_read():
+    songs = sorted(Path("data/samples").iterdir())
+    assert sum(p.name.startswith("piano-") for p in songs) >= 3 and sum(p.name.startswith("other-") for p in songs) >= 5
+    assert sum(p.stat().st_size for p in songs) < 4e6 and len({p.suffix for p in songs}) >= 4
+    for path in songs:
+        samples = audio.load(path)
+        assert 9.5 <= len(samples) / RATE <= 60 and np.abs(samples).max() > 0.1
 
 
 def test_a_folder_of_ones_own(tmp_path):

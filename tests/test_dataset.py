@@ -74,7 +74,7 @@ def test_the_same_seed_makes_the_same_clips(tmp_path, folder):
 
 def test_a_build_goes_on_after_kill_9(tmp_path, folder):
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "pipeline.dataset", "--out", str(out), "--clips", "1200", "--sources", "--folder", str(folder)]
+    command = [sys.executable, "-m", "pipeline.dataset", "--out", str(out), "--clips", "620", "--sources", "--folder", str(folder)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     deadline = time.monotonic() + 120
     while not list(out.glob("shards/*.csv")) and time.monotonic() < deadline:
@@ -85,9 +85,9 @@ def test_a_build_goes_on_after_kill_9(tmp_path, folder):
     assert done and not (out / "clips.csv").exists()
     with pytest.raises(SourceError, match="no complete dataset"):
         dataset.load(out)
-    make(out, folder, n=1200)
+    make(out, folder, n=620)
     assert all(p.stat().st_mtime_ns == when for p, when in done.items())  # what was done stayed
-    make(tmp_path / "again", folder, n=1200)
+    make(tmp_path / "again", folder, n=620)
     np.testing.assert_array_equal(np.load(out / "clips.npy", mmap_mode="r"), np.load(tmp_path / "again" / "clips.npy", mmap_mode="r"))
     assert not [p for p in out.rglob("*.tmp") if "shards" not in p.parts]
 
