@@ -97,7 +97,6 @@ class _Job:
         info = {}
         try:
             with (self.ydl_factory or YoutubeDL)(self.options) as ydl:
-                _ = ydl.cookiejar  # cookies of a browser are read here, where a failure still has its name
                 info = ydl.extract_info(self.url, download=bool(self.folder)) or {}
                 if "entries" in info:
                     info["entries"] = list(info["entries"])  # the later pages, while failures are explained
