@@ -6,6 +6,7 @@ It holds arrays and one text of JSON, and is read without pickle, so a file from
 import json
 import os
 import zipfile
+import zlib
 
 import numpy as np
 
@@ -15,6 +16,8 @@ from nn.history import History
 
 FORMAT = 1  # raised when an older reader would misunderstand a file
 MAX_BYTES = 1 << 30  # unpacked; far above any network of this kind
+
+DAMAGE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, MemoryError)  # what bad content leads to
 
 
 class ModelFileError(ValueError):
@@ -74,13 +77,14 @@ def load(model_class, path):
             steps = config.pop("steps")
             model.optimizer = _instance(optimizers, config)
             model.optimizer.steps = steps
-            model.optimizer.slots = {
-                key.removeprefix("slots/"): array for key, array in arrays.items() if key.startswith("slots/")
-            }
+            for key in [key for key in arrays if key.startswith("slots/")]:
+                _, name = key.split("/", 1)
+                model.optimizer.slots[name] = np.empty_like(model.params[name.rpartition("/")[0]])
+            _fill(model.optimizer.slots, arrays, "slots")
         rows = ((int(epoch), int(batch), loss, accuracy) for epoch, batch, loss, accuracy in arrays["batches"].tolist())
         model.history = History(rows, header["epochs"])
         model.metadata = header["metadata"]
-    except (KeyError, TypeError, ValueError, AttributeError, MemoryError) as error:
+    except DAMAGE as error:
         raise ModelFileError(f"{path} does not describe a model: {error}") from error
     return model
 
@@ -105,12 +109,12 @@ def _read(path):
                 raise ModelFileError(f"{path} unpacks to more than {MAX_BYTES >> 20} MB: not a model of this kind")
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
-        return json.loads(str(arrays.pop("header"))), arrays
+        return dict(json.loads(str(arrays.pop("header")))), arrays
     except FileNotFoundError:
         raise ModelFileError(f"No model file at {path}; train one, or check the path") from None
     except ModelFileError:
         raise
-    except (OSError, ValueError, KeyError, EOFError, MemoryError, zipfile.BadZipFile, NotImplementedError) as error:
+    except (*DAMAGE, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise ModelFileError(f"{path} is not a model file, or a damaged one: {error}") from error
 
 
