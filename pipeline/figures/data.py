@@ -16,10 +16,10 @@ def distribution(table):
         bottom = 0
         for split, hatch in SPLIT_HATCHES.items():
             n = int(((table["label"] == label) & (table["split"] == split)).sum())
-            left.bar(place, n, bottom=bottom, color=_color(label), hatch=hatch, edgecolor="white", width=0.62, linewidth=0.8)
+            left.bar(place, n, bottom=bottom, color=_color(label), hatch=hatch, edgecolor="white", width=0.8, linewidth=0.8)
             if n > 0.03 * len(table):
-                left.text(place, bottom + n / 2, f"{split}\n{n:,}", ha="center", va="center", fontsize=7.5,
-                          color=DARK, bbox=dict(facecolor="white", linewidth=0, pad=1.5, alpha=0.9))
+                left.text(place, bottom + n / 2, f"{split} {n:,}", ha="center", va="center", fontsize=7,
+                          color=DARK, bbox=dict(facecolor="white", linewidth=0, pad=1.2, alpha=0.9))
             bottom += n
         left.text(place, bottom, f"{bottom:,}", ha="center", va="bottom", fontsize=9, weight="bold", color=DARK)
     left.set(xticks=range(table["label"].nunique()), xticklabels=sorted(table["label"].unique(), reverse=True), ylabel="Clips of one second",
@@ -39,7 +39,7 @@ def by_source(table, count=14):
     _bars(left, sources["source"] + " · " + sources["label"].str[0], sources["clips"], [_color(label) for label in sources["label"]])
     _bars(right, others.index, others, CLASS_COLORS["Other"])
     left.set(xlabel="Clips", title="By source and class")
-    right.set(xlabel="Clips", title="Other: the most frequent sounds")
+    right.set(xlabel="Clips", title="Other: what is heard most")
     return figure
 
 
@@ -63,6 +63,7 @@ def _bars(ax, names, values, colors):
     ax.tick_params(axis="y", length=0)
     for place, value in zip(places, values):
         ax.annotate(f"{value:,}", (value, place), xytext=(3, 0), textcoords="offset points", va="center", fontsize=7, color=DARK)
+    ax.xaxis.set_major_locator(plt.MaxNLocator(4))
     ax.xaxis.set_major_formatter("{x:,.0f}")
     ax.margins(x=0.14, y=0.02)
 

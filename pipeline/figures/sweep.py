@@ -1,0 +1,94 @@
+"""Figures of a search for hyperparameters: how it went, what mattered, and which combinations did well."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.ticker import PercentFormatter
+
+from pipeline.figures.style import BLUE, CYCLE, DARK, GREY, ORANGE, WIDTH
+
+WORDS = {"filter_shape": "filter\nshape", "pool_size": "pool\nsize", "filters": "filters", "depth": "depth", "dropout": "dropout\nrate",
+         "batch_size": "batch\nsize", "learning_rate": "learning\nrate"}
+
+
+def history(trials):
+    """Every trial's value in their order, the best so far as a line; pruned ones hollow.
+
+    `trials`: a row a trial with value, state ("COMPLETE" or "PRUNED") and the parameters.
+    """
+    figure, ax = plt.subplots(figsize=(WIDTH, 2.6))
+    done = trials["state"] == "COMPLETE"
+    ax.plot(trials.index[done], trials.loc[done, "value"], "o", color=BLUE, markersize=4.5, label="complete")
+    ax.plot(trials.index[~done], trials.loc[~done, "value"], "o", color=GREY, markersize=4, markerfacecolor="white", label="cut short")
+    ax.step(trials.index, trials["value"].where(done).cummax().ffill(), where="post", color=ORANGE, label="best so far")
+    ax.axhline(0.5, color=DARK, linewidth=0.9, linestyle=(0, (2, 2)), label="a coin")
+    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    ax.set(xlabel="Trial", ylabel="Validation accuracy")
+    ax.grid(axis="y")
+    figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    return figure
+
+
+def importance(importances):
+    """How much of the spread of the values each parameter accounts for. `importances`: dict of name to share."""
+    names = list(importances)[::-1]
+    figure, ax = plt.subplots(figsize=(WIDTH * 0.7, 0.26 * len(names) + 0.7))
+    ax.barh([WORDS.get(name, name).replace("\n", " ") for name in names], [importances[name] for name in names], color=BLUE, height=0.65)
+    ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    ax.set_xlabel("Share of the spread between trials")
+    ax.tick_params(axis="y", length=0)
+    ax.grid(axis="x")
+    return figure
+
+
+def parallel_coordinates(trials, names, best=5):
+    """A line a trial through its parameters to its value; the `best` in colour, the others grey by value."""
+    figure, ax = plt.subplots(figsize=(WIDTH, 3.2))
+    places = np.arange(len(names) + 1)
+    columns = [_scaled(trials[name]) for name in names] + [_scaled(trials["value"])]
+    heights = np.array([scaled for scaled, _ in columns])
+    order = np.argsort(trials["value"].to_numpy())
+    rng = np.random.default_rng(0)
+    heights[:-1] += rng.uniform(-0.012, 0.012, heights[:-1].shape)  # so that lines through the same values can be told apart
+    for rank, row in enumerate(order[::-1]):
+        color, width, alpha = (CYCLE[rank], 1.8, 1) if rank < best else (GREY, 0.6, 0.45)
+        ax.plot(places, heights[:, row], color=color, linewidth=width, alpha=alpha, zorder=3 if rank < best else 2)
+    for place, (_, ticks) in zip(places, columns):
+        ax.axvline(place, color=DARK, linewidth=0.8, zorder=1)
+        for height, text in ticks:
+            ax.text(place - 0.04, height, text, ha="right", va="center", fontsize=7, color=DARK, zorder=4,
+                    bbox=dict(facecolor="white", linewidth=0, alpha=0.75, pad=0.6))
+    ax.set_xticks(places, [WORDS.get(name, name) for name in names] + ["validation\naccuracy"])
+    ax.tick_params(axis="x", length=0)
+    ax.set(yticks=(), xlim=(-0.5, len(names) + 0.15), ylim=(-0.05, 1.05))
+    for side in ax.spines.values():
+        side.set_visible(False)
+    return figure
+
+
+def _scaled(values):
+    """Values between 0 and 1, and the ticks (height, text) of their axis."""
+    distinct = sorted(values.unique(), key=lambda value: (str(type(value)), value))
+    if len(distinct) <= 7:
+        heights = {value: number / max(len(distinct) - 1, 1) for number, value in enumerate(distinct)}
+        return values.map(heights).to_numpy(float), [(height, f"{value:.2g}" if isinstance(value, float) else str(value)) for value, height in heights.items()]
+    numbers = values.to_numpy(float)
+    is_rate = numbers.min() > 0 and numbers.max() / numbers.min() > 20
+    shown = np.log(numbers) if is_rate else numbers
+    low, high = shown.min(), shown.max()
+    ticks = [(part, low + part * (high - low)) for part in (0, 0.25, 0.5, 0.75, 1)]
+    return (shown - low) / (high - low), [(part, f"{np.exp(tick):.1e}" if is_rate else f"{tick:.3f}") for part, tick in ticks]
+
+
+def finalists(table):
+    """Accuracy of networks on unseen sources, a point a seed, with their mean. `table`: network, test_accuracy."""
+    names = list(dict.fromkeys(table["network"]))
+    figure, ax = plt.subplots(figsize=(WIDTH, 0.45 * len(names) + 0.8))
+    for place, name in enumerate(names):
+        values = table.loc[table["network"] == name, "test_accuracy"]
+        ax.plot(values, [place] * len(values), "o", color=CYCLE[place], markersize=6, alpha=0.7)
+        ax.plot(values.mean(), place, "|", color=DARK, markersize=16, markeredgewidth=2)
+    ax.set_yticks(range(len(names)), names)
+    ax.set(ylim=(len(names) - 0.5, -0.5), xlabel="Accuracy on unseen sources, a point a seed, a bar their mean")
+    ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=1))
+    ax.grid(axis="x")
+    return figure

@@ -1,0 +1,199 @@
+"""Every figure is drawn from small data, saved, and looked into for what it must show."""
+
+import warnings
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+matplotlib.use("agg")
+
+from nn import FeatureConfig, MelSpectrogram
+from nn.spectrogram import mel_filters
+from pipeline import cleaning, experiments, tracing
+from pipeline.figures import data, diagrams, sound, style, sweep, thumbnails, training
+from pipeline.networks import dense_network, thesis_network
+
+FEATURES = FeatureConfig()
+style.use()
+
+
+def texts(figure):
+    return [text.get_text() for text in figure.findobj(matplotlib.text.Text)]
+
+
+@pytest.fixture(autouse=True)
+def no_warning_and_no_open_figure(tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+        for number in matplotlib.pyplot.get_fignums():
+            matplotlib.pyplot.figure(number).savefig(tmp_path / "figure.png")
+    matplotlib.pyplot.close("all")
+
+
+@pytest.fixture(scope="module")
+def tone():
+    """Two seconds of A4 with partials, then one of silence."""
+    time = np.arange(32_000) / 16_000
+    sounding = sum(np.sin(2 * np.pi * 440 * n * time) / n**2 for n in (1, 2, 3)) * np.exp(-time)
+    return np.concatenate([0.4 * sounding, np.zeros(16_000)]).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def clips_table():
+    rows = [("Piano", "performance", "Grand"), ("Other", "instrument", "Harp"), ("Other", "noise", "hum")]
+    splits = ["train"] * 8 + ["validation", "test"]
+    return pd.DataFrame([
+        dict(label=label, kind=kind, instrument=instrument, source="package", split=split, recording=f"{kind}{number % 3}")
+        for label, kind, instrument in rows for number, split in enumerate(splits)
+    ])
+
+
+def test_publish_shows_with_words_and_writes_two_files(tmp_path, tone, monkeypatch):
+    shown = []
+    monkeypatch.setattr(style, "display", lambda data, metadata, raw: shown.append((data, metadata)))
+    style.publish(sound.waveforms({"Tone": tone}), "A tone that fades", "0.1", tmp_path / "new")
+    style.publish(sound.waveforms({"Tone": tone}), "Not written")
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["figure-0.1.png", "figure-0.1.svg"]
+    with Image.open(tmp_path / "new" / "figure-0.1.png") as picture:
+        assert picture.width == style.WIDTH * style.PRINT_DPI
+    assert shown[0][1]["image/png"]["alt"] == shown[0][0]["text/plain"] == "A tone that fades"
+    assert not matplotlib.pyplot.get_fignums()
+
+
+def test_the_same_figure_is_the_same_file(tmp_path, tone, monkeypatch):
+    monkeypatch.setattr(style, "display", lambda *_, **__: None)
+    for name in ("a", "b"):
+        style.publish(sound.waveforms({"Tone": tone}), "A tone", name, tmp_path)
+    assert (tmp_path / "figure-a.svg").read_bytes() == (tmp_path / "figure-b.svg").read_bytes()
+
+
+def test_colours_of_the_classes_differ_in_lightness():
+    lightness = [np.dot(matplotlib.colors.to_rgb(color), (0.299, 0.587, 0.114)) for color in style.CLASS_COLORS.values()]
+    assert abs(lightness[0] - lightness[1]) > 0.05
+
+
+def test_envelope_figure_marks_what_the_mask_drops(tone):
+    figure = sound.envelope_and_mask(tone)
+    spans = [patch for patch in figure.axes[0].patches if patch.get_hatch()]
+    assert len(spans) == 1
+    left, right = spans[0].get_extents().transformed(figure.axes[0].transData.inverted()).intervalx
+    kept = cleaning.mask(tone)
+    assert (left, right) == (pytest.approx(kept.sum() / 16_000, abs=1e-3), pytest.approx(3.0, abs=1e-3))
+
+
+def test_spectrum_names_the_note(tone):
+    assert any(text.startswith("A4\n") for text in texts(sound.spectrum(tone[:16_000], 10, FEATURES)))
+
+
+def test_pictures_of_sound(tone):
+    layer = MelSpectrogram()
+    layer.build((16_000,), None)
+    picture = layer.forward(tone[np.newaxis, :16_000])[0, 0].copy()
+    figure = sound.mel_spectrogram(picture, FEATURES)
+    assert figure.axes[0].images[0].get_array().shape == (128, 100)
+    peak = figure.axes[0].images[0].get_array().mean(axis=1).argmax()
+    ticks = dict(zip((label.get_text() for label in figure.axes[0].get_yticklabels()), figure.axes[0].get_yticks()))
+    assert ticks["250"] < peak < ticks["500"], "440 Hz lies between the ticks of 250 and 500 Hz"
+    sound.mel_gallery({"a": [picture, picture], "b": [picture, picture]}, FEATURES)
+    sound.stft(np.abs(np.random.default_rng(0).normal(size=(100, 257))), FEATURES)
+    sound.filterbank(mel_filters(FEATURES), FEATURES)
+    sound.zoom(tone)
+
+
+def test_pipeline_diagram_names_functions_and_results(tone):
+    clips, _ = cleaning.cut_array(tone)
+    steps = [
+        (cleaning.mask, "kept", thumbnails.waveform(tone, cleaning.mask(tone))),
+        (cleaning.cut_array, "2 clips", thumbnails.stack(clips)),
+        (MelSpectrogram.forward, "pictures", thumbnails.pictures(np.zeros((2, 100, 128)))),
+        (dense_network, "probabilities", thumbnails.points(np.array([0.1, 0.9]))),
+        (thesis_network, "votes", thumbnails.bars({"Piano": 3, "Other": 1})),
+        (style.publish, "words", thumbnails.text("end")),
+    ]
+    found = " ".join(texts(diagrams.pipeline_steps(steps)))
+    for words in ("cleaning.mask", "MelSpectrogram.forward", "networks.thesis_network", "2 clips", "end"):
+        assert words in found
+
+
+def test_network_diagrams_show_the_real_shapes():
+    model = thesis_network()
+    table = texts(diagrams.summary_table(model))
+    total = sum(array.size for array in model.params.values())
+    assert f"{total:,}" in table and "(16, 25, 32)" in table
+    assert {"1×100×128", "32×6×8", "1536", "64", "2"} <= set(texts(diagrams.architecture(model)))
+
+
+def test_data_flow_has_a_gradient_for_every_trained_layer():
+    model, rng = thesis_network(), np.random.default_rng(0)
+    before = {name: array.copy() for name, array in model.params.items()}
+    flow = tracing.trace(model, rng.normal(0, 0.1, (4, 16_000)).astype(np.float32), np.eye(2, dtype=np.float32)[[0, 1, 0, 1]])
+    assert list(flow.index) == [layer.name for layer in model.layers]
+    assert (flow["output"] > 0).all()
+    assert list(flow["parameter gradient"].notna()) == [layer.n_parameters > 0 for layer in model.layers]
+    assert np.isnan(flow["input gradient"].iloc[0]) and (flow["input gradient"].iloc[1:] > 0).all()
+    assert all(np.array_equal(before[name], array) for name, array in model.params.items())
+    assert "conv2d_3" in texts(diagrams.data_flow(model, flow))
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """Two networks of two seeds with an invented history."""
+    models = {}
+    for name, final in (("good", 0.9), ("bad", 0.5)):
+        models[name] = [dense_network(seed=seed, sound="samples") for seed in (0, 1)]
+        for model in models[name]:
+            accuracies = np.linspace(0.5, final, 60) + 0.01 * model.seed
+            model.history.batch_rows = [(1 + n // 30, n % 30, 1 - a, a) for n, a in enumerate(accuracies)]
+            model.history.epoch_rows = [
+                dict(loss=0.5, accuracy=final, seconds=1.0, val_loss=0.5, val_accuracy=final + 0.02 * epoch) for epoch in (0, 1)
+            ]
+    return models
+
+
+def test_curves_are_means_over_seeds_within_their_band(trained):
+    curves, epochs = experiments.curves(trained), experiments.epochs(trained)
+    assert len(epochs) == 8 and set(epochs["epoch"]) == {1, 2}
+    assert curves["epoch"].between(0, 2).all()
+    figure = training.learning_curves(curves, epochs, "accuracy", highlight=["good"])
+    good = figure.axes[0].lines[0]
+    assert good.get_color() != figure.axes[0].lines[1].get_color() == style.GREY
+    assert good.get_ydata()[-1] == pytest.approx(0.905, abs=0.01), "the mean of two seeds that end at 0.90 and 0.91"
+    training.learning_curves(curves, epochs, "loss")
+
+
+def test_figures_of_a_trained_network(trained):
+    model = thesis_network()
+    training.filters(model["conv2d_1"].params["kernel"])
+    clip = np.random.default_rng(0).normal(0, 0.1, 16_000).astype(np.float32)
+    maps = {name: model.feature_maps(clip, name) for name in ("relu_1", "relu_5")}
+    figure = training.feature_maps(model.feature_maps(clip, "melspectrogram_1")[0], maps, FEATURES)
+    assert len(figure.findobj(matplotlib.image.AxesImage)) == 1 + 2 * 8
+    costs = experiments.epochs(trained).assign(milliseconds=10.0)
+    training.efficiency(costs)
+
+
+def test_distribution_counts_every_clip(clips_table):
+    figure = data.distribution(clips_table)
+    assert {"10", "20", "train 16"} <= set(texts(figure))
+    data.by_source(clips_table)
+    assert any("2 recordings" in text or "6 recordings" in text for text in texts(data.by_recording(clips_table)))
+
+
+def test_figures_of_a_sweep():
+    rng, n = np.random.default_rng(0), 12
+    trials = pd.DataFrame(dict(
+        value=rng.random(n), state=["COMPLETE", "PRUNED"] * (n // 2), filter_shape=["3x3", "7x7"] * (n // 2), depth=[2, 3, 4] * (n // 3),
+        learning_rate=10 ** rng.uniform(-4, -2, n),
+    ))
+    assert "best so far" in texts(sweep.history(trials))
+    sweep.importance({"depth": 0.7, "learning_rate": 0.3})
+    figure = sweep.parallel_coordinates(trials, ["filter_shape", "depth", "learning_rate"])
+    assert {"3x3", "7x7", "4"} <= set(texts(figure))
+    assert len(figure.axes[0].lines) == n + 4, "a line a trial and one for each axis"
+    sweep.finalists(pd.DataFrame({"network": ["a", "a", "b"], "test_accuracy": [0.8, 0.9, 0.85]}))
+
+
