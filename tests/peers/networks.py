@@ -1,0 +1,70 @@
+"""The thesis network in `nn`, in PyTorch and in Keras, from the mel picture to the scores."""
+
+import nn
+
+PICTURE = (1, 100, 128)  # channels, frames, mels
+FILTERS = ((8, 7), (16, 5), (16, 3), (32, 3), (32, 3))  # number and size; all but the last are pooled
+
+
+def ours(normalized=False, dropout=0.2, seed=0):
+    """The thesis network without its spectrogram; `normalized`: with BatchNormalization after each convolution."""
+    layers = [nn.BatchNormalization()]
+    for number, (filters, size) in enumerate(FILTERS):
+        layers += [nn.Conv2D(filters, size)] + [nn.BatchNormalization() for _ in range(normalized)] + [nn.ReLU()]
+        layers += [nn.MaxPooling2D(2)] if number < 4 else []
+    layers += [nn.Flatten(), nn.Dropout(dropout), nn.Dense(64), nn.ReLU(), nn.Dense(2), nn.Softmax()]
+    return nn.Model(layers, PICTURE, ["Piano", "Other"], seed)
+
+
+def in_torch(normalized=False, dropout=0.2):
+    """The same in PyTorch, up to the scores before the softmax."""
+    from torch import nn as torch_nn
+
+    def normalization(channels):
+        return torch_nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)  # our defaults, which are Keras'
+
+    layers, channels = [normalization(1)], 1
+    for number, (filters, size) in enumerate(FILTERS):
+        layers += [torch_nn.Conv2d(channels, filters, size, padding="same")]
+        layers += [normalization(filters) for _ in range(normalized)] + [torch_nn.ReLU()]
+        layers += [torch_nn.MaxPool2d(2)] if number < 4 else []
+        channels = filters
+    layers += [torch_nn.Flatten(), torch_nn.Dropout(dropout), torch_nn.Linear(1536, 64), torch_nn.ReLU()]
+    return torch_nn.Sequential(*layers, torch_nn.Linear(64, 2))
+
+
+def in_keras(normalized=False, dropout=0.2):
+    """The same in Keras, channels last as it wants them on a CPU, compiled with its own RMSprop."""
+    import keras
+
+    layers = [keras.layers.Input((100, 128, 1)), keras.layers.BatchNormalization()]
+    for number, (filters, size) in enumerate(FILTERS):
+        layers += [keras.layers.Conv2D(filters, size, padding="same")]
+        layers += [keras.layers.BatchNormalization() for _ in range(normalized)] + [keras.layers.ReLU()]
+        layers += [keras.layers.MaxPooling2D(2)] if number < 4 else []
+    layers += [keras.layers.Flatten(), keras.layers.Dropout(dropout), keras.layers.Dense(64, "relu")]
+    model = keras.Sequential([*layers, keras.layers.Dense(2)])
+    model.compile("rmsprop", keras.losses.CategoricalCrossentropy(from_logits=True))
+    return model
+
+
+def carry_over(model, module):
+    """Copy parameters and running statistics of `model` into a PyTorch module.
+
+    Returns for each parameter our name, PyTorch's parameter, and whether it is transposed there.
+    """
+    import torch
+
+    names = {"kernel": "weight", "bias": "bias", "gamma": "weight", "beta": "bias"}
+    layers = [layer for layer in model.layers if layer.params]
+    modules = [part for part in module if list(part.parameters())]
+    pairs = []
+    for layer, part in zip(layers, modules, strict=True):
+        for key, array in layer.params.items():
+            is_transposed = isinstance(layer, nn.Dense) and key == "kernel"
+            target = getattr(part, names[key])
+            target.data = torch.tensor(array.T.copy() if is_transposed else array)
+            pairs.append((f"{layer.name}/{key}", target, is_transposed))
+        for key, array in layer.buffers.items():
+            getattr(part, f"running_{'var' if key == 'variance' else key}").copy_(torch.tensor(array))
+    return pairs

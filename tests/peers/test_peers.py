@@ -1,0 +1,120 @@
+"""The same numbers as PyTorch and librosa."""
+
+import librosa
+import numpy as np
+import pytest
+import torch
+from networks import PICTURE, carry_over, in_torch, ours
+
+import nn
+from nn.layer import backward, forward
+
+
+def distance(one, other):
+    """Relative difference of two arrays, as the length of the difference."""
+    return np.linalg.norm(one - other) / np.linalg.norm(other)
+
+
+@pytest.fixture(params=["thesis network", "with BatchNormalization"])
+def pair(request):
+    """Our network and PyTorch's with the same random weights and statistics, inputs, and targets."""
+    normalized = request.param == "with BatchNormalization"
+    model, module, rng = ours(normalized, dropout=0.0), in_torch(normalized, dropout=0.0), np.random.default_rng(0)
+    for name, array in (model.params | model.buffers).items():
+        if name.split("/")[1] in ("gamma", "variance"):
+            array[...] = rng.uniform(0.5, 1.5, array.shape) * (rng.choice([-1, 1], array.shape) if "gamma" in name else 1)
+        if name.split("/")[1] in ("beta", "bias", "mean"):
+            array[...] = rng.normal(0, 0.1, array.shape)
+    pairs = carry_over(model, module)
+    inputs = rng.normal(size=(6, *PICTURE)).astype(np.float32)
+    targets = np.eye(2, dtype=np.float32)[rng.integers(0, 2, 6)]
+    return model, module, pairs, inputs, targets
+
+
+@pytest.mark.parametrize("fused", [False, True], ids=["layer by layer", "fused"])
+def test_network(pair, fused):
+    model, module, pairs, inputs, targets = pair
+    steps = (model.steps if fused else model.layers)[:-1]
+    theirs = torch.tensor(inputs, requires_grad=True)
+
+    module.eval()
+    with torch.no_grad():
+        assert distance(forward(steps, inputs), module(theirs).numpy()) < 1e-4
+
+    module.train()
+    loss = nn.CategoricalCrossentropy()
+    scores, their_scores = forward(steps, inputs, training=True), module(theirs)
+    their_loss = torch.nn.functional.cross_entropy(their_scores, torch.tensor(targets))
+    assert distance(scores, their_scores.detach().numpy()) < 1e-4
+    assert loss.forward_scores(scores, targets) == pytest.approx(their_loss.item(), rel=1e-4)
+    their_loss.backward()
+    input_gradient = backward(steps, loss.backward())
+    if not fused:  # the fused steps leave out what nothing needs
+        assert distance(input_gradient, theirs.grad.numpy()) < 1e-4
+    largest = max(np.abs(gradient).max() for gradient in model.grads.values())
+    for name, parameter, is_transposed in pairs:
+        expected = parameter.grad.numpy().T if is_transposed else parameter.grad.numpy()
+        if np.abs(expected).max() < 1e-5 * largest:  # a bias before a normalization: zero, but for rounding
+            assert np.abs(model.grads[name]).max() < 1e-5 * largest
+        else:
+            assert distance(model.grads[name], expected) < 1e-4, name
+
+
+OPTIMIZERS = {
+    "RMSprop": (nn.RMSprop(0.01, 0.9, 1e-7), lambda p: torch.optim.RMSprop(p, 0.01, alpha=0.9, eps=1e-7)),
+    "SGD": (nn.SGD(0.01), lambda p: torch.optim.SGD(p, 0.01)),
+    "SGD with momentum": (nn.SGD(0.01, 0.9), lambda p: torch.optim.SGD(p, 0.01, momentum=0.9)),
+    "Adam": (nn.Adam(0.01), lambda p: torch.optim.Adam(p, 0.01, eps=1e-7)),
+}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_optimizers_follow_through_fifty_steps(name):
+    optimizer, make = OPTIMIZERS[name]
+    rng = np.random.default_rng(0)
+    params = {"a": rng.normal(size=(3, 4)), "b": rng.normal(size=5)}
+    theirs = {key: torch.tensor(array, requires_grad=True) for key, array in params.items()}
+    other = make(list(theirs.values()))
+    for _ in range(50):
+        for key, parameter in theirs.items():
+            parameter.grad = torch.sin(3 * parameter.detach()) + torch.tensor(rng.normal(size=parameter.shape))
+        optimizer.update(params, {key: parameter.grad.numpy().copy() for key, parameter in theirs.items()})
+        other.step()
+        for key, array in params.items():
+            np.testing.assert_allclose(array, theirs[key].detach().numpy(), rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize("kernel", [(3, 3), (2, 5)])
+@pytest.mark.parametrize("strides", [(1, 1), (2, 3)])
+def test_convolution(kernel, strides):
+    layer, rng = nn.Conv2D(5, kernel, strides, padding="valid"), np.random.default_rng(0)
+    layer.build((3, 11, 14), rng)
+    layer.params = {key: rng.normal(size=array.shape) for key, array in layer.params.items()}
+    inputs = rng.normal(size=(4, 3, 11, 14))
+    theirs = torch.tensor(inputs, requires_grad=True)
+    weight, bias = (torch.tensor(layer.params[key], requires_grad=True) for key in ("kernel", "bias"))
+    output = torch.nn.functional.conv2d(theirs, weight, bias, strides)
+    np.testing.assert_allclose(layer.forward(inputs), output.detach().numpy(), atol=1e-12)
+    gradient = rng.normal(size=output.shape)
+    output.backward(torch.tensor(gradient))
+    np.testing.assert_allclose(layer.backward(gradient), theirs.grad.numpy(), atol=1e-12)
+    np.testing.assert_allclose(layer.grads["kernel"], weight.grad.numpy(), atol=1e-11)
+    np.testing.assert_allclose(layer.grads["bias"], bias.grad.numpy(), atol=1e-11)
+
+
+@pytest.mark.parametrize("dtype, tolerance", [(np.float64, 1e-4), (np.float32, 0.01)])
+def test_mel_spectrogram_is_librosas(dtype, tolerance):
+    rng = np.random.default_rng(0)
+    sweep = np.sin(2 * np.pi * np.cumsum(np.linspace(30, 7_900, 16_000)) / 16_000)
+    fading = rng.normal(0, 0.3, 16_000) * np.geomspace(1, 1e-4, 16_000)
+    samples = np.stack([sweep, fading, rng.normal(0, 1e-3, 16_000), np.sign(sweep) * 0.9]).astype(dtype)
+    layer = nn.MelSpectrogram()
+    layer.build((16_000,), rng)
+    # librosa puts the window of 400 samples into the middle of its 512
+    padded = np.pad(samples, ((0, 0), (56, 512)))
+    mels = librosa.feature.melspectrogram(
+        y=padded, sr=16_000, n_fft=512, win_length=400, hop_length=160, n_mels=128, power=1, center=False
+    )
+    for picture, mel in zip(layer.forward(samples)[:, 0], mels):
+        expected = librosa.amplitude_to_db(mel[:, :100], ref=np.max).T
+        assert picture.dtype == dtype and np.abs(picture - expected).max() < tolerance
