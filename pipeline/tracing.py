@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from nn import CategoricalCrossentropy
+from nn import CategoricalCrossentropy, ReLU
 from nn.parallel import one_blas_thread
 
 
@@ -40,3 +40,13 @@ def trace(model, samples, targets):
 
 def _rms(array):
     return float(np.sqrt(np.mean(np.square(array, dtype=np.float64))))
+
+
+def dead_units(model, samples):
+    """For each ReLU of `model`, the share of its units that are zero for every one of `samples` (n, samples)."""
+    shares, values = {}, samples
+    for layer in model.layers:
+        values = layer.forward(values)
+        if isinstance(layer, ReLU):
+            shares[layer.name] = float(np.mean(~(values > 0).any(axis=0)))
+    return shares

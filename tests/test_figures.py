@@ -13,7 +13,7 @@ matplotlib.use("agg")
 from nn import FeatureConfig, MelSpectrogram
 from nn.spectrogram import mel_filters
 from pipeline import cleaning, experiments, tracing
-from pipeline.figures import data, diagrams, sound, style, sweep, thumbnails, training
+from pipeline.figures import data, diagrams, evaluation, sound, style, sweep, thumbnails, training
 from pipeline.networks import dense_network, thesis_network
 
 FEATURES = FeatureConfig()
@@ -139,6 +139,14 @@ def test_data_flow_has_a_gradient_for_every_trained_layer():
     assert "conv2d_3" in texts(diagrams.data_flow(model, flow))
 
 
+def test_dead_units_are_those_that_no_clip_wakes():
+    model = dense_network(sound="samples", units=(8, 4))
+    clips = np.random.default_rng(0).normal(0, 0.1, (50, 16_000)).astype(np.float32)
+    model["dense_1"].params["bias"][:2] = -1e6
+    model["dense_2"].params["bias"][:] = -1e6
+    assert tracing.dead_units(model, clips) == {"relu_1": 0.25, "relu_2": 1.0}
+
+
 @pytest.fixture(scope="module")
 def trained():
     """Two networks of two seeds with an invented history."""
@@ -197,3 +205,23 @@ def test_figures_of_a_sweep():
     sweep.finalists(pd.DataFrame({"network": ["a", "a", "b"], "test_accuracy": [0.8, 0.9, 0.85]}))
 
 
+
+
+def test_figures_of_an_evaluation():
+    rng = np.random.default_rng(0)
+    is_piano = np.arange(60) % 2 == 0
+    score = np.clip(0.6 * is_piano + rng.uniform(0, 0.4, 60), 0, 1)
+    left, right = evaluation.thresholds(is_piano, score, chosen=0.55).axes
+    false_positives, true_positives = left.lines[2].get_xydata()[0]
+    assert (false_positives, true_positives) == (0, 1), "0.55 divides these scores without a mistake"
+    recall = next(line for line in right.lines if line.get_label() == "recall")
+    assert recall.get_ydata()[0] == 1 and recall.get_ydata()[-1] < 1
+    bins = pd.DataFrame({"probability": [0.2, 0.8], "frequency": [0.1, 0.9], "n": [40, 20]})
+    assert any("0.100" in text for text in texts(evaluation.reliability(bins, 0.1)))
+    shares = pd.DataFrame({"label": ["Piano", "Other"], "n": [10, 1200], "share": [0.9, 0.05]}, index=["Grand", "Harp"])
+    assert {"Harp  (1,200)", "5.0%"} <= set(texts(evaluation.shares(shares)))
+    evaluation.mistakes([("Harp", -80 * rng.random((100, 128)), rng.normal(size=(100, 128)))], FEATURES)
+    rows = {name: {f"{figure}{end}": value for figure in ("balanced_accuracy", "f1", "auc") for end, value in (("", 0.8), ("_low", 0.7), ("_high", 0.9))}
+            for name in ("a", "b")}
+    figure = evaluation.comparison(pd.DataFrame(rows).T)
+    assert [ax.get_title(loc="left") for ax in figure.axes] == ["Balanced accuracy", "F1 of piano", "AUC"]

@@ -20,7 +20,7 @@ def thresholds(is_piano, score, chosen=0.5):
     left.set(xlabel="Other taken for piano", ylabel="Piano found", title="ROC", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     grid = np.linspace(0.01, 0.99, 99)
     for name, function, color, style in (("precision", precision_score, BLUE, "-"), ("recall", recall_score, ORANGE, "--"), ("F1", f1_score, GREEN, "-.")):
-        right.plot(grid, [function(is_piano, score > t, zero_division=1 if name == "precision" else 0) for t in grid], color=color, linestyle=style, label=name)
+        right.plot(grid, [function(is_piano, score > t, zero_division=np.nan) for t in grid], color=color, linestyle=style, label=name)
     right.axvline(chosen, color=DARK, linewidth=0.8)
     right.set(xlabel="Threshold", title="Over the threshold", xlim=(0, 1), ylim=(0, 1.02))
     right.legend(loc="lower center", ncols=3)

@@ -1,0 +1,173 @@
+"""The committed notebooks tell the truth: executed in order, with pictures that can be read aloud, in agreement with the
+files they wrote; and each runs again, fast, in a scratch copy that it leaves as it was.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pandas as pd
+import pytest
+
+from nn import Model
+from pipeline import dataset, experiments, notebooks, rehearsal
+from pipeline.errors import SourceError
+from pipeline.networks import dense_network
+
+ROOT = Path(__file__).parents[1]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
+OURS = [path for path in NOTEBOOKS if not path.name.startswith("07")]  # 07, the demo, is tested in a browser
+FIGURES = [f"3.{number}" for number in range(1, 13)]
+
+
+def code(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+@pytest.fixture(params=OURS, ids=lambda path: path.stem)
+def notebook(request):
+    return nbformat.read(request.param, as_version=4)
+
+
+def test_all_are_there():
+    assert [path.name[:2] for path in NOTEBOOKS] == ["01", "02", "03", "04", "05", "06", "07"]
+
+
+def test_opens_as_agreed(notebook):
+    first = notebook.cells[0].source
+    assert re.match(r"# 0\d · \w", first), "a title with its number"
+    assert re.search(r"\*\*.+[.:].*\*\*", first, re.S), "a sentence of purpose"
+    assert "2 cores" in first and re.search(r"\]\(0\d_\w+\.ipynb\)", first), "the time it takes, and links"
+    links = re.findall(r"\]\((0\d_\w+\.ipynb)\)", "\n".join(cell.source for cell in notebook.cells))
+    assert links and all((ROOT / "notebooks" / link).exists() for link in links)
+
+
+def test_has_one_cell_of_parameters_and_no_code_of_its_own(notebook):
+    tagged = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
+    assert len(tagged) == 1 and "FAST = False" in tagged[0].source
+    source = "\n".join(cell.source for cell in code(notebook))
+    assert not re.search(r"^\s*(class|def) ", source, re.M), "what is used twice lives in a package"
+
+
+def test_was_executed_in_order_without_error_or_noise(notebook):
+    assert [cell.execution_count for cell in code(notebook)] == list(range(1, len(code(notebook)) + 1))
+    for cell in code(notebook):
+        for output in cell.outputs:
+            assert output.output_type != "error" and output.get("name") != "stderr", cell.source
+
+
+def test_every_picture_has_words(notebook):
+    for cell in code(notebook):
+        for output in cell.outputs:
+            if "image/png" in output.get("data", {}):
+                assert len(output.metadata["image/png"]["alt"]) > 30
+
+
+@pytest.mark.parametrize("path", OURS, ids=lambda path: path.stem)
+def test_is_small_and_names_no_machine(path):
+    text = path.read_text()
+    assert len(text) < 3_000_000
+    assert not re.search(r"/(home|root|tmp|work|Users|var)/", re.sub(r'"image/png": "[^"]+"', "", text))
+
+
+def test_every_figure_of_the_thesis_is_there_for_screen_and_print():
+    for name in FIGURES:
+        assert (ROOT / "figures" / f"figure-{name}.png").stat().st_size > 10_000
+        assert (ROOT / "figures" / f"figure-{name}.svg").read_text().startswith("<?xml")
+
+
+def test_figures_say_where_they_are_made():
+    made = "\n".join(path.read_text() for path in OURS)
+    assert all(f'\\"{name}\\"' in made for name in FIGURES)
+
+
+@pytest.fixture(scope="module")
+def results():
+    return {path.stem: pd.read_csv(path) for path in (ROOT / "data" / "results").glob("*.csv")}
+
+
+def test_dense_networks_are_told_as_they_were(results):
+    """What 03 says in words, checked against the table that it wrote."""
+    table = results["before_convolution_epochs"]
+    assert set(table["seed"]) == {0, 1, 2} and table["epoch"].max() == 5
+    last = table[table["epoch"] == 5].groupby("network")[["loss", "accuracy", "val_loss", "val_accuracy"]].mean()
+    samples = last.loc["dense, samples"]
+    assert samples["accuracy"] > 0.9 and samples["val_accuracy"] < 0.65 and samples["val_loss"] > 1
+
+
+def test_convolution_is_better_than_every_dense_network(results):
+    table = results["with_convolution_costs"]
+    accuracy = table.groupby("network")["val_accuracy"].agg(["min", "max"])
+    assert accuracy.loc["thesis network", "min"] > accuracy.drop("thesis network")["max"].max()
+
+
+def test_dataset_has_the_size_of_the_thesis(results):
+    assert results["dataset"]["clips"].sum() == 33_602
+
+
+@pytest.fixture(scope="module")
+def rehearsed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("rehearsal")
+    rehearsal.build(folder, ROOT / "data" / "samples")
+    return folder
+
+
+def test_rehearsal_is_a_dataset_that_divides_no_song(rehearsed):
+    clips, labels, table, class_names = dataset.load(rehearsed)
+    assert class_names == ["Piano", "Other"] and clips.dtype == np.int16 and len(clips) == len(labels) == len(table)
+    assert table.groupby("recording")["split"].nunique().max() == 1
+    assert table.groupby("split")["label"].nunique().tolist() == [2, 2, 2]
+
+
+def test_rehearsal_needs_songs_of_both_classes(tmp_path):
+    with pytest.raises(SourceError) as caught:
+        rehearsal.build(tmp_path / "out", tmp_path)
+    assert caught.value.kind == "missing" and not (tmp_path / "out").exists()
+
+
+def test_a_stopped_experiment_goes_on_as_if_it_had_not_been(rehearsed, tmp_path):
+    network = partial(dense_network, sound="samples")
+    options = dict(seeds=(3,), batch_size=16)
+    whole = experiments.train("dense, a", network, rehearsed, tmp_path / "whole", epochs=2, **options)[0]
+    experiments.train("dense, a", network, rehearsed, tmp_path / "parts", epochs=1, **options)
+    parts = experiments.train("dense, a", network, rehearsed, tmp_path / "parts", epochs=2, **options)[0]
+    assert all(np.array_equal(whole.params[name], array) for name, array in parts.params.items())
+    file = tmp_path / "parts" / "dense-a-seed-3.npz"
+    assert len(Model.load(file).history.epoch_rows) == 2
+    before = file.stat().st_mtime_ns
+    experiments.train("dense, a", network, rehearsed, tmp_path / "parts", epochs=2, **options)
+    assert file.stat().st_mtime_ns == before, "a complete run is only read"
+
+
+def test_a_wrong_notebook_stops_the_run(tmp_path, capsys):
+    cells = [nbformat.v4.new_code_cell("1 / 0")]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "09_wrong.ipynb")
+    before = (tmp_path / "09_wrong.ipynb").read_bytes()
+    assert notebooks.main([str(tmp_path / "09_wrong.ipynb")]) == 1
+    assert "ZeroDivisionError" in capsys.readouterr().err
+    assert (tmp_path / "09_wrong.ipynb").read_bytes() == before
+
+
+def test_all_run_fast_and_leave_every_file_as_it_was(tmp_path):
+    skipped = shutil.ignore_patterns(".git", ".venv*", "generated", "__pycache__", ".ipynb_checkpoints", ".pytest_cache", ".hypothesis")
+    copy = shutil.copytree(ROOT, tmp_path / "copy", ignore=skipped)
+    before = _fingerprints(copy)
+    done = subprocess.run([sys.executable, "-m", "pipeline.notebooks", "--fast"], cwd=copy, capture_output=True, text=True,
+                          env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"})
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert len(done.stdout.splitlines()) == len(NOTEBOOKS)
+    after = {path: value for path, value in _fingerprints(copy).items() if "generated" not in path.parts}
+    assert after == before
+    assert {path.stem.removeprefix("figure-") for path in (copy / "figures" / "generated").glob("*.png")} >= set(FIGURES)
+
+
+def _fingerprints(folder):
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
