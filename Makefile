@@ -1,15 +1,19 @@
-# Each target is a line that a person could type; README.md gives the plain commands.
+# Each target is a line or two that a person could type; README.md gives the plain commands.
 PYTHON ?= python3
 RUN = .venv/bin/python
 
-.PHONY: setup demo test
+.PHONY: setup demo app test test-peers notebooks bench weights animations
 setup: .venv/ready
 
-.venv/ready: requirements.txt requirements-dev.txt
+.venv/ready: requirements.txt requirements-dev.txt requirements-onnx.txt
 	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and "Python 3.11 to 3.13 is needed: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv .venv
 	$(RUN) -m pip install -q -r requirements.txt -r requirements-dev.txt
 	$(RUN) -m pip install -q --no-deps 'tinysoundfont>=0.3.6'
+	touch $@
+
+.venv/peers: .venv/ready requirements-peers.txt
+	$(RUN) -m pip install -q -r requirements-peers.txt
 	touch $@
 
 demo: setup
@@ -17,5 +21,30 @@ demo: setup
 	$(RUN) -m jupyter trust notebooks/*.ipynb
 	$(RUN) -m jupyter lab notebooks/07_demo.ipynb $(ARGS)
 
+app: setup
+	$(RUN) -m voila notebooks/07_demo.ipynb $(ARGS)
+
 test: setup
 	$(RUN) -m pytest -n 2 -q tests
+
+test-peers: .venv/peers
+	$(RUN) -m pytest -q tests/peers
+
+notebooks: setup
+	$(RUN) -m pipeline.notebooks $(if $(FAST),--fast)
+
+bench: .venv/peers
+	$(RUN) tests/benchmark.py
+
+weights: setup
+	$(RUN) -m pipeline.weights $(ARGS)
+
+animations: .venv-render/ready
+	.venv-render/bin/python -m pytest -q figures/animation/check_scenes.py
+	.venv-render/bin/python -m figures.animation.render piano other
+	.venv-render/bin/python -m figures.animation.encode piano other
+
+.venv-render/ready: requirements-render.txt
+	python3.11 -m venv .venv-render
+	.venv-render/bin/python -m pip install -q -r requirements-render.txt
+	touch $@
