@@ -54,6 +54,7 @@ def _parser():
     label.add_argument("--model", metavar="FILE", help="another model file than the one that ships")
     _add_cookies(label)
     _add_batch(commands)
+    _add_train(commands)
     return parser
 
 
@@ -84,6 +85,27 @@ def _add_batch(commands):
     batch.add_argument("--seed", type=int, default=0, metavar="S", help="fixes which clips are drawn (default: 0)")
     batch.add_argument("--model", metavar="FILE", help="another model file than the one that ships")
     _add_cookies(batch)
+
+
+def _add_train(commands):
+    train = commands.add_parser(
+        "train",
+        help="train a model on classes of your own",
+        description="Train a model on a folder with a sub-folder of sound files for each class (2 to 50). Recordings are "
+        "divided into training, validation and test; beside the model an evaluation page is written. The same command "
+        "goes on where a run was stopped.",
+    )
+    train.set_defaults(command=_train)
+    train.add_argument("folder", metavar="FOLDER", help="a folder with a sub-folder of sound files for each class")
+    train.add_argument("--out", required=True, metavar="FILE", help="the model file to write (.npz)")
+    train.add_argument(
+        "--groups", metavar="CSV", help="a table with the columns file and group: files of a group stay on one side of the split"
+    )
+    train.add_argument("--clips", type=_count, metavar="N", help="clips of one second to learn from (default: 1,000 a class)")
+    train.add_argument("--epochs", type=_count, default=8, metavar="N", help="default: 8")
+    train.add_argument("--workers", type=_count, metavar="N", help="processes that prepare the clips (default: one a core)")
+    train.add_argument("--dask", metavar="ADDRESS", help="the workers of this Dask scheduler instead")
+    train.add_argument("--seed", type=int, default=0, metavar="S", help="fixes the split, the clips and the weights (default: 0)")
 
 
 def _clips(text):
@@ -167,6 +189,25 @@ def _batch(options):
     reasons = ", ".join(f"{count:,} {kind}" for kind, count in summary.reasons.items())
     print(f"{summary.labelled:,} labelled, {summary.failed:,} failed{reasons and f' ({reasons})'}: {options.out}")
     return int(summary.failed > 0)
+
+
+def _train(options):
+    from pipeline import classes
+
+    evaluation = classes.learn(
+        options.folder,
+        options.out,
+        options.groups,
+        options.clips,
+        options.epochs,
+        options.workers,
+        options.dask,
+        options.seed,
+    )
+    print(evaluation.by_class.round(3).to_string())
+    low, high = evaluation.interval()
+    print(f"{evaluation.accuracy:.1%} of the test recordings are right (95 % interval {low:.1%} to {high:.1%}): {options.out}")
+    return 0
 
 
 if __name__ == "__main__":

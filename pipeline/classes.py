@@ -1,0 +1,176 @@
+"""Classes of one's own: a folder of recordings, one sub-folder a class -> a model that tells them apart, and how well.
+
+Recordings are divided into training, validation and test before anything else, so that no recording, and no group of
+recordings that belong together, is on two sides. The figures are those of the test recordings, judged whole.
+"""
+
+import shutil
+import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from nn import Model
+from pipeline import batch, corpus, dataset, report
+from pipeline.audio import is_audio
+from pipeline.errors import SourceError
+from pipeline.sounds import Recorded
+from pipeline.training import train
+from pipeline.workers import Pool
+
+MOST_CLASSES = 50
+SHARE = 0.15  # of the groups of each class, for validation and again for the test
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a model says of recordings that it has not learned from.
+
+    Attributes
+    ----------
+    recordings : DataFrame
+        A row each: recording, group, truth, and the columns of `Recognition.to_dict` or `Failure.to_dict`.
+    class_names : list of str
+    """
+
+    recordings: pd.DataFrame
+    class_names: list
+
+    @property
+    def confusion(self):
+        """How many recordings of each class (rows) got which label (columns), as a DataFrame of int."""
+        judged = self.recordings.dropna(subset=["label"])
+        counts = pd.crosstab(judged["truth"], judged["label"])
+        return counts.reindex(index=self.class_names, columns=self.class_names, fill_value=0)
+
+    @property
+    def accuracy(self):
+        """Share of the recordings that got their label."""
+        return float(np.trace(self.confusion) / max(self.confusion.to_numpy().sum(), 1))
+
+    @property
+    def by_class(self):
+        """Recordings, precision, recall and F1 of each class, as a DataFrame."""
+        counts = self.confusion.to_numpy()
+        right, truth, said = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
+        precision, recall = right / np.maximum(said, 1), right / np.maximum(truth, 1)
+        f1 = 2 * right / np.maximum(truth + said, 1)
+        columns = {"recordings": truth, "precision": precision, "recall": recall, "F1": f1}
+        return pd.DataFrame(columns, index=pd.Index(self.class_names, name="class"))
+
+    def interval(self, n_draws=1000, seed=0):
+        """95 % bootstrap interval of the accuracy, over recordings."""
+        right = (self.recordings["truth"] == self.recordings["label"]).to_numpy()[self.recordings["label"].notna()]
+        drawn = np.random.default_rng(seed).integers(len(right), size=(n_draws, len(right)))
+        return tuple(np.percentile(right[drawn].mean(axis=1), [2.5, 97.5]).tolist())
+
+
+def recordings(folder, groups=None, seed=0):
+    """The recordings of a folder with a sub-folder for each class, divided into splits: a list of corpus.Recording.
+
+    `groups` is a CSV file with the columns file (a path within the folder) and group; each file is its own group by
+    default. Every class is in every split. Raises SourceError where that cannot be.
+    """
+    folder = Path(folder).absolute()
+    if not folder.is_dir():
+        raise SourceError("missing", f"There is no folder {folder}; check the spelling.")
+    files = sorted(path for path in folder.glob("[!.]*/**/*") if is_audio(path) and path.is_file())
+    names = [path.relative_to(folder).as_posix() for path in files]
+    labels = [unicodedata.normalize("NFC", name.split("/")[0]) for name in names]
+    if not 2 <= len(set(labels)) <= MOST_CLASSES:
+        raise SourceError("classes", f"{folder} has {len(set(labels))} sub-folders with sound in them; make one for each class, "
+                                     f"2 to {MOST_CLASSES}.")
+    group_of = _read_groups(groups, names) if groups else {name: name for name in names}
+    splits = divide([(label, group_of[name]) for label, name in zip(labels, names)], seed)
+    return [corpus.Recording(name, label, folder.name, group_of[name], "own", "own", "recording", splits[group_of[name]], Recorded(str(path)))
+            for name, label, path in zip(names, labels, files)]
+
+
+def divide(pairs, seed=0):
+    """A split for each group: `pairs` are (label, group), one a recording; returns {group: split}.
+
+    Of each class `SHARE` of the groups, and at least one, goes to the test and to validation each, the rest to training;
+    classes with few groups choose first. Raises SourceError for a class that would be missing in a split.
+    """
+    rng, splits = np.random.default_rng(seed), {}
+    groups_of = {label: sorted({group for other, group in pairs if other == label}) for label in sorted({label for label, _ in pairs})}
+    few = [label for label, groups in groups_of.items() if len(groups) < 3]
+    if few:
+        raise SourceError("classes", f"{', '.join(few)}: each class needs at least three recordings (or groups), for training, "
+                                     "validation and test; add some, or take the class out.")
+    for split in ("test", "validation"):
+        for label, groups in sorted(groups_of.items(), key=lambda item: len(item[1])):
+            wanted = max(1, round(SHARE * len(groups))) - sum(splits.get(group) == split for group in groups)
+            free = [group for group in rng.permutation(groups).tolist() if group not in splits]
+            splits |= {group: split for group in free[:max(wanted, 0)]}
+    splits = {group: splits.get(group, "train") for groups in groups_of.values() for group in groups}
+    for split in corpus.SPLITS:
+        missing = [label for label, groups in groups_of.items() if split not in [splits[group] for group in groups]]
+        if missing:
+            raise SourceError("groups", f"{', '.join(missing)}: the groups leave no recording for {split}; choose smaller groups.")
+    return splits
+
+
+def learn(folder, out, groups=None, n_clips=None, epochs=8, workers=None, dask=None, seed=0, progress=True):
+    """Train a model on a folder of recordings and write it to `out`, and beside it an evaluation page (.html).
+
+    Parameters
+    ----------
+    folder, groups, seed
+        As in `recordings`.
+    out : str or Path
+        A model file that is not there yet. While it is made, `out` with `.work` appended holds clips and a checkpoint;
+        the same call goes on with them.
+    n_clips : int, optional
+        Clips of one second to make of the recordings, equally many of each class; 1,000 a class by default.
+    workers, dask
+        Who makes the clips and judges the test recordings; see `pipeline.workers.Pool`.
+
+    Returns the Evaluation on the test recordings. Raises SourceError for a folder that cannot be used.
+    """
+    out = Path(out).absolute()
+    if out.exists():
+        raise SourceError("output", f"{out} is there already; choose another --out, or delete it.")
+    if not out.parent.is_dir():
+        raise SourceError("output", f"There is no folder {out.parent}; make it, or choose another --out.")
+    found = recordings(folder, groups, seed)
+    work = out.with_name(out.name + ".work")
+    n_clips = n_clips or 1000 * len({recording.label for recording in found})
+    dataset.build(work, n_clips=n_clips, recordings=found, seed=seed, jobs=workers, dask=dask)
+    model = train(work, work / "model.npz", epochs=epochs, seed=seed, progress=progress)
+    evaluation = evaluate(work / "model.npz", [recording for recording in found if recording.split == "test"], workers, dask)
+    model.metadata = {"folder": Path(folder).name, "seed": seed, "clips": n_clips, "test accuracy": evaluation.accuracy}
+    model.save(out, include_optimizer=False)
+    about = {"recordings for training, validation, test": [sum(r.split == split for r in found) for split in corpus.SPLITS],
+             "clips of one second": n_clips, "seed": seed, "groups": groups or "each recording by itself"}
+    report.write(evaluation, model.history, out.with_suffix(".html"), f"{out.name}: {len(model.class_names)} classes", about)
+    shutil.rmtree(work)
+    return evaluation
+
+
+def evaluate(model_path, found, workers=None, dask=None):
+    """The Evaluation of a model file on whole recordings, as `label` judges them."""
+    version = batch.Version(str(model_path), batch.fingerprint(model_path))
+    tasks = ((recording.sound.path, None, recording.id, recording.id, version, None, 0) for recording in found)
+    with Pool(workers, dask) as pool:
+        rows = pd.DataFrame([finished.result() for finished in pool.run(batch.listen, tasks)])
+    known = pd.DataFrame({"source": [r.id for r in found], "group": [r.group for r in found], "truth": [r.label for r in found]})
+    rows = known.merge(rows.reindex(columns=rows.columns.union(["label", "error", "message"])), on="source")
+    return Evaluation(rows.rename(columns={"source": "recording"}), list(Model.load(model_path).class_names))
+
+
+def _read_groups(path, names):
+    """The group of each of `names`, from a CSV file."""
+    try:
+        table = pd.read_csv(path, dtype=str)
+    except (OSError, ValueError) as error:
+        raise SourceError("groups", f"{path} cannot be read as a table ({error}); give a CSV file with the columns file and group.") from None
+    if not {"file", "group"} <= set(table.columns):
+        raise SourceError("groups", f"{path} has the columns {', '.join(table.columns)}; it needs file and group.")
+    group_of = dict(zip(table["file"].str.replace("\\", "/"), table["group"]))
+    missing = [name for name in names if not isinstance(group_of.get(name), str)]
+    if missing:
+        raise SourceError("groups", f"{path} names no group for {missing[0]}" + (f" and {len(missing) - 1} more." if missing[1:] else "."))
+    return group_of

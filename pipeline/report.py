@@ -1,0 +1,89 @@
+"""The evaluation of a model as one page of HTML that stands alone: who was taken for whom, and in which recordings."""
+
+import os
+from datetime import date
+from html import escape
+from pathlib import Path
+
+STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; color: #222; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
+table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums; }
+th, td { padding: .3rem .6rem; text-align: right; border-bottom: 1px solid #ddd; }
+th:first-child, td.text { text-align: left; }
+.matrix td { text-align: center; min-width: 2.2rem; border: 1px solid #fff; }
+.matrix thead th { vertical-align: bottom; text-align: center; }
+.big { font-size: 1.6rem; } .dim { color: #666; }
+div { overflow-x: auto; }
+"""
+
+
+def write(evaluation, history, path, title, about):
+    """Write the page to `path`, atomically.
+
+    Parameters
+    ----------
+    evaluation : pipeline.classes.Evaluation
+    history : nn.history.History
+        Of the training.
+    title : str
+    about : dict of str to value
+        How the model was made, shown as a list.
+    """
+    low, high = evaluation.interval()
+    failed = evaluation.recordings[evaluation.recordings["label"].isna()]
+    judged = evaluation.recordings.dropna(subset=["label"])
+    wrong = judged[judged["truth"] != judged["label"]]
+    n_groups = judged["group"].nunique()
+    page = f"""<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>{escape(title)}</title><style>{STYLE}</style>
+<h1>{escape(title)}</h1>
+<p><span class="big">{evaluation.accuracy:.1%}</span> of {len(judged)} test recordings got the right label
+<span class="dim">(95 % bootstrap interval over recordings: {low:.1%} to {high:.1%})</span>. A recording's label is the one
+that most of its seconds vote for. The test recordings come from {n_groups} {"group" if n_groups == 1 else "groups"} of
+which nothing was in training or validation{"; with so few groups, other ones may do better or worse than the interval says" if n_groups < 10 else ""}.</p>
+<h2>Who was taken for whom</h2>{_matrix(evaluation.confusion)}
+<h2>Class by class</h2>{_table(evaluation.by_class.reset_index())}
+<h2>Recordings that got another label</h2>{_table(_mistakes(wrong)) if len(wrong) else "<p>None.</p>"}
+{"<h2>Recordings that could not be judged</h2>" + _table(failed[["recording", "message"]]) if len(failed) else ""}
+<h2>Training</h2>{_table(history.epochs.reset_index())}
+<ul>{"".join(f"<li>{escape(str(name))}: {escape(str(value))}</li>" for name, value in about.items())}<li>written on {date.today():%Y-%m-%d}</li></ul>
+</html>
+"""
+    path = Path(path)
+    temporary = path.with_name(f"{path.name}.tmp")
+    temporary.write_text(page, encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def _matrix(counts):
+    """A confusion matrix; the darker a cell, the larger its share of the row."""
+    head = "".join(f"<th scope='col'>{escape(name)}</th>" for name in counts.columns)
+    rows = []
+    for truth, row in counts.iterrows():
+        cells = []
+        for label, count in row.items():
+            share = count / max(row.sum(), 1)
+            colour = "0, 114, 178" if truth == label else "213, 94, 0"
+            text = "#fff" if share > 0.6 else "#222"
+            cells.append(f"<td style='background: rgba({colour}, {share:.2f}); color: {text}'>{count or '<span class=dim>·</span>'}</td>")
+        rows.append(f"<tr><th scope='row'>{escape(truth)}</th>{''.join(cells)}</tr>")
+    return (f"<div><table class='matrix'><caption>Rows: the class; columns: the label</caption><thead><tr><td></td>{head}</tr></thead>"
+            f"<tbody>{''.join(rows)}</tbody></table></div>")
+
+
+def _mistakes(wrong):
+    table = wrong[["recording", "truth", "label", "confidence"]].sort_values("confidence", ascending=False)
+    return table.head(100)
+
+
+def _table(table):
+    """A DataFrame, floats to three places."""
+    head = "".join(f"<th scope='col'>{escape(str(name))}</th>" for name in table.columns)
+    rows = "".join("<tr>" + "".join(_cell(value) for value in row) + "</tr>" for row in table.itertuples(index=False))
+    return f"<div><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
+
+
+def _cell(value):
+    if isinstance(value, str):
+        return f"<td class='text'>{escape(value)}</td>"
+    return f"<td>{value:.3f}</td>" if isinstance(value, float) else f"<td>{value}</td>"

@@ -1,0 +1,124 @@
+"""Folders of one's own become a model: divided without leaks, refused where that cannot be, and told about honestly."""
+
+from collections import Counter
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+
+from nn import Model
+from nn.history import History
+from pipeline import Recognizer, classes, report
+from pipeline.__main__ import main
+from pipeline.errors import SourceError
+
+RATE = 16_000
+KINDS = {"Violín solo": 1, "Piano": 2, "White & <b>noise": 3}
+
+
+def make_sound(kind, seed):
+    """A sine, a chord that dies away, or noise: three seconds."""
+    rng, t = np.random.default_rng(seed), np.arange(3 * RATE) / RATE
+    pitch = rng.uniform(200, 800)
+    if kind == 1:
+        return 0.3 * np.sin(2 * np.pi * pitch * t)
+    if kind == 2:
+        return 0.3 * sum(np.sin(2 * np.pi * pitch * k * t) / k for k in (1, 2, 3, 5)) * np.exp(-3 * (t % 0.5))
+    return 0.2 * rng.standard_normal(len(t))
+
+
+def make_folder(folder, counts):
+    """A folder with `counts` {class: files} of silence-free sound; returns it."""
+    for name, n in counts.items():
+        (folder / name).mkdir(parents=True)
+        for i in range(n):
+            soundfile.write(folder / name / f"take {i}.wav", make_sound(KINDS.get(name, 3), i), RATE)
+    return folder
+
+
+def test_classes_of_ones_own_from_the_command_line_to_a_label(tmp_path, capsys):
+    folder, out = make_folder(tmp_path / "sounds", dict.fromkeys(KINDS, 7)), tmp_path / "own.npz"
+    command = ["train", str(folder), "--out", str(out), "--clips", "288", "--epochs", "4", "--workers", "2"]
+    assert main(command) == 0
+    assert "of the test recordings are right" in capsys.readouterr().out
+    model = Model.load(out)
+    assert sorted(model.class_names) == sorted(KINDS)
+    assert model.metadata["test accuracy"] == 1.0
+    page = (tmp_path / "own.html").read_text()
+    assert "Violín solo" in page and "White &amp; &lt;b&gt;noise" in page and "<b>noise" not in page
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["own.html", "own.npz", "sounds"]
+    answer = Recognizer(out).recognize(str(folder / "Violín solo" / "take 0.wav"))
+    assert answer.label == "Violín solo" and set(answer.probabilities) == set(KINDS)
+    before = out.read_bytes()
+    assert main(command) == 2 and "there already" in capsys.readouterr().err and out.read_bytes() == before
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_group_is_on_two_sides_and_every_class_is_on_each(seed):
+    rng = np.random.default_rng(seed)
+    groups = [f"player {i}" for i in range(12)]
+    pairs = [(label, groups[i]) for label in "abcde" for i in rng.choice(12, rng.integers(8, 13), replace=False) for _ in range(3)]
+    splits = classes.divide(pairs, seed)
+    assert set(splits) == {group for _, group in pairs}  # one split each
+    for label in "abcde":
+        assert {splits[group] for other, group in pairs if other == label} == {"train", "validation", "test"}
+    assert classes.divide(pairs, seed) == splits
+
+
+def test_each_class_is_divided_by_its_own_size():
+    pairs = [("many", f"m{i}") for i in range(40)] + [("few", f"f{i}") for i in range(3)]
+    splits = classes.divide(pairs)
+    assert Counter((label, splits[group]) for label, group in pairs) == {
+        ("many", "train"): 28, ("many", "validation"): 6, ("many", "test"): 6,
+        ("few", "train"): 1, ("few", "validation"): 1, ("few", "test"): 1}
+
+
+def test_folders_that_cannot_be_used_are_refused_with_the_reason(tmp_path):
+    with pytest.raises(SourceError, match="no folder"):
+        classes.recordings(tmp_path / "nowhere")
+    with pytest.raises(SourceError, match="has 1 sub-folders"):
+        classes.recordings(make_folder(tmp_path / "one", {"Piano": 3}))
+    with pytest.raises(SourceError, match="^Lonely, Pair: each class needs at least three"):
+        classes.recordings(make_folder(tmp_path / "lonely", {"Piano": 4, "Lonely": 1, "Pair": 2}))
+    (tmp_path / "wide").mkdir()
+    for i in range(51):
+        (tmp_path / "wide" / f"{i}").mkdir()
+        (tmp_path / "wide" / f"{i}" / "a.wav").touch()
+    with pytest.raises(SourceError, match="has 51 sub-folders"):
+        classes.recordings(tmp_path / "wide")
+
+
+def test_a_table_of_groups(tmp_path):
+    folder, table = make_folder(tmp_path / "sounds", {"A": 6, "B": 6}), tmp_path / "groups.csv"
+    rows = [(f"{label}/take {i}.wav", f"player {i // 2}") for label in "AB" for i in range(6)]
+    pd.DataFrame(rows, columns=["file", "group"]).to_csv(table, index=False)
+    found = classes.recordings(folder, table)
+    assert {recording.id: recording.group for recording in found} == dict(rows)
+    sides = {recording.group: recording.split for recording in found}
+    assert all(recording.split == sides[recording.group] for recording in found) and set(sides.values()) == {"train", "validation", "test"}
+    pd.DataFrame(rows[1:], columns=["file", "group"]).to_csv(table, index=False)
+    with pytest.raises(SourceError, match="names no group for A/take 0.wav"):
+        classes.recordings(folder, table)
+    pd.DataFrame(rows, columns=["file", "player"]).to_csv(table, index=False)
+    with pytest.raises(SourceError, match="needs file and group"):
+        classes.recordings(folder, table)
+    with pytest.raises(SourceError, match="cannot be read as a table"):
+        classes.recordings(folder, tmp_path / "nothing.csv")
+
+
+def test_the_figures_of_an_evaluation(tmp_path):
+    truth, label = list("aaaabbbc"), ["a", "a", "a", "b", "b", "b", "a", None]
+    table = pd.DataFrame({"recording": [f"{i}.wav" for i in range(8)], "group": list("xyxyxyxy"), "truth": truth, "label": label,
+                          "confidence": 0.9, "message": "too short"})
+    evaluation = classes.Evaluation(table, ["a", "b", "c"])
+    assert evaluation.confusion.to_numpy().tolist() == [[3, 1, 0], [1, 2, 0], [0, 0, 0]]
+    assert evaluation.accuracy == pytest.approx(5 / 7)
+    assert evaluation.by_class.loc["a"].tolist() == pytest.approx([4, 3 / 4, 3 / 4, 3 / 4])
+    assert evaluation.by_class.loc["c", "recall"] == 0
+    low, high = evaluation.interval()
+    assert 0.2 < low < 5 / 7 < high <= 1
+    history = History([], [{"loss": 1.0, "val_loss": 2.0}])
+    report.write(evaluation, history, tmp_path / "page.html", "Three classes", {"seed": 0})
+    page = (tmp_path / "page.html").read_text()
+    assert "71.4%" in page and "too short" in page and page.count("0.900") == 2
