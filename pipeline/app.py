@@ -2,6 +2,7 @@
 The work is done in a thread (`pipeline.job`), so that the page stays alive and everything can be cancelled.
 """
 
+import gc
 import threading
 import time
 from concurrent.futures import Future
@@ -208,6 +209,7 @@ class App(widgets.VBox):
             if len(self._rows) > 1:
                 self.stage.summary([row.recognition and row.recognition.label for row in self._rows])
             self._rest()
+        gc.collect()  # anywidget makes a class for each widget, and with it the songs before would stay for long
 
     @contextmanager
     def _only(self, job):

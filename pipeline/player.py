@@ -6,7 +6,7 @@ import anywidget
 import traitlets
 
 from pipeline import recording
-from pipeline.stage import WEB
+from pipeline.stage import web
 
 
 class Player(anywidget.AnyWidget):
@@ -15,7 +15,7 @@ class Player(anywidget.AnyWidget):
     `timeline` is the probability of piano by second or None; the pictures are PNG, `audio` is mp3, `peaks` a byte a column.
     """
 
-    _esm = WEB / "player.js"
+    _esm = web("player.js")
     seconds = traitlets.Float().tag(sync=True)
     timeline = traitlets.List().tag(sync=True)
     threshold = traitlets.Float(0.5).tag(sync=True)

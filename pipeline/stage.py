@@ -10,7 +10,6 @@ import traitlets
 
 from pipeline.errors import printable
 
-WEB = Path(__file__).parent / "web"
 FIGURES = Path(__file__).parents[1] / "figures"
 ANIMATIONS = ("Piano", "Other")
 
@@ -20,14 +19,19 @@ STEPS = {
 }
 
 
+def web(name):
+    """The text of a script or style in pipeline/web. As text, since anywidget watches a file for its widget's whole life and beyond."""
+    return (Path(__file__).parent / "web" / name).read_text(encoding="utf-8")
+
+
 class Stage(anywidget.AnyWidget):
     """Shows one view at a time; `view` is a dict of plain values, among them `phase`: idle, working, answer or error.
 
     `on_submit(text)` is called when a browser submits the text in the link box.
     """
 
-    _esm = WEB / "stage.js"
-    _css = WEB / "app.css"
+    _esm = web("stage.js")
+    _css = web("app.css")
     view = traitlets.Dict().tag(sync=True)
 
     def __init__(self, on_submit=None, folder=FIGURES):

@@ -11,7 +11,7 @@ import traitlets
 
 from pipeline.audio import AUDIO_SUFFIXES
 from pipeline.errors import SourceError
-from pipeline.stage import WEB
+from pipeline.stage import web
 
 LARGEST = 400_000_000  # bytes
 
@@ -26,7 +26,7 @@ class Upload(anywidget.AnyWidget):
         TemporaryDirectory that is then the listener's to clean up, or `upload_fails(error)`.
     """
 
-    _esm = WEB / "upload.js"
+    _esm = web("upload.js")
     accept = traitlets.Unicode("audio/*,video/*," + ",".join(sorted(AUDIO_SUFFIXES))).tag(sync=True)
 
     def __init__(self, listener):

@@ -51,7 +51,9 @@ def scratch_copy(folder):
 def server(kind, folder, environment):
     """A running "lab" or "voila" on the scratch copy in `folder`; yields the address of the demo."""
     port, home = _free_port(), folder / f"home-{kind}"
-    home.mkdir()
+    settings = home / "settings" / "@jupyterlab" / "apputils-extension"
+    settings.mkdir(parents=True)
+    (settings / "notification.jupyterlab-settings").write_text('{"fetchNews": "false", "checkForUpdates": false}')
     environment = environment | {
         "JUPYTER_CONFIG_DIR": str(home / "config"), "JUPYTER_DATA_DIR": str(home / "data"), "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
         "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"), "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
@@ -59,7 +61,7 @@ def server(kind, folder, environment):
     }
     if kind == "lab":
         command = ["-m", "jupyter", "lab", "--no-browser", "--allow-root", f"--ServerApp.port={port}", "--ServerApp.port_retries=0",
-                   f"--ServerApp.root_dir={folder}", f"--IdentityProvider.token={TOKEN}", "--LabApp.news_url=", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
+                   f"--ServerApp.root_dir={folder}", f"--IdentityProvider.token={TOKEN}"]
         address = f"http://127.0.0.1:{port}/lab/tree/notebooks/07_demo.ipynb?token={TOKEN}"
     else:
         command = [*voila_command()[1:], f"--port={port}", "--no-browser"]

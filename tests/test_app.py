@@ -1,6 +1,7 @@
 """The demo without a browser: its widgets in this process, the real yt-dlp, real files, a small network."""
 
 import csv
+import gc
 import io
 import tempfile
 from datetime import datetime
@@ -17,6 +18,7 @@ from pipeline.app import App
 from pipeline.errors import PipelineError
 from pipeline.form import OPTIONS, in_app_words
 from pipeline.networks import dense_network
+from pipeline.player import Player
 from pipeline.session import Session
 from pipeline.stage import clock, percent
 from youtube import LoopbackYouTube, Video, extractors
@@ -252,6 +254,8 @@ def test_widgets_do_not_pile_up_from_song_to_song(app):
         assert app.done.wait(PATIENCE)
         counts.append(len(ipywidgets_widget._instances))
     assert counts[1:] == counts[:1] * 3
+    gc.collect()
+    assert sum(isinstance(each, Player) for each in gc.get_objects()) == 1
 
 
 def test_the_copy_to_play_sounds_like_the_song(tmp_path):

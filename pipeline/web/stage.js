@@ -117,6 +117,7 @@ function render({ model, el }) {
     model.send({ submit: field.value });
   };
   const kinds = ["keydown", "click"];
+  if (document.body.dataset.voila) document.title = "Is it a piano?";
   requestAnimationFrame(() => {
     app = el.closest(".po-app");
     kinds.forEach((kind) => app?.addEventListener(kind, take, true));
