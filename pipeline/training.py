@@ -4,7 +4,6 @@ Training goes on from its last epoch if it was stopped. Where a folder of whole 
 judged by them, and the best epoch is kept: clips of rendered sound go on improving long after real songs have not.
 """
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +17,7 @@ from pipeline.recognition import PIANO
 
 
 class RecordingsMonitor(Callback):
-    """After each epoch, judges the recordings of a folder and adds their F1 and AUC to the epoch's row.
-
-    The threshold is the middle of the range in which F1 is highest; `figures` holds all of the last epoch's.
-    """
+    """After each epoch, judges the recordings of a folder and adds their figures to the epoch's row."""
 
     def __init__(self, folder):
         self.clips, self.table = folder_clips(folder)
@@ -32,11 +28,10 @@ class RecordingsMonitor(Callback):
         is_piano = recordings["label"] == PIANO
         figures = binary_figures(is_piano, recordings["piano_probability"])
         clip_figures = binary_figures(self.table["label"] == PIANO, probabilities)
-        margin = log_loss(is_piano, recordings["piano_probability"])
         row |= {
             "recordings_f1": figures["f1"],
             "recordings_auc": figures["auc"],
-            "recordings_loss": margin,
+            "recordings_loss": log_loss(is_piano, recordings["piano_probability"]),
             "recordings_clips_balanced_accuracy": clip_figures["balanced_accuracy"],
             "recordings_clips_auc": clip_figures["auc"],
         }
@@ -85,7 +80,8 @@ def train(
     recordings : folder of whole recordings, one sub-folder a class, that judges each epoch (never trained on)
     monitor : the figure by which the best epoch is chosen; "val_..." or "recordings_..."
 
-    Returns the Model of the best epoch. A checkpoint beside `out` lets a stopped training go on.
+    Returns the Model of the best epoch. A checkpoint beside `out` lets a stopped training go on, and a finished one go on
+    with more epochs; delete it to begin anew.
     """
     clips, labels, _, class_names = load(dataset, "train")
     val_clips, val_labels, _, _ = load(dataset, "validation")
@@ -103,7 +99,6 @@ def train(
     remaining = epochs - len(model.history.epoch_rows)
     if remaining > 0:
         model.fit(data, validation, remaining, model.optimizer or RMSprop(learning_rate), callbacks=callbacks, progress=progress)
-    os.unlink(checkpoint)
     return Model.load(out)
 
 
