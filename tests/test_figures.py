@@ -54,13 +54,14 @@ def clips_table():
 
 def test_publish_shows_with_words_and_writes_two_files(tmp_path, tone, monkeypatch):
     shown = []
-    monkeypatch.setattr(style, "display", lambda data, metadata, raw: shown.append((data, metadata)))
-    style.publish(sound.waveforms({"Tone": tone}), "A tone that fades", "0.1", tmp_path / "new")
+    monkeypatch.setattr(style, "display", lambda data, raw: shown.append(data))
+    style.publish(sound.waveforms({"Tone": tone}), 'A "tone" that fades', "0.1", tmp_path / "new")
     style.publish(sound.waveforms({"Tone": tone}), "Not written")
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["figure-0.1.png", "figure-0.1.svg"]
     with Image.open(tmp_path / "new" / "figure-0.1.png") as picture:
         assert picture.width == style.WIDTH * style.PRINT_DPI
-    assert shown[0][1]["image/png"]["alt"] == shown[0][0]["text/plain"] == "A tone that fades"
+    assert shown[0]["text/html"].startswith('<img alt="A &quot;tone&quot; that fades" width="700" src="data:image/png;base64,iVBOR')
+    assert shown[0]["text/plain"] == 'A "tone" that fades'
     assert not matplotlib.pyplot.get_fignums()
 
 

@@ -135,9 +135,12 @@ def _solid_size(shape):
 def _solid(ax, x, y, width, height, depth, color):
     """A box in oblique projection."""
     lift = depth * 0.6
+    top, right = y + height, x + width
     style = dict(facecolor=color, edgecolor="white", linewidth=0.6)
-    ax.add_patch(Polygon([(x, y + height), (x + depth, y + height + lift), (x + width + depth, y + height + lift), (x + width, y + height)], alpha=0.55, **style))
-    ax.add_patch(Polygon([(x + width, y), (x + width + depth, y + lift), (x + width + depth, y + height + lift), (x + width, y + height)], alpha=0.75, **style))
+    lid = [(x, top), (x + depth, top + lift), (right + depth, top + lift), (right, top)]
+    side = [(right, y), (right + depth, y + lift), (right + depth, top + lift), (right, top)]
+    ax.add_patch(Polygon(lid, alpha=0.55, **style))
+    ax.add_patch(Polygon(side, alpha=0.75, **style))
     ax.add_patch(Rectangle((x, y), width, height, **style))
 
 

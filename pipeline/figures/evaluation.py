@@ -19,8 +19,10 @@ def thresholds(is_piano, score, chosen=0.5):
     left.plot(np.mean(score[~is_piano] > chosen), np.mean(score[is_piano] > chosen), "o", color=ORANGE, markersize=6)
     left.set(xlabel="Other taken for piano", ylabel="Piano found", title="ROC", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     grid = np.linspace(0.01, 0.99, 99)
-    for name, function, color, style in (("precision", precision_score, BLUE, "-"), ("recall", recall_score, ORANGE, "--"), ("F1", f1_score, GREEN, "-.")):
-        right.plot(grid, [function(is_piano, score > t, zero_division=np.nan) for t in grid], color=color, linestyle=style, label=name)
+    lines = {"precision": (precision_score, BLUE, "-"), "recall": (recall_score, ORANGE, "--"), "F1": (f1_score, GREEN, "-.")}
+    for name, (function, color, style) in lines.items():
+        values = [function(is_piano, score > threshold, zero_division=np.nan) for threshold in grid]
+        right.plot(grid, values, color=color, linestyle=style, label=name)
     right.axvline(chosen, color=DARK, linewidth=0.8)
     right.set(xlabel="Threshold", title="Over the threshold", xlim=(0, 1), ylim=(0, 1.02))
     right.legend(loc="lower center", ncols=3)

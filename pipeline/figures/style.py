@@ -1,6 +1,7 @@
 """One look for every figure, and the way a figure leaves a notebook: shown with words for who cannot see it, and saved."""
 
 import base64
+import html
 import io
 import os
 from pathlib import Path
@@ -37,12 +38,10 @@ def publish(figure, alt, name=None, folder=FIGURES):
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=SCREEN_DPI)
     plt.close(figure)
-    width = round(figure.get_figwidth() * figure.dpi)
-    display(
-        {"image/png": base64.b64encode(picture.getvalue()).decode(), "text/plain": alt},
-        metadata={"image/png": {"alt": alt, "width": width}},
-        raw=True,
-    )
+    width, data = round(figure.get_figwidth() * figure.dpi), base64.b64encode(picture.getvalue()).decode()
+    # As HTML, since an output of type image/png is shown without its words, whatever its metadata say.
+    image = f'<img alt="{html.escape(alt)}" width="{width}" src="data:image/png;base64,{data}">'
+    display({"text/html": image, "text/plain": alt}, raw=True)
 
 
 def _save(figure, path, **options):

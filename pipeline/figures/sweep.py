@@ -70,7 +70,8 @@ def _scaled(values):
     distinct = sorted(values.unique(), key=lambda value: (str(type(value)), value))
     if len(distinct) <= 7:
         heights = {value: number / max(len(distinct) - 1, 1) for number, value in enumerate(distinct)}
-        return values.map(heights).to_numpy(float), [(height, f"{value:.2g}" if isinstance(value, float) else str(value)) for value, height in heights.items()]
+        words = [f"{value:.2g}" if isinstance(value, float) else str(value) for value in distinct]
+        return values.map(heights).to_numpy(float), list(zip(heights.values(), words))
     numbers = values.to_numpy(float)
     is_rate = numbers.min() > 0 and numbers.max() / numbers.min() > 20
     shown = np.log(numbers) if is_rate else numbers

@@ -63,7 +63,8 @@ def batch_scatter(batches, quantity):
     """Every single batch of one run as a dot, as the thesis drew it, with the mean of each epoch as a line."""
     figure, ax = plt.subplots(figsize=(WIDTH, 2.3))
     per_epoch = batches["batch"].max() + 1
-    ax.plot(np.arange(len(batches)) / per_epoch, batches[quantity], ".", color=CYCLE[5], markersize=2, alpha=0.5, label="a batch of 32", rasterized=True)
+    place = np.arange(len(batches)) / per_epoch
+    ax.plot(place, batches[quantity], ".", color=CYCLE[5], markersize=2, alpha=0.5, label="a batch of 32", rasterized=True)
     for epoch, mean in batches.groupby("epoch")[quantity].mean().items():
         ax.plot((epoch - 1, epoch), (mean, mean), color=CYCLE[0], linewidth=2, label="mean of an epoch" if epoch == 1 else None)
     ax.axhline(CHANCE[quantity], color=DARK, linewidth=0.9, linestyle=(0, (2, 2)), label="a coin")
