@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+from distributed import LocalCluster
 
 from nn import Model
 from nn.history import History
@@ -37,9 +38,15 @@ def make_folder(folder, counts):
     return folder
 
 
-def test_classes_of_ones_own_from_the_command_line_to_a_label(tmp_path, capsys):
+@pytest.fixture(scope="module")
+def cluster():
+    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
+        yield cluster
+
+
+def test_classes_of_ones_own_on_a_cluster_from_the_command_line_to_a_label(tmp_path, capsys, cluster):
     folder, out = make_folder(tmp_path / "sounds", dict.fromkeys(KINDS, 7)), tmp_path / "own.npz"
-    command = ["train", str(folder), "--out", str(out), "--clips", "288", "--epochs", "4", "--workers", "2"]
+    command = ["train", str(folder), "--out", str(out), "--clips", "288", "--epochs", "4", "--dask", cluster.scheduler_address]
     assert main(command) == 0
     assert "of the test recordings are right" in capsys.readouterr().out
     model = Model.load(out)
