@@ -2,13 +2,11 @@
 YouTube on a loopback server behind the real yt-dlp. Screenshots go to figures/generated, or to the folder in FIGURES.
 """
 
-import io
 import os
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 import browser
 from youtube import LoopbackYouTube, Video
@@ -18,7 +16,6 @@ pytestmark = pytest.mark.xdist_group("browser")  # one set of servers, where the
 SAMPLES = browser.ROOT / "data" / "samples"
 FIGURES = Path(os.environ.get("FIGURES", browser.ROOT / "figures" / "generated"))
 PATIENCE = 90_000  # ms until a state is given up; a machine may be busy
-SHARP = 1.5  # pixels of a screenshot for one of the page
 HOSTILE = "<img src=x onerror='window.hacked = 1'>"
 
 
@@ -101,17 +98,16 @@ def is_playing(page, label):
 
 
 def screenshot(page, name):
-    """Write the app as it looks now, in 256 colours, which are a third of the bytes."""
+    """Write the whole app as it looks now."""
     page.wait_for_timeout(900)  # the halves of the stage come to rest
     height = page.evaluate("document.querySelector('.po-app').scrollHeight") + 300
     page.set_viewport_size({"width": page.viewport_size["width"], "height": height})
-    image = Image.open(io.BytesIO(page.locator(".po-app").screenshot())).convert("RGB")
     FIGURES.mkdir(parents=True, exist_ok=True)
-    image.quantize(256).save(FIGURES / f"{name}.png", optimize=True)
+    page.locator(".po-app").screenshot(path=FIGURES / f"{name}.png")
 
 
 def test_use_case_1_a_valid_link_of_a_piano_song(voila):
-    page = voila(device_scale_factor=SHARP)
+    page = voila()
     screenshot(page, "figure-3.13-app-start")
     submit(page, "youtu.be/piano000001")
     answer(page, "Piano", "Satie")
@@ -124,7 +120,7 @@ def test_use_case_1_a_valid_link_of_a_piano_song(voila):
 
 
 def test_use_case_2_an_invalid_link(voila):
-    page = voila(device_scale_factor=SHARP)
+    page = voila()
     submit(page, "https://vimeo.com/123")
     page.get_by_text("only links of YouTube work").first.wait_for()
     assert page.locator(".po-player, .po-session table").count() == 0
@@ -136,7 +132,7 @@ def test_use_case_2_an_invalid_link(voila):
 
 
 def test_use_case_3_a_confusing_song(voila):
-    page = voila(device_scale_factor=SHARP)
+    page = voila()
     submit(page, "https://www.youtube.com/watch?v=ensemble001")
     answer(page, "Other", "An ensemble with a piano in it")
     is_playing(page, "Other")
