@@ -22,10 +22,10 @@ demo: setup
 	$(RUN) -m jupyter lab notebooks/07_demo.ipynb $(ARGS)
 
 app: setup
-	$(RUN) -m voila notebooks/07_demo.ipynb $(ARGS)
+	$(RUN) -m voila notebooks/07_demo.ipynb --TagRemovePreprocessor.remove_cell_tags=notebook-only $(ARGS)
 
 test: setup
-	$(RUN) -m pytest -n 2 -q tests
+	$(RUN) -m pytest -n 2 --dist loadgroup -q tests
 
 test-peers: .venv/peers
 	$(RUN) -m pytest -q tests/peers
