@@ -29,7 +29,7 @@ def pipeline_steps(steps):
         row, place = divmod(number, PER_ROW)
         column = place if row % 2 == 0 else PER_ROW - 1 - place  # there and back, so that arrows stay short
         _box(ax, column + 0.06, row + 0.06, 0.8, 0.86)
-        ax.text(column + 0.46, row + 0.13, f"{number + 1}  {_qualified(function)}", ha="center", va="center", fontsize=6.6,
+        ax.text(column + 0.46, row + 0.13, f"{number + 1}  {_qualified(function)}", ha="center", va="center", fontsize=6.2,
                 family="monospace", weight="bold", color=DARK)
         ax.text(column + 0.46, row + 0.855, result, ha="center", va="center", fontsize=6.8, color=DARK, linespacing=1.25)
         if draw is not None:
