@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from scipy.optimize import minimize
+from sklearn.metrics import balanced_accuracy_score
 
 from pipeline import dataset
 from pipeline.errors import PipelineError
@@ -22,25 +23,37 @@ from pipeline.training import hide_piano, log_loss, train
 RESULTS = MODEL_PATH.parent / "results" / "model.json"
 
 
-def calibrate(model, clips, is_piano):
-    """Scale and shift the scores of the last dense layer so that its probabilities of piano are as often right.
+def calibrate(model, clips, table):
+    """Scale and shift the scores of the last dense layer by recordings that the model was not trained on.
 
-    Temperature and bias scaling (Guo et al., 2017) by the cross-entropy of `clips` (n, samples), in which both classes
-    count the same; the order of clips by probability stays. Returns (scale, shift).
+    The scale (temperature; Guo et al., 2017) makes the probabilities of clips as often right as they say, both classes
+    counting the same. The shift puts one half, above which a clip votes for piano, into the middle of the thresholds
+    at which most recordings get their label. The order of clips by probability stays. Returns (scale, shift).
+
+    `clips` (n, samples) and `table` (a row a clip: recording, label) are as `folder_clips` gives them.
     """
-    piano = model.class_names.index(PIANO)
     probability = np.clip(piano_probabilities(model, clips), 1e-7, 1 - 1e-7)
     score = np.log(probability / (1 - probability))
+    is_piano = (table["label"] == PIANO).to_numpy()
 
     def loss(values):
         return log_loss(is_piano, 1 / (1 + np.exp(-(values[0] * score + values[1]))))
 
-    scale, shift = minimize(loss, [1.0, 0.0], method="Nelder-Mead").x
+    scale = minimize(loss, [1.0, 0.0], method="Nelder-Mead").x[0]
+    candidates = np.linspace(-3, 3, 121)
+    right = [_share_right(table, score, candidate) for candidate in candidates]
+    shift = -scale * candidates[np.isclose(right, max(right))].mean()
     last = [layer for layer in model.layers if layer.params][-1]
     last.params["kernel"] *= np.float32(scale)
     last.params["bias"] *= np.float32(scale)
-    last.params["bias"][piano] += np.float32(shift)
+    last.params["bias"][model.class_names.index(PIANO)] += np.float32(shift)
     return float(scale), float(shift)
+
+
+def _share_right(table, score, threshold):
+    """The share of recordings that get their label where clips with a score above `threshold` vote for piano."""
+    songs = by_recording(table, score, threshold)
+    return balanced_accuracy_score(songs["label"] == PIANO, songs["predicted_piano"])
 
 
 def report(model, dataset_folder, recordings=None):
@@ -97,11 +110,9 @@ def main(arguments=None):
         )
         if options.dev_folder:
             clips, table = folder_clips(options.dev_folder)
-            is_piano = (table["label"] == PIANO).to_numpy()
         else:
-            clips, labels, _, names = dataset.load(options.data, "validation")
-            is_piano = labels == names.index(PIANO)
-        scale, shift = calibrate(model, clips, is_piano)
+            clips, _, table, _ = dataset.load(options.data, "validation")
+        scale, shift = calibrate(model, clips, table)
         figures = report(model, options.data, options.dev_folder)
     except PipelineError as error:
         print(f"weights: {error}", file=sys.stderr)
