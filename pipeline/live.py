@@ -25,7 +25,8 @@ class Line(io.TextIOBase):
 
     def show(self, text):
         """Show `text` now."""
-        self._handle.update({"text/plain": text}, raw=True)
+        if self._handle is not None:  # outside of a notebook nothing is shown
+            self._handle.update({"text/plain": text}, raw=True)
         self._shown_at = time.monotonic()
 
 

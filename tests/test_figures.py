@@ -27,7 +27,7 @@ def texts(figure):
 @pytest.fixture(autouse=True)
 def no_warning_and_no_open_figure(tmp_path):
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)
         yield
         for number in matplotlib.pyplot.get_fignums():
             matplotlib.pyplot.figure(number).savefig(tmp_path / "figure.png")

