@@ -10,8 +10,10 @@ body { font: 16px/1.5 system-ui, sans-serif; color: #222; max-width: 60rem; marg
 table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .6rem; text-align: right; border-bottom: 1px solid #ddd; }
 th:first-child, td.text { text-align: left; }
-.matrix td { text-align: center; min-width: 2.2rem; border: 1px solid #fff; }
-.matrix thead th { vertical-align: bottom; text-align: center; }
+.matrix td { text-align: center; min-width: 1.6rem; border: 1px solid #fff; }
+.matrix thead th { writing-mode: vertical-rl; transform: rotate(180deg); text-align: left; padding: .6rem .3rem; }
+.matrix th { white-space: nowrap; font-weight: 500; border: 0; }
+caption { text-align: left; color: #666; }
 .big { font-size: 1.6rem; } .dim { color: #666; }
 div { overflow-x: auto; }
 """
