@@ -63,7 +63,8 @@ class Conv2D(Layer):
         (top, bottom), (left, right) = self._pads
         (down, across), (_, rows, columns) = self.strides, self.output_shape
         channels, height, width = self.input_shape
-        padded = np.zeros((len(output_gradient), channels, top + height + bottom, left + width + right), output_gradient.dtype)
+        shape = len(output_gradient), channels, top + height + bottom, left + width + right
+        padded = np.zeros(shape, output_gradient.dtype)
         for y, x in itertools.product(*map(range, self.kernel_size)):  # what each tap of the filters has met
             share = np.tensordot(output_gradient, self.params["kernel"][:, :, y, x], (1, 0))
             padded[:, :, y : y + rows * down : down, x : x + columns * across : across] += np.moveaxis(share, -1, 1)

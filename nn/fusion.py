@@ -5,6 +5,7 @@ layers give one after the other, but for rounding; of theirs, only parameters, g
 """
 
 import itertools
+import math
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from nn.normalization import BatchNormalization
 from nn.parallel import SLICE, map_slices, reuse, workspace
 from nn.pooling import MaxPooling2D
 
-GROUP_BYTES = 1 << 20  # of images that are worked on together: about half of a core's cache
+GROUP_BYTES = 4 << 20  # of images worked on together: more leave the cache, fewer make threads wait for Python
 DEAD = 128  # the winner of a window whose maximum the ReLU has set to zero
 
 
@@ -39,7 +40,7 @@ def fuse(layers):
 def _fits(layer):
     if type(layer) is not MaxPooling2D:
         return True
-    return layer.strides == layer.pool_size and layer.padding == "valid" and np.prod(layer.pool_size) < DEAD
+    return layer.strides == layer.pool_size and layer.padding == "valid" and math.prod(layer.pool_size) < DEAD
 
 
 class FusedConvolution:
@@ -59,14 +60,14 @@ class FusedConvolution:
         )
         self.output_shape, channels, filters = layers[-1].output_shape, self.conv.input_shape[0], self.conv.filters
         self.window, phases = pool.pool_size if pool else (1, 1), (1, 1)
-        if channels < 4 and np.prod(self.window) < 10 and not np.any(np.mod(self.conv.output_shape[1:], self.window)):
+        if channels < 4 and math.prod(self.window) < 10 and not np.any(np.mod(self.conv.output_shape[1:], self.window)):
             self.window, phases = phases, self.window
         self.blocks = Blocks(self.conv, phases)
-        n_channels, self.n_filters = channels * np.prod(self.blocks.block), filters * np.prod(phases)
+        n_channels, self.n_filters = channels * math.prod(self.blocks.block), filters * math.prod(phases)
         self.correlation = Correlation(n_channels, self.blocks.taps, self.blocks.grid[1])
         self.transposed = Correlation(self.n_filters, self.blocks.taps, self.blocks.grid[1])
-        rows = max(len(self.correlation.inner) * n_channels, len(self.correlation.outer) * self.n_filters)
-        self.group = int(np.clip(GROUP_BYTES // (4 * rows * np.prod(self.blocks.grid)), 1, SLICE))
+        rows = max(math.prod(self.correlation.inner) * n_channels, self.correlation.outer * self.n_filters)
+        self.group = int(np.clip(GROUP_BYTES // (4 * rows * math.prod(self.blocks.grid)), 1, SLICE))
 
     def forward(self, inputs, training=False):
         """The output of the last layer, `(batch, *output_shape)`, in memory that the next call uses again."""
@@ -112,7 +113,7 @@ class FusedConvolution:
 
     def _normalize(self, moments, n_images):
         """The second pass: scale and shift the pooled sums by the statistics of all sums, and rectify."""
-        self._n_values = n_images * np.prod(self.conv.output_shape[1:])
+        self._n_values = n_images * math.prod(self.conv.output_shape[1:])
         mean, square = moments.reshape(2, -1, self.conv.filters).sum(axis=1) / self._n_values
         variance = np.maximum(square - mean * mean, 0)
         self.norm.follow(self._sign * mean + self.conv.params["bias"], variance)
@@ -139,16 +140,15 @@ class FusedConvolution:
         name = "gradient", self.window, line is None  # which values are written
 
         def propagate(part):
-            kernel_gradient, total = 0, np.zeros((self.n_filters, np.prod(blocks.grid) if self.leading else 1), dtype)
+            kernel_gradient, total = 0, np.zeros((self.n_filters, math.prod(blocks.grid) if self.leading else 1), dtype)
             for group in self._groups(part):
                 images = self._inputs[group]
                 grid = blocks.zeros(name, self.n_filters, len(images), dtype)
                 self._unpool(output_gradient[group], group, blocks.outputs(grid, corner), line)
                 grid = grid.reshape(self.n_filters, -1)
                 columns = self._columns(images, self._lines[1])
-                kernel_gradient += self.correlation.kernel_gradient(columns, grid[:, start:])
-                for image in np.split(grid, len(images), axis=1):
-                    total += image if self.leading else image.sum(axis=1, keepdims=True)
+                kernel_gradient += self.correlation.kernel_gradient(columns, grid, start)
+                total += grid.reshape(self.n_filters, -1, total.shape[1]).sum(axis=1)
                 if result is not None:
                     inner = self.transposed.apply(turned, self.transposed.columns(grid))
                     result[group] = blocks.to_images(inner).swapaxes(0, 1)
@@ -159,7 +159,7 @@ class FusedConvolution:
         if self.leading:
             # Inside the image the filters met gamma * normalized + beta, around it zeros.
             ones = self._columns(np.ones((1, *self.conv.input_shape), dtype), None)
-            of_ones = self._contract(self.correlation.kernel_gradient(ones, total[:, start:]))
+            of_ones = self._contract(self.correlation.kernel_gradient(ones, total, start))
             for name, part in (("gamma", gradient), ("beta", of_ones)):
                 self.leading.grads[name] = (kernel * part).sum(axis=(0, 2, 3))
             gamma, beta = (self.leading.params[name].reshape(-1, 1, 1) for name in ("gamma", "beta"))
@@ -184,14 +184,16 @@ class FusedConvolution:
         gamma_gradient = (sum_product - mean * sum_gradient) * inverse_std
         slope = -scale * inverse_std * gamma_gradient / self._n_values
         offset = -scale * sum_gradient / self._n_values - slope * mean
-        dtype, n_phases = output_gradient.dtype, np.prod(self.blocks.phases)
+        dtype, n_phases = output_gradient.dtype, math.prod(self.blocks.phases)
         self.norm.grads = {"gamma": (self._sign * gamma_gradient).astype(dtype), "beta": sum_gradient.astype(dtype)}
         return _spread(scale, dtype), *(_spread(np.tile(values, n_phases), dtype) for values in (slope, offset))
 
     def _columns(self, images, line):
         """The columns of `images`, after scale and shift of their channels by `line` if there is one."""
         if line is not None:
-            images = images * line[0].reshape(-1, 1, 1) + line[1].reshape(-1, 1, 1)
+            scale, shift = (values.reshape(-1, 1, 1) for values in line)
+            images = np.multiply(images, scale, out=workspace("scaled", images.shape, images.dtype))
+            images += shift
         return self.correlation.columns(self.blocks.to_grid(images))
 
     def _contract(self, gradient):
@@ -210,9 +212,12 @@ class FusedConvolution:
         place = None if winner is None else workspace("place", largest.shape, np.uint8)
         if winner is not None:
             place.fill(0)
+            higher = workspace("higher", largest.shape, np.uint8)
         for number, other in enumerate(others, 1):
             if winner is not None:
-                np.maximum(place, (other > largest).view(np.uint8) * np.uint8(number), out=place)
+                np.greater(other, largest, out=higher.view(bool))
+                np.multiply(higher, np.uint8(number), out=higher)
+                np.maximum(place, higher, out=place)
             largest = np.maximum(largest, other, out=target)
         if bias is not None:
             largest += _spread(bias, largest.dtype)
@@ -230,11 +235,14 @@ class FusedConvolution:
             np.multiply(self._sums[group].swapaxes(0, 1), slope, out=inside)
             inside += offset
             upstream = upstream * scale
+        won = workspace("won", winner.shape, bool)
+        share = workspace("share", upstream.shape, upstream.dtype)
         for number, values in enumerate(self._windows(inside)):
+            np.equal(winner, number, out=won)
             if line is None:
-                np.multiply(upstream, winner == number, out=values)
+                np.multiply(upstream, won, out=values)
             else:
-                values += upstream * (winner == number)
+                values += np.multiply(upstream, won, out=share)
 
     def _windows(self, values):
         """For each place in a pooling window the view `(filters, n, rows, columns)` of what stands there."""
@@ -246,7 +254,9 @@ class FusedConvolution:
     def _rectify(self, values, winner):
         if self.relu is not None:
             if winner is not None:
-                np.bitwise_or(winner, (values <= 0).view(np.uint8) * np.uint8(DEAD), out=winner)
+                dead = workspace("dead", values.shape, np.uint8)
+                np.less_equal(values, 0, out=dead.view(bool))
+                np.bitwise_or(winner, np.multiply(dead, np.uint8(DEAD), out=dead), out=winner)
             np.maximum(values, 0, out=values)
 
     def _groups(self, part):
