@@ -12,8 +12,9 @@ setup: .venv/ready
 	$(RUN) -m pip install -q --no-deps 'tinysoundfont>=0.3.6'
 	touch $@
 
-.venv/peers: .venv/ready requirements-peers.txt
-	$(RUN) -m pip install -q -r requirements-peers.txt
+.venv-peers/ready: requirements.txt requirements-dev.txt requirements-peers.txt
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install -q -r requirements.txt -r requirements-dev.txt -r requirements-peers.txt
 	touch $@
 
 demo: setup
@@ -27,14 +28,14 @@ app: setup
 test: setup
 	$(RUN) -m pytest -n 2 --dist loadgroup -q tests
 
-test-peers: .venv/peers
-	$(RUN) -m pytest -q tests/peers
+test-peers: .venv-peers/ready
+	.venv-peers/bin/python -m pytest -q tests/peers
 
 notebooks: setup
 	$(RUN) -m pipeline.notebooks $(if $(FAST),--fast)
 
-bench: .venv/peers
-	$(RUN) tests/benchmark.py
+bench: .venv-peers/ready
+	.venv-peers/bin/python tests/benchmark.py
 
 weights: setup
 	$(RUN) -m pipeline.weights $(ARGS)

@@ -21,7 +21,7 @@ INPUT_SHAPE = (FeatureConfig().clip_samples,)
 
 def thesis_network(class_names=CLASS_NAMES, seed=0, dropout=0.2):
     """The thesis' network: five convolutions that become smaller and deeper, four poolings, two dense layers."""
-    layers = [MelSpectrogram(), BatchNormalization()]
+    layers = [MelSpectrogram(), BatchNormalization(momentum=0.9)]
     for filters, size in ((8, 7), (16, 5), (16, 3), (32, 3)):
         layers += [Conv2D(filters, size), ReLU(), MaxPooling2D(2)]
     layers += [Conv2D(32, 3), ReLU(), Flatten(), Dropout(dropout), Dense(64), ReLU()]
