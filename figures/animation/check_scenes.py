@@ -58,3 +58,30 @@ def test_the_sticks_follow_the_rhythm():
         for hand, instruments in (("left", rhythm.LEFT_HAND), ("right", rhythm.RIGHT_HAND)):
             tip = bpy.data.objects[f"{hand} stick"].matrix_world.translation
             assert (tip - Vector(rhythm.stick_tip(instruments, points, frame))).length < TOLERANCE
+
+
+def jumps(curve, start=0):
+    """The step of an animated number over the seam, beside its largest step within the loop that begins at `start`."""
+    values = [point.co[1] for point in curve.keyframe_points][start:]
+    steps = [abs(b - a) for a, b in zip(values, values[1:])]
+    return abs(values[0] - values[-1]), max(steps)
+
+
+def open_curves(start=0):
+    """What does not come back to where it began. Signs and rings vanish and return by design: their size tells when."""
+    found = []
+    for action in bpy.data.actions:
+        if action.name.startswith(("sign", "ring")):
+            continue
+        for curve in action.fcurves:
+            seam, step = jumps(curve, start)
+            if seam > 1.75 * step + 1e-6:           # the ride is struck on the seam alone
+                found.append(f"{action.name} {curve.data_path}[{curve.array_index}]: {seam:.4f}, steps {step:.4f}")
+    return found
+
+
+@pytest.mark.parametrize("scene", [piano_scene, band_scene])
+def test_everything_that_moves_closes_its_loop(scene):
+    scene.build()
+    assert open_curves() == []
+    assert open_curves(start=40), "a piece of the loop must not pass"

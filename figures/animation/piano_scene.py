@@ -105,7 +105,8 @@ def music_desk():
     """The desk, and on it the passage itself: every note head at the pitch and time of the note list."""
     black = materials.lacquer()
     desk = shapes.empty("desk", (0, 0.36, piano_body.RIM_TOP - 0.02), (radians(68), 0, 0))
-    board = shapes.rounded([(-0.36, 0), (0.36, 0), (0.36, 0.12), (0.30, 0.25), (0, 0.275), (-0.30, 0.25), (-0.36, 0.12)], 6)
+    board = shapes.rounded([(-0.36, 0), (0.36, 0), (0.36, 0.12), (0.30, 0.25), (0, 0.275), (-0.30, 0.25),
+                            (-0.36, 0.12)], 6)
     shapes.prism("desk board", board, -0.012, 0.0, black, bevel=0.003, parent=desk)
     shapes.box("desk ledge", (-0.36, -0.005, -0.012), (0.36, 0.012, 0.03), black, bevel=0.003, parent=desk)
     for side in (-1, 1):

@@ -6,6 +6,7 @@ Frames go to data/generated/frames/<clip>, which git ignores; `encode` makes the
 """
 
 import argparse
+import contextlib
 import os
 import time
 from pathlib import Path
@@ -16,6 +17,19 @@ from . import band_scene, piano_scene, studio
 from .encode import FRAMES_FOLDER
 
 SCENES = {"piano": piano_scene, "other": band_scene}
+
+
+@contextlib.contextmanager
+def silence():
+    """Blender reports every object of every frame on standard output, from C: the stream itself is turned away."""
+    kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def render(clip, folder, size, samples, frames=None):
@@ -30,7 +44,8 @@ def render(clip, folder, size, samples, frames=None):
         begin = time.perf_counter()
         bpy.context.scene.frame_set(frame)
         bpy.context.scene.render.filepath = str(folder / f"{frame:04d}.part.png")
-        bpy.ops.render.render(write_still=True)
+        with silence():
+            bpy.ops.render.render(write_still=True)
         os.replace(folder / f"{frame:04d}.part.png", target)
         print(f"{clip} {frame + 1} of {count}, {time.perf_counter() - begin:.1f} s", flush=True)
 
