@@ -79,6 +79,7 @@ def main():
     parser.add_argument("--folder", type=Path, default=FRAMES_FOLDER, help="where the frames are")
     parser.add_argument("--output", type=Path, default=ROOT / "figures", help="where the clips go")
     options = parser.parse_args()
+    options.output.mkdir(parents=True, exist_ok=True)
     for clip in options.clips:
         for ending in CODECS:
             encode(options.folder / clip, LENGTH[clip], options.output / f"{clip}.{ending}")
