@@ -62,7 +62,8 @@ def _thinned(split, limit):
 def curves(models_by_name):
     """Training curves: a row a point, with network, seed, epoch (fraction of epochs passed), loss and accuracy.
 
-    `models_by_name`: dict of name to models, one a seed. Each point is the mean over a hundredth of the batches.
+    `models_by_name`: dict of name to models, one a seed. Each point stands for a hundredth of the batches: the mean of
+    their accuracies and the median of their losses, among which a single one may be a thousand times the others.
     """
     tables = []
     for name, models in models_by_name.items():
@@ -71,8 +72,9 @@ def curves(models_by_name):
             per_epoch = batches["batch"].max() + 1
             place = batches["epoch"] - 1 + (batches["batch"] + 0.5) / per_epoch
             size = -(-len(batches) // POINTS)
-            means = batches.assign(epoch=place).groupby(batches.index // size)[["epoch", "loss", "accuracy"]].mean()
-            tables.append(means.assign(network=name, seed=model.seed))
+            groups = batches.assign(epoch=place).groupby(batches.index // size)
+            points = groups.agg(epoch=("epoch", "mean"), loss=("loss", "median"), accuracy=("accuracy", "mean"))
+            tables.append(points.assign(network=name, seed=model.seed))
     return pd.concat(tables, ignore_index=True)[["network", "seed", "epoch", "loss", "accuracy"]]
 
 

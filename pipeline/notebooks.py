@@ -33,6 +33,17 @@ def places(fast):
     return Places(Path("figures"), Path("data/results"), Path("data/generated/runs"), Path("data/generated/clips-33602"))
 
 
+def prepare_clips(fast, n_clips=33_602, seed=0):
+    """Make the dataset of the notebooks, unless it is there, in one line of progress; returns its report by split and class."""
+    from pipeline import dataset, live, rehearsal
+
+    folder = places(fast).clips
+    with live.line() as line:
+        report = rehearsal.build(folder) if fast else dataset.build(folder, n_clips=n_clips, seed=seed)
+        line.show(f"{sum(part['clips'] for part in report.values()):,} clips in {folder}")
+    return report
+
+
 def save_table(table, folder, name):
     """Write a DataFrame as `folder`/NAME.csv, four significant digits a number, and return the path."""
     folder.mkdir(parents=True, exist_ok=True)
