@@ -38,7 +38,7 @@ bench: .venv-peers/ready
 	.venv-peers/bin/python tests/benchmark.py
 
 weights: setup
-	$(RUN) -m pipeline.weights $(ARGS)
+	$(RUN) -m pipeline.learning.weights $(ARGS)
 
 animations: .venv-render/ready
 	.venv-render/bin/python -m pytest -q figures/animation/check_scenes.py

@@ -1,4 +1,4 @@
-"""Everything from a link to a label, and from sources of sound to a dataset.
+"""From a link to a label; in its folders the way from sources of sound to a model, long lists, the demo and the figures.
 
 `from pipeline import Recognizer` is the way in from Python. It is imported when first asked for, so that a command
 that needs no sound starts at once.

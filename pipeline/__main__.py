@@ -162,7 +162,7 @@ def _row(result):
 def _batch(options):
     from tqdm import tqdm
 
-    from pipeline import batch
+    from pipeline.batch import labelling
 
     with tqdm(unit="song", delay=0.5, smoothing=0.02, mininterval=0.5 if sys.stderr.isatty() else 60) as bar:
 
@@ -172,7 +172,7 @@ def _batch(options):
             bar.total = total
             bar.update(done - bar.n)
 
-        summary = batch.run(
+        summary = labelling.run(
             options.songs,
             options.out,
             options.model,
@@ -192,7 +192,7 @@ def _batch(options):
 
 
 def _train(options):
-    from pipeline import classes
+    from pipeline.learning import classes
 
     evaluation = classes.learn(
         options.folder,

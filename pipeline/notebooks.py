@@ -35,7 +35,8 @@ def places(fast):
 
 def prepare_clips(fast, n_clips=33_602, seed=0):
     """Make the dataset of the notebooks, unless it is there, in one line of progress; returns its report by split and class."""
-    from pipeline import dataset, live, rehearsal
+    from pipeline import live
+    from pipeline.corpus import dataset, rehearsal
 
     folder = places(fast).clips
     with live.line() as line:

@@ -237,7 +237,7 @@ def peak(who, n_clips, n_steps=200):
 
 def train_and_report(who, path, n_clips, n_steps):
     """Train in this process and print the peak of RssAnon: pages mapped from files do not count."""
-    from pipeline.networks import thesis_network
+    from pipeline.learning.networks import thesis_network
 
     peaks, done = [0], threading.Event()
 

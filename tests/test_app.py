@@ -13,14 +13,15 @@ from ipywidgets.widgets import widget as ipywidgets_widget
 from PIL import Image
 
 import media
-from pipeline import audio, recording
-from pipeline.app import App
+from pipeline import audio
+from pipeline.app import recording
+from pipeline.app.app import App
+from pipeline.app.form import OPTIONS, in_app_words
+from pipeline.app.player import Player
+from pipeline.app.session import Session
+from pipeline.app.stage import clock, percent
 from pipeline.errors import PipelineError
-from pipeline.form import OPTIONS, in_app_words
-from pipeline.networks import dense_network
-from pipeline.player import Player
-from pipeline.session import Session
-from pipeline.stage import clock, percent
+from pipeline.learning.networks import dense_network
 from youtube import LoopbackYouTube, Video, extractors
 
 PATIENCE = 60  # seconds; a machine may be busy

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.signal import welch
 
-from pipeline import augment, noises
-from pipeline.augment import RATE, Chances
+from pipeline.corpus import augment, noises
+from pipeline.corpus.augment import RATE, Chances
 
 
 def music(seconds=4):

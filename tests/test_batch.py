@@ -19,11 +19,12 @@ from media import tone
 from youtube import LoopbackYouTube, Video
 
 from nn import BatchNormalization, ClipSequence, Dense, Flatten, MelSpectrogram, Model, Softmax
-from pipeline import batch, recognition, song_list, workers
+from pipeline import recognition, workers
 from pipeline.__main__ import main
-from pipeline.downloader import ATTEMPTS, Downloader, DownloadsStopped
+from pipeline.batch import labelling, song_list
+from pipeline.batch.downloader import ATTEMPTS, Downloader, DownloadsStopped
+from pipeline.batch.journal import BatchError, Journal
 from pipeline.errors import Cancelled, PipelineError, SourceError
-from pipeline.journal import BatchError, Journal
 from pipeline.links import Link
 from pipeline.workers import Pool, WorkerDied
 
@@ -52,7 +53,7 @@ def folder(tmp_path_factory):
 def expected(folder):
     """The rows of the songs, from a run that nothing disturbed."""
     out = folder / "expected.parquet"
-    summary = batch.run(folder / "Café songs", out, folder / "model.npz", workers=1)
+    summary = labelling.run(folder / "Café songs", out, folder / "model.npz", workers=1)
     assert (summary.labelled, summary.failed, summary.reasons) == (N_SONGS - 1, 1, {"not_audio": 1})
     return pd.read_parquet(out)
 
@@ -95,14 +96,14 @@ def test_the_rows_are_what_the_recognizer_says_of_each_song(folder, expected):
 @pytest.mark.parametrize("kill", [False, True])
 def test_more_workers_make_the_same_rows_also_when_one_is_killed(folder, expected, tmp_path, kill):
     progress = after(3, lambda: kill and kill_a_child("LokyProcess"))
-    batch.run(folder / "Café songs", tmp_path / "out.parquet", folder / "model.npz", workers=2, progress=progress)
+    labelling.run(folder / "Café songs", tmp_path / "out.parquet", folder / "model.npz", workers=2, progress=progress)
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "out.parquet"), expected)
 
 
 def test_a_dask_cluster_makes_the_same_rows_also_when_a_worker_is_killed(folder, expected, tmp_path, cluster):
     pids = [worker.pid for worker in cluster.workers.values()]
     progress = after(3, lambda: os.kill(pids[0], signal.SIGKILL))
-    batch.run(folder / "Café songs", tmp_path / "out.parquet", folder / "model.npz", dask=cluster.scheduler_address, progress=progress)
+    labelling.run(folder / "Café songs", tmp_path / "out.parquet", folder / "model.npz", dask=cluster.scheduler_address, progress=progress)
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "out.parquet"), expected)
 
 
@@ -118,13 +119,13 @@ def test_a_task_that_kills_its_process_fails_alone(cluster, monkeypatch):
 
 SCRIPT = """
 import os, signal, sys
-from pipeline import batch
+from pipeline.batch import labelling
 
 def progress(step, done, total):
     if done >= int(sys.argv[4]):
         os.kill(os.getpid(), signal.SIGKILL)
 
-batch.run(*sys.argv[1:4], workers=1, progress=progress)
+labelling.run(*sys.argv[1:4], workers=1, progress=progress)
 """
 
 
@@ -135,7 +136,7 @@ def test_a_run_that_is_killed_again_and_again_loses_and_doubles_nothing(folder, 
         killed = subprocess.run([sys.executable, "-c", SCRIPT, *map(str, arguments)], cwd=ROOT)
         assert killed.returncode == -signal.SIGKILL and not out.exists()
     begun = []
-    batch.run(folder / "Café songs", out, folder / "model.npz", workers=2, progress=lambda step, done, total: begun.append(done))
+    labelling.run(folder / "Café songs", out, folder / "model.npz", workers=2, progress=lambda step, done, total: begun.append(done))
     assert begun == list(range(11, N_SONGS + 1))  # what was known is not done again
     pd.testing.assert_frame_equal(pd.read_parquet(out), expected)
 
@@ -146,7 +147,7 @@ def test_a_full_disk_stops_the_run_with_a_sentence_and_the_run_goes_on_afterward
     tight = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))  # noqa: E731
     stopped = subprocess.run(command, cwd=ROOT, preexec_fn=tight, capture_output=True, text=True)
     assert stopped.returncode == 2 and "make room" in stopped.stderr and not out.exists()
-    summary = batch.run(folder / "Café songs", out, folder / "model.npz", dask=cluster.scheduler_address)
+    summary = labelling.run(folder / "Café songs", out, folder / "model.npz", dask=cluster.scheduler_address)
     assert (summary.labelled, summary.failed) == (N_SONGS - 1, 1)
     pd.testing.assert_frame_equal(pd.read_parquet(out), expected)
 
@@ -159,23 +160,23 @@ def test_a_run_that_is_stopped_goes_on_and_a_finished_one_has_nothing_to_do(fold
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        batch.run(folder / "Café songs", out, folder / "model.npz", dask=cluster.scheduler_address, progress=cancel)
-    batch.run(folder / "Café songs", out, folder / "model.npz", dask=cluster.scheduler_address)
+        labelling.run(folder / "Café songs", out, folder / "model.npz", dask=cluster.scheduler_address, progress=cancel)
+    labelling.run(folder / "Café songs", out, folder / "model.npz", dask=cluster.scheduler_address)
     pd.testing.assert_frame_equal(pd.read_parquet(out), expected)
     written = out.stat().st_mtime_ns
-    batch.run(folder / "Café songs", out, folder / "model.npz", progress=lambda *_: pytest.fail("nothing is left to do"))
+    labelling.run(folder / "Café songs", out, folder / "model.npz", progress=lambda *_: pytest.fail("nothing is left to do"))
     assert out.stat().st_mtime_ns == written
 
 
 def test_what_failed_is_tried_again_alone(folder, tmp_path, cluster):
     song, out = tmp_path / "later.wav", tmp_path / "out.parquet"
     (tmp_path / "list.txt").write_text(f"{folder / 'Café songs' / '00.wav'}\nlater.wav\n")
-    assert batch.run(tmp_path / "list.txt", out, folder / "model.npz", dask=cluster.scheduler_address).reasons == {"missing": 1}
+    assert labelling.run(tmp_path / "list.txt", out, folder / "model.npz", dask=cluster.scheduler_address).reasons == {"missing": 1}
     soundfile.write(song, tone(1, 16_000), 16_000)
-    assert batch.run(tmp_path / "list.txt", out, folder / "model.npz", dask=cluster.scheduler_address).failed == 1
+    assert labelling.run(tmp_path / "list.txt", out, folder / "model.npz", dask=cluster.scheduler_address).failed == 1
     seen = []
     progress = lambda step, done, total: seen.append((done, total))  # noqa: E731
-    assert batch.run(tmp_path / "list.txt", out, folder / "model.npz", dask=cluster.scheduler_address, retry_failed=True, progress=progress).failed == 0
+    assert labelling.run(tmp_path / "list.txt", out, folder / "model.npz", dask=cluster.scheduler_address, retry_failed=True, progress=progress).failed == 0
     assert seen == [(1, 2), (2, 2)]
     assert list(pd.read_parquet(out)["error"].isna()) == [True, True]
 
@@ -187,7 +188,7 @@ def test_a_list_as_people_write_it(folder, tmp_path, cluster):
         soundfile.write(songs / name, tone(1, 16_000), 16_000)
     lines = ["# mine", "", "songs/b.wav  ", "nothing.wav", "./songs/b.wav", str(songs), "other.txt", "https://example.com/song"]
     (tmp_path / "list.txt").write_bytes(b"\xef\xbb\xbf" + "\r\n".join(lines).encode())
-    batch.run(tmp_path / "list.txt", tmp_path / "out.parquet", folder / "model.npz", dask=cluster.scheduler_address)
+    labelling.run(tmp_path / "list.txt", tmp_path / "out.parquet", folder / "model.npz", dask=cluster.scheduler_address)
     rows = pd.read_parquet(tmp_path / "out.parquet")
     assert [(Path(source).name, error) for source, error in zip(rows["source"], rows["error"].fillna(""))] == [
         ("b.wav", ""), ("nothing.wav", "missing"), ("a.wav", ""), ("b.wav", ""), ("other.txt", "nested_list"), ("song", "other_site")]
@@ -198,7 +199,7 @@ def test_a_list_that_cannot_be_used(folder, tmp_path, content, kind):
     if content is not None:
         (tmp_path / "list.txt").write_bytes(content)
     with pytest.raises(SourceError) as error:
-        batch.run(tmp_path / "list.txt", tmp_path / "out.parquet", folder / "model.npz")
+        labelling.run(tmp_path / "list.txt", tmp_path / "out.parquet", folder / "model.npz")
     assert error.value.kind == kind and not (tmp_path / "out.parquet.journal").exists()
 
 
@@ -217,27 +218,27 @@ def test_a_list_of_a_million_lines_is_not_held_in_memory(tmp_path):
 
 def test_an_output_of_something_else_is_refused_and_left_alone(folder, tmp_path, capsys, cluster):
     out, songs, model = tmp_path / "out.parquet", folder / "Café songs", folder / "model.npz"
-    batch.run(songs, out, model, dask=cluster.scheduler_address)
+    labelling.run(songs, out, model, dask=cluster.scheduler_address)
     before = out.read_bytes()
     (tmp_path / "list.txt").write_text(f"{songs / '00.wav'}\n")
     with pytest.raises(BatchError, match="with another list"):
-        batch.run(tmp_path / "list.txt", out, model)
+        labelling.run(tmp_path / "list.txt", out, model)
     with pytest.raises(BatchError, match="with another number of clips"):
-        batch.run(songs, out, model, n_clips=3)
+        labelling.run(songs, out, model, n_clips=3)
     other = Model.load(model)
     other.layers[-2].params["bias"] += 1
     other.save(tmp_path / "other.npz")
     with pytest.raises(BatchError, match="with another model"):
-        batch.run(songs, out, tmp_path / "other.npz")
+        labelling.run(songs, out, tmp_path / "other.npz")
     with Journal(out, {}), pytest.raises(BatchError, match="another run"):
-        batch.run(songs, out, model)
+        labelling.run(songs, out, model)
     os.unlink(tmp_path / "out.parquet.journal")
     with pytest.raises(BatchError, match="there already"):
-        batch.run(songs, out, model)
+        labelling.run(songs, out, model)
     assert out.read_bytes() == before
     (tmp_path / "text.journal").write_text("a diary\n" * 100)
     with pytest.raises(BatchError, match="something else"):
-        batch.run(songs, tmp_path / "text", model)
+        labelling.run(songs, tmp_path / "text", model)
     assert main(["batch", str(songs), "--out", str(tmp_path / "no" / "out.parquet"), "--model", str(model)]) == 2
     assert "There is no folder" in capsys.readouterr().err
 
@@ -246,7 +247,7 @@ def test_workers_with_another_version_of_the_model_are_refused(folder, tmp_path,
     monkeypatch.setattr(recognition, "MODEL_PATH", folder / "model.npz")  # here, not in the workers
     for engine in ({"workers": 1}, {"dask": cluster.scheduler_address}):
         with pytest.raises(BatchError) as error:
-            batch.run(folder / "Café songs", tmp_path / "out.parquet", **engine)
+            labelling.run(folder / "Café songs", tmp_path / "out.parquet", **engine)
         assert error.value.kind == "model"
     with Journal(tmp_path / "out.parquet", {}) as journal:
         assert journal.count() == (N_SONGS, 0, 0)
@@ -256,7 +257,7 @@ def test_a_dask_address_where_nobody_answers(folder, tmp_path, monkeypatch):
     assert workers.TIMEOUT <= 10
     monkeypatch.setattr(workers, "TIMEOUT", 1)
     with pytest.raises(PipelineError, match="No Dask scheduler answered at tcp://127.0.0.1:9 within 1 s"):
-        batch.run(folder / "Café songs", tmp_path / "out.parquet", folder / "model.npz", dask="tcp://127.0.0.1:9")
+        labelling.run(folder / "Café songs", tmp_path / "out.parquet", folder / "model.npz", dask="tcp://127.0.0.1:9")
 
 
 FAST = 1e9  # downloads an hour
@@ -271,11 +272,11 @@ def test_links_and_playlists_are_downloaded_once_and_become_rows_in_their_order(
     (tmp_path / "list.txt").write_text("\n".join(lines))
     with LoopbackYouTube(videos, {"PLsongs": [ids[1], ids[2], ids[3]]}) as youtube:
         options = {"model": folder / "model.npz", "dask": cluster.scheduler_address, "per_hour": FAST, "ydl_factory": youtube.ydl_factory}
-        summary = batch.run(tmp_path / "list.txt", tmp_path / "out.parquet", **options)
+        summary = labelling.run(tmp_path / "list.txt", tmp_path / "out.parquet", **options)
         assert (summary.labelled, summary.reasons) == (4, {"private": 1})
         asked = Counter(youtube.requests)
         assert all(asked[f"/video/{id}"] == 1 for id in ids)
-        batch.run(tmp_path / "list.txt", tmp_path / "out.parquet", **options)
+        labelling.run(tmp_path / "list.txt", tmp_path / "out.parquet", **options)
         assert Counter(youtube.requests) == asked
     rows = pd.read_parquet(tmp_path / "out.parquet")
     watch = "https://www.youtube.com/watch?v="

@@ -10,9 +10,10 @@ from distributed import LocalCluster
 
 from nn import Model
 from nn.history import History
-from pipeline import Recognizer, classes, report
+from pipeline import Recognizer
 from pipeline.__main__ import main
 from pipeline.errors import SourceError
+from pipeline.learning import classes, report
 
 RATE = 16_000
 KINDS = {"Violín solo": 1, "Piano": 2, "White & <b>noise": 3}

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.comparison import compare, logistic_regression, mean_spectrum
+from pipeline.learning.comparison import compare, logistic_regression, mean_spectrum
 
 
 def tones(frequencies, seed=0):

@@ -12,13 +12,14 @@ import pretty_midi
 import pytest
 import soundfile
 
-from pipeline import audio, catalogue, corpus, download, packages, playlists, sounds
+from pipeline import audio, download
+from pipeline.corpus import catalogue, collection, packages, playlists, sounds
+from pipeline.corpus.packages import Package, fetch, unpack
+from pipeline.corpus.render import RATE, FontPlayer, Touch, programs, render
+from pipeline.corpus.sampler import SamplePlayer
+from pipeline.corpus.scores import NOTE, Score, improvise, midi_in_wad, read_midi
+from pipeline.corpus.sounds import Duo, Excerpt, Piece, Recorded, Scattered, Solo, Together
 from pipeline.errors import DownloadError, SourceError
-from pipeline.packages import Package, fetch, unpack
-from pipeline.render import RATE, FontPlayer, Touch, programs, render
-from pipeline.sampler import SamplePlayer
-from pipeline.scores import NOTE, Score, improvise, midi_in_wad, read_midi
-from pipeline.sounds import Duo, Excerpt, Piece, Recorded, Scattered, Solo, Together
 
 FONT = str(Path(pretty_midi.__file__).parent / "TimGM6mb.sf2")
 FLUTE, PIANO, VIOLIN = 73, 0, 40
@@ -268,7 +269,7 @@ def test_no_family_of_fonts_is_in_two_splits():
     for entry in (*catalogue.FONTS, *catalogue.SAMPLES):
         splits.setdefault(entry.family, set()).add(entry.split)
     assert all(len(s) == 1 for s in splits.values())
-    assert {e.split for e in catalogue.FONTS if e.source == "default"} == set(corpus.SPLITS)  # pip alone fills all three
+    assert {e.split for e in catalogue.FONTS if e.source == "default"} == set(collection.SPLITS)  # pip alone fills all three
 
 
 def test_recordings_of_an_evaluation_are_never_used():
@@ -305,17 +306,17 @@ def test_a_folder_of_ones_own(tmp_path):
         (tmp_path / label).mkdir()
         for i in range(12):
             tone(tmp_path / label / f"{i}.wav", 200 + i, 1)
-    found = corpus.from_folder(tmp_path)
+    found = collection.from_folder(tmp_path)
     assert {r.label for r in found} == {"Piano", "Other", "Rain"} and len(found) == 36
     assert len({r.split for r in found}) > 1 and len({r.group for r in found}) == 36
-    assert {r.split for r in corpus.from_folder(tmp_path, "test")} == {"test"}
-    assert [r.split for r in found] == [r.split for r in corpus.from_folder(tmp_path)]
+    assert {r.split for r in collection.from_folder(tmp_path, "test")} == {"test"}
+    assert [r.split for r in found] == [r.split for r in collection.from_folder(tmp_path)]
     with pytest.raises(SourceError, match="no sound in sub-folders"):
-        corpus.from_folder(tmp_path / "Piano")
+        collection.from_folder(tmp_path / "Piano")
     with pytest.raises(SourceError, match="no folder"):
-        corpus.from_folder(tmp_path / "nothing")
+        collection.from_folder(tmp_path / "nothing")
     with pytest.raises(SourceError, match="no source called radio"):
-        corpus.recordings(["radio"])
+        collection.recordings(["radio"])
 
 
 # playlists

@@ -12,10 +12,10 @@ import pandas as pd
 import pytest
 import soundfile
 
-from pipeline import dataset, sounds
-from pipeline.corpus import Recording
+from pipeline.corpus import dataset, sounds
+from pipeline.corpus.collection import Recording
+from pipeline.corpus.sounds import Excerpt
 from pipeline.errors import SourceError
-from pipeline.sounds import Excerpt
 
 RATE = dataset.RATE
 
@@ -74,7 +74,7 @@ def test_the_same_seed_makes_the_same_clips(tmp_path, folder):
 
 def test_a_build_goes_on_after_kill_9(tmp_path, folder):
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "pipeline.dataset", "--out", str(out), "--clips", "620", "--sources", "--folder", str(folder)]
+    command = [sys.executable, "-m", "pipeline.corpus.dataset", "--out", str(out), "--clips", "620", "--sources", "--folder", str(folder)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     deadline = time.monotonic() + 120
     while not list(out.glob("shards/*.csv")) and time.monotonic() < deadline:
@@ -145,7 +145,7 @@ def test_a_short_file_is_one_clip_and_a_click_none():
 
 
 def test_a_command_error_is_one_sentence(tmp_path):
-    command = [sys.executable, "-m", "pipeline.dataset", "--out", str(tmp_path / "out"), "--sources", "--folder", str(tmp_path / "none")]
+    command = [sys.executable, "-m", "pipeline.corpus.dataset", "--out", str(tmp_path / "out"), "--sources", "--folder", str(tmp_path / "none")]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 1 and done.stderr.strip().startswith("There is no folder") and "Traceback" not in done.stderr
 

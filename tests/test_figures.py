@@ -12,9 +12,10 @@ matplotlib.use("agg")
 
 from nn import FeatureConfig, MelSpectrogram
 from nn.spectrogram import mel_filters
-from pipeline import cleaning, experiments, tracing
+from pipeline import cleaning
 from pipeline.figures import data, diagrams, evaluation, sound, style, sweep, thumbnails, training
-from pipeline.networks import dense_network, thesis_network
+from pipeline.learning import experiments, tracing
+from pipeline.learning.networks import dense_network, thesis_network
 
 FEATURES = FeatureConfig()
 style.use()

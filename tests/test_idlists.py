@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline import idlists, playlists
+from pipeline.corpus import idlists, playlists
 from pipeline.errors import SourceError
 
 GIANTMIDI = """surname\tfirstname\tmusic\tyoutube_title\tyoutube_id\tsimilarity\tpiano_solo_prob

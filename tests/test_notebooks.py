@@ -17,9 +17,11 @@ import pandas as pd
 import pytest
 
 from nn import Model
-from pipeline import dataset, experiments, notebooks, rehearsal
+from pipeline import notebooks
+from pipeline.corpus import dataset, rehearsal
 from pipeline.errors import SourceError
-from pipeline.networks import dense_network
+from pipeline.learning import experiments
+from pipeline.learning.networks import dense_network
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))

@@ -28,7 +28,7 @@ from nn.layers import __all__ as layer_names
 from nn.onnx import save_onnx, write
 from pipeline.audio import load
 from pipeline.cleaning import cut_array
-from pipeline.networks import dense_network, recognizer_network, thesis_network
+from pipeline.learning.networks import dense_network, recognizer_network, thesis_network
 
 SAMPLES = Path(__file__).parents[1] / "data" / "samples"
 

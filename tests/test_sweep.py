@@ -11,15 +11,15 @@ import pytest
 from distributed import LocalCluster
 from media import tone
 
-from pipeline import sweep
 from pipeline.errors import PipelineError
+from pipeline.learning import sweep
 
 FAST = {"n_clips": 32, "epochs": 1}
 
 
 @pytest.fixture(scope="module")
 def clips_dir(tmp_path_factory):
-    """A dataset of tones and noise, in the form that `pipeline.dataset.build` writes."""
+    """A dataset of tones and noise, in the form that `pipeline.corpus.dataset.build` writes."""
     folder, rng = tmp_path_factory.mktemp("clips"), np.random.default_rng(0)
     labels = np.arange(64) % 2
     clips = [rng.normal(0, 0.1, 16_000) if label else tone(1, 16_000, hertz=200 + 15 * i) for i, label in enumerate(labels)]

@@ -9,7 +9,7 @@ SPLIT_HATCHES = {"train": "", "validation": "////", "test": "...."}
 
 
 def distribution(table):
-    """Clips by class and split, and by the kind of sound. `table`: a row a clip, as `pipeline.dataset.load` gives it."""
+    """Clips by class and split, and by the kind of sound. `table`: a row a clip, as `pipeline.corpus.dataset.load` gives it."""
     kinds = table.groupby(["label", "kind"]).size().sort_values().reset_index(name="clips")
     figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, max(2.8, 0.2 * len(kinds) + 0.9)), width_ratios=(1, 1.35))
     for place, label in enumerate(sorted(table["label"].unique(), reverse=True)):

@@ -13,7 +13,7 @@ SONGS = 1_000_000
 
 
 def write(results, folder=None):
-    """Draw all figures from what `pipeline.scale` measured, as `figure-scale-NAME.png` and `.svg` in `folder`."""
+    """Draw all figures from what `pipeline.batch.scale` measured, as `figure-scale-NAME.png` and `.svg` in `folder`."""
     style.use()
     folder = Path(folder or style.FIGURES)
     folder.mkdir(parents=True, exist_ok=True)

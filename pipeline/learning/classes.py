@@ -13,11 +13,13 @@ import numpy as np
 import pandas as pd
 
 from nn import Model
-from pipeline import batch, corpus, dataset, report
 from pipeline.audio import is_audio
+from pipeline.batch import labelling
+from pipeline.corpus import collection, dataset
+from pipeline.corpus.sounds import Recorded
 from pipeline.errors import SourceError
-from pipeline.sounds import Recorded
-from pipeline.training import train
+from pipeline.learning import report
+from pipeline.learning.training import train
 from pipeline.workers import Pool
 
 MOST_CLASSES = 50
@@ -68,7 +70,7 @@ class Evaluation:
 
 
 def recordings(folder, groups=None, seed=0):
-    """The recordings of a folder with a sub-folder for each class, divided into splits: a list of corpus.Recording.
+    """The recordings of a folder with a sub-folder for each class, divided into splits: a list of collection.Recording.
 
     `groups` is a CSV file with the columns file (a path within the folder) and group; each file is its own group by
     default. Every class is in every split. Raises SourceError where that cannot be.
@@ -84,7 +86,7 @@ def recordings(folder, groups=None, seed=0):
                                      f"2 to {MOST_CLASSES}.")
     group_of = _read_groups(groups, names) if groups else {name: name for name in names}
     splits = divide([(label, group_of[name]) for label, name in zip(labels, names)], seed)
-    return [corpus.Recording(name, label, folder.name, group_of[name], "own", "own", "recording", splits[group_of[name]], Recorded(str(path)))
+    return [collection.Recording(name, label, folder.name, group_of[name], "own", "own", "recording", splits[group_of[name]], Recorded(str(path)))
             for name, label, path in zip(names, labels, files)]
 
 
@@ -106,7 +108,7 @@ def divide(pairs, seed=0):
             free = [group for group in rng.permutation(groups).tolist() if group not in splits]
             splits |= {group: split for group in free[:max(wanted, 0)]}
     splits = {group: splits.get(group, "train") for groups in groups_of.values() for group in groups}
-    for split in corpus.SPLITS:
+    for split in collection.SPLITS:
         missing = [label for label, groups in groups_of.items() if split not in [splits[group] for group in groups]]
         if missing:
             raise SourceError("groups", f"{', '.join(missing)}: the groups leave no recording for {split}; choose smaller groups.")
@@ -143,7 +145,7 @@ def learn(folder, out, groups=None, n_clips=None, epochs=8, workers=None, dask=N
     evaluation = evaluate(work / "model.npz", [recording for recording in found if recording.split == "test"], workers, dask)
     model.metadata = {"folder": Path(folder).name, "seed": seed, "clips": n_clips, "test accuracy": evaluation.accuracy}
     model.save(out, include_optimizer=False)
-    about = {"recordings for training, validation, test": [sum(r.split == split for r in found) for split in corpus.SPLITS],
+    about = {"recordings for training, validation, test": [sum(r.split == split for r in found) for split in collection.SPLITS],
              "clips of one second": n_clips, "seed": seed, "groups": groups or "each recording by itself"}
     report.write(evaluation, model.history, out.with_suffix(".html"), f"{out.name}: {len(model.class_names)} classes", about)
     shutil.rmtree(work)
@@ -152,10 +154,10 @@ def learn(folder, out, groups=None, n_clips=None, epochs=8, workers=None, dask=N
 
 def evaluate(model_path, found, workers=None, dask=None):
     """The Evaluation of a model file on whole recordings, as `label` judges them."""
-    version = batch.Version(str(model_path), batch.fingerprint(model_path))
+    version = labelling.Version(str(model_path), labelling.fingerprint(model_path))
     tasks = ((recording.sound.path, None, recording.id, recording.id, version, None, 0) for recording in found)
     with Pool(workers, dask) as pool:
-        rows = pd.DataFrame([finished.result() for finished in pool.run(batch.listen, tasks)])
+        rows = pd.DataFrame([finished.result() for finished in pool.run(labelling.listen, tasks)])
     known = pd.DataFrame({"source": [r.id for r in found], "group": [r.group for r in found], "truth": [r.label for r in found]})
     rows = known.merge(rows.reindex(columns=rows.columns.union(["label", "error", "message"])), on="source")
     return Evaluation(rows.rename(columns={"source": "recording"}), list(Model.load(model_path).class_names))

@@ -8,8 +8,8 @@ import io
 from dataclasses import dataclass
 from html import escape
 
+from pipeline.app.stage import ANIMATIONS, clock, percent
 from pipeline.errors import printable
-from pipeline.stage import ANIMATIONS, clock, percent
 
 COLUMNS = ("number", "title", "source", "label", "confidence", "votes", "clips", "seconds", "error", "message")
 

@@ -5,7 +5,7 @@ Left out is what may be solo piano among the other music, and whatever may belon
 
 from dataclasses import dataclass
 
-from pipeline.packages import Package
+from pipeline.corpus.packages import Package
 
 DEFAULT, NPM, DEBIAN = "default", "npm", "debian"
 

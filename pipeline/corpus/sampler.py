@@ -12,8 +12,8 @@ import numpy as np
 from scipy.signal import resample_poly
 
 from pipeline import audio
+from pipeline.corpus.render import RATE, Touch
 from pipeline.errors import SourceError
-from pipeline.render import RATE, Touch
 
 LONGEST = 7.0  # seconds of a note that are kept
 SEMITONES = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
@@ -29,7 +29,7 @@ class SamplePlayer:
     highest: int = 108
 
     def render(self, score, start, seconds, touch=Touch()):
-        """Play `seconds` of a score from second `start`, as `pipeline.render.FontPlayer.render` does."""
+        """Play `seconds` of a score from second `start`, as `pipeline.corpus.render.FontPlayer.render` does."""
         notes = score.sustained().notes if touch.pedal else score.notes
         begins, ends = notes["start"] / touch.tempo - start, notes["end"] / touch.tempo - start
         heard = (begins < seconds) & (ends > -0.3) & (begins > -LONGEST) & ~notes["drum"]

@@ -12,7 +12,7 @@ import pandas as pd
 from nn import CategoricalCrossentropy, ClipSequence, Model, ModelCheckpoint, ModelFileError, RMSprop
 from nn.parallel import one_blas_thread
 from nn.training import train_batch
-from pipeline import dataset
+from pipeline.corpus import dataset
 from pipeline.live import line
 
 POINTS = 100  # of a training curve, each the mean of the batches between it and the one before
@@ -25,7 +25,7 @@ def train(name, network, clips_folder, folder, seeds=(0, 1, 2), epochs=5, batch_
     ----------
     name : str
         Of the experiment, in words: the runs are `folder`/NAME-seed-N.npz, with a hyphen between the words.
-    clips_folder : a dataset made by `pipeline.dataset.build`; its splits train and validation are used
+    clips_folder : a dataset made by `pipeline.corpus.dataset.build`; its splits train and validation are used
     limit : int, optional
         Use every n-th clip only, so that about this many are left for training.
     """

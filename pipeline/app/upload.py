@@ -9,9 +9,9 @@ from pathlib import Path
 import anywidget
 import traitlets
 
+from pipeline.app.stage import web
 from pipeline.audio import AUDIO_SUFFIXES
 from pipeline.errors import SourceError
-from pipeline.stage import web
 
 LARGEST = 400_000_000  # bytes
 

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from pipeline import corpus
-from pipeline.augment import augment, resample_speed
+from pipeline.corpus import collection
+from pipeline.corpus.augment import augment, resample_speed
 from pipeline.errors import PipelineError, SourceError
 from pipeline.workers import Pool
 
@@ -28,13 +28,13 @@ QUIET = 10 ** (-22 / 20)  # a second this far below the excerpt's loudest is a t
 SILENT = 1e-4
 
 
-def build(out, sources=("default",), n_clips=33602, folders=(), folder_split=None, seed=0, jobs=2, cache=corpus.CACHE, progress=None,
+def build(out, sources=("default",), n_clips=33602, folders=(), folder_split=None, seed=0, jobs=2, cache=collection.CACHE, progress=None,
           recordings=None, dask=None):
     """Make `n_clips` clips in folder `out`: `clips.npy` int16 (n, 16000), `clips.csv`, `report.json`.
 
-    Classes are equally frequent in each split; within a class, kinds have the shares of `corpus.SHARES`.
+    Classes are equally frequent in each split; within a class, kinds have the shares of `collection.SHARES`.
     Calling it again with the same arguments goes on where it was stopped. Shards are made by `jobs` processes, or by the
-    workers of a Dask scheduler that see the same disk. `recordings`, a list of `corpus.Recording`, takes the place of
+    workers of a Dask scheduler that see the same disk. `recordings`, a list of `collection.Recording`, takes the place of
     sources and folders.
 
     Returns
@@ -44,7 +44,7 @@ def build(out, sources=("default",), n_clips=33602, folders=(), folder_split=Non
     Raises SourceError if the folder holds another dataset, or a split would have fewer than two classes.
     """
     out = Path(out).absolute()
-    found = corpus.recordings(sources, folders, cache, folder_split, progress) if recordings is None else recordings
+    found = collection.recordings(sources, folders, cache, folder_split, progress) if recordings is None else recordings
     plan = _plan(found, n_clips, seed)
     _remember(out, {"n_clips": n_clips, "seed": seed, "recordings": zlib.crc32("\n".join(f"{r.split} {r.id}" for r in found).encode())})
     todo = [job for job in plan if not _shard(out, job).with_suffix(".csv").exists()]
@@ -67,7 +67,7 @@ def load(out, split=None):
     """
     out = Path(out)
     if not (out / "clips.csv").exists():
-        raise SourceError("missing", f"{out} holds no complete dataset; build it with: python -m pipeline.dataset --out {out}")
+        raise SourceError("missing", f"{out} holds no complete dataset; build it with: python -m pipeline.corpus.dataset --out {out}")
     table = pd.read_csv(out / "clips.csv", keep_default_na=False)
     clips = np.load(out / "clips.npy", mmap_mode="r")
     names = class_names(table["label"])
@@ -83,7 +83,7 @@ def load(out, split=None):
 def class_names(labels):
     """Piano and Other first, then whatever other classes there are, by name."""
     found = set(labels)
-    return [n for n in (corpus.PIANO, corpus.OTHER) if n in found] + sorted(found - {corpus.PIANO, corpus.OTHER})
+    return [n for n in (collection.PIANO, collection.OTHER) if n in found] + sorted(found - {collection.PIANO, collection.OTHER})
 
 
 def _plan(found, n_clips, seed):
@@ -144,7 +144,7 @@ def _probabilities(recordings, label):
     """A probability for each recording: kinds by their shares, recordings within a kind by their weight."""
     kinds = pd.Series([r.kind for r in recordings])
     weight = pd.Series([r.weight for r in recordings])
-    share = kinds.map(lambda kind: corpus.SHARES.get(label, {}).get(kind, 1.0)) * weight / weight.groupby(kinds).transform("sum")
+    share = kinds.map(lambda kind: collection.SHARES.get(label, {}).get(kind, 1.0)) * weight / weight.groupby(kinds).transform("sum")
     return (share / share.sum()).to_numpy()
 
 
@@ -223,12 +223,12 @@ def _write(path, text):
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(prog="python -m pipeline.dataset", description="Make a dataset of one-second clips.")
+    parser = argparse.ArgumentParser(prog="python -m pipeline.corpus.dataset", description="Make a dataset of one-second clips.")
     parser.add_argument("--out", required=True, help="the folder to write")
     parser.add_argument("--clips", type=int, default=33602, help="how many clips (default: 33602)")
-    parser.add_argument("--sources", nargs="*", default=["default"], help=f"out of {', '.join(corpus.SOURCES)}, or all (default: default)")
+    parser.add_argument("--sources", nargs="*", default=["default"], help=f"out of {', '.join(collection.SOURCES)}, or all (default: default)")
     parser.add_argument("--folder", action="append", default=[], help="a folder of one's own, one sub-folder a class")
-    parser.add_argument("--folder-split", choices=corpus.SPLITS, help="the split of all files of the folders (default: 8:1:1 by file)")
+    parser.add_argument("--folder-split", choices=collection.SPLITS, help="the split of all files of the folders (default: 8:1:1 by file)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=2, help="processes on this machine (default: 2)")
     parser.add_argument("--dask", metavar="ADDRESS", help="the workers of this Dask scheduler instead")

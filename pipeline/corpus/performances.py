@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import pretty_midi
 
-from pipeline.render import FontPlayer, programs
-from pipeline.sampler import SamplePlayer
-from pipeline.sounds import Band, Drums, Duo, Solo, Together
+from pipeline.corpus.render import FontPlayer, programs
+from pipeline.corpus.sampler import SamplePlayer
+from pipeline.corpus.sounds import Band, Drums, Duo, Solo, Together
 
 # Instruments that are struck or plucked sound most like a piano, so they are drawn more often than others.
 STRUCK_OR_PLUCKED = {*range(4, 16), *range(24, 29), 45, 46, 47, *range(104, 109), 114}

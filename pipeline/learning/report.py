@@ -24,7 +24,7 @@ def write(evaluation, history, path, title, about):
 
     Parameters
     ----------
-    evaluation : pipeline.classes.Evaluation
+    evaluation : pipeline.learning.classes.Evaluation
     history : nn.history.History
         Of the training.
     title : str

@@ -14,11 +14,11 @@ import pandas as pd
 from scipy.optimize import minimize
 from sklearn.metrics import balanced_accuracy_score
 
-from pipeline import dataset
+from pipeline.corpus import dataset
 from pipeline.errors import PipelineError
-from pipeline.evaluation import binary_figures, by_recording, calibration, folder_clips, piano_probabilities
+from pipeline.learning.evaluation import binary_figures, by_recording, calibration, folder_clips, piano_probabilities
+from pipeline.learning.training import hide_piano, log_loss, train
 from pipeline.recognition import MODEL_PATH, PIANO
-from pipeline.training import hide_piano, log_loss, train
 
 RESULTS = MODEL_PATH.parent / "results" / "model.json"
 
@@ -87,7 +87,7 @@ def _song_figures(songs):
 
 def main(arguments=None):
     """Run the command line; returns its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline.weights", description="Rebuild the model that ships.")
+    parser = argparse.ArgumentParser(prog="python -m pipeline.learning.weights", description="Rebuild the model that ships.")
     parser.add_argument("--out", default=MODEL_PATH, help="the model file to write (default: the one that ships)")
     parser.add_argument("--results", default=RESULTS, help="the figures to write, as JSON")
     parser.add_argument("--data", default="data/generated/clips-weights", help="folder for the clips")

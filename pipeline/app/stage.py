@@ -10,7 +10,7 @@ import traitlets
 
 from pipeline.errors import printable
 
-FIGURES = Path(__file__).parents[1] / "figures"
+FIGURES = Path(__file__).parents[2] / "figures"
 ANIMATIONS = ("Piano", "Other")
 
 STEPS = {
@@ -20,7 +20,7 @@ STEPS = {
 
 
 def web(name):
-    """The text of a script or style in pipeline/web. As text, since anywidget watches a file for its widget's whole life and beyond."""
+    """The text of a script or style in pipeline/app/web. As text, since anywidget watches a file for its widget's whole life and beyond."""
     return (Path(__file__).parent / "web" / name).read_text(encoding="utf-8")
 
 

@@ -46,7 +46,7 @@ def from_audioset(path, n, without=PIANO_IDS, label="Other", seed=0):
 
 
 def save(rows, path):
-    """Write rows (label, link, limit) as a table for `pipeline.playlists.scrape`, in place of what is there."""
+    """Write rows (label, link, limit) as a table for `pipeline.corpus.playlists.scrape`, in place of what is there."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.tmp")

@@ -1,5 +1,5 @@
 """The demo: a link box, an answer, and an animation; the widget of notebooks/07_demo.ipynb, in JupyterLab and in Voila.
-The work is done in a thread (`pipeline.job`), so that the page stays alive and everything can be cancelled.
+The work is done in a thread (`pipeline.app.job`), so that the page stays alive and everything can be cancelled.
 """
 
 import gc
@@ -11,13 +11,13 @@ from pathlib import Path
 
 import ipywidgets as widgets
 
+from pipeline.app.form import Form, in_app_words
+from pipeline.app.job import Job, Request
+from pipeline.app.session import Session
+from pipeline.app.stage import Stage
 from pipeline.errors import Cancelled, PipelineError
-from pipeline.form import Form, in_app_words
-from pipeline.job import Job, Request
-from pipeline.session import Session
-from pipeline.stage import Stage
 
-SAMPLES = Path(__file__).parents[1] / "data" / "samples"
+SAMPLES = Path(__file__).parents[2] / "data" / "samples"
 PAUSE = 0.1  # seconds between two movements of the progress bar
 
 

@@ -110,7 +110,7 @@ def _write(path, failures):
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(prog="python -m pipeline.playlists", description="Download the songs of a table of playlists.")
+    parser = argparse.ArgumentParser(prog="python -m pipeline.corpus.playlists", description="Download the songs of a table of playlists.")
     parser.add_argument("table", nargs="?", default="data/playlists.csv", help="CSV of label, link, limit (default: data/playlists.csv)")
     parser.add_argument("--out", default="data/generated/playlists", help="the folder to write (default: data/generated/playlists)")
     options = parser.parse_args(arguments)

@@ -5,8 +5,8 @@ One anywidget for each song; it comes to the browser complete and is closed when
 import anywidget
 import traitlets
 
-from pipeline import recording
-from pipeline.stage import web
+from pipeline.app import recording
+from pipeline.app.stage import web
 
 
 class Player(anywidget.AnyWidget):

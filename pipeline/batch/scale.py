@@ -1,6 +1,6 @@
 """How fast, how large, how much: the measurements behind docs/scale.md, on the machine at hand.
 
-`python -m pipeline.scale` writes data/results/scale.json and the figures. It wants a machine with nothing else to do;
+`python -m pipeline.batch.scale` writes data/results/scale.json and the figures. It wants a machine with nothing else to do;
 the full run, up to a million clips, takes about an hour on two cores (`--most-clips 10000` a few minutes).
 """
 
@@ -19,10 +19,11 @@ import numpy as np
 
 from nn import ClipSequence, Model, RMSprop, parallel
 from nn.parallel import one_blas_thread
-from pipeline import batch, recognition, song_list
+from pipeline import recognition
 from pipeline.audio import SAMPLE_RATE, decode, load
+from pipeline.batch import labelling, song_list
+from pipeline.batch.journal import Journal
 from pipeline.cleaning import cut
-from pipeline.journal import Journal
 from pipeline.workers import Pool
 
 RESULTS = recognition.MODEL_PATH.parent / "results" / "scale.json"
@@ -77,7 +78,7 @@ def _timed(function):
 def timed_listen(path, version):
     """In some process: label a song; how long it took, and the peak memory of the process so far (MB)."""
     started = time.perf_counter()
-    row = batch.listen(str(path), None, str(path), Path(path).name, version, None, 0)
+    row = labelling.listen(str(path), None, str(path), Path(path).name, version, None, 0)
     if "error" in row:
         raise RuntimeError(row["message"])
     return time.perf_counter() - started, peak_mb()
@@ -120,8 +121,8 @@ _BATCH = """
 import sys, time
 from contextlib import suppress
 import psutil
-from pipeline import batch
-from pipeline.scale import peak_mb
+from pipeline.batch import labelling
+from pipeline.batch.scale import peak_mb
 
 workers = {}
 
@@ -131,7 +132,7 @@ def watch(*_):
             workers[child.pid] = peak_mb(child.pid)
 
 started = time.perf_counter()
-summary = batch.run(*sys.argv[1:4], workers=2, progress=watch)
+summary = labelling.run(*sys.argv[1:4], workers=2, progress=watch)
 assert summary.failed == 0
 print(time.perf_counter() - started, peak_mb(), max(workers.values()))
 """
@@ -176,13 +177,13 @@ def lists(folder, most_lines=1_000_000):
 
 def main(arguments=None):
     """Run the command line; returns its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline.scale", description="Measure throughput and memory on this machine.")
+    parser = argparse.ArgumentParser(prog="python -m pipeline.batch.scale", description="Measure throughput and memory on this machine.")
     parser.add_argument("--model", default=recognition.MODEL_PATH, help="a model file (default: the one that ships)")
     parser.add_argument("--most-clips", type=int, default=1_000_000, help="of the longest batch (default: 1,000,000)")
     parser.add_argument("--results", default=RESULTS, help="the JSON file to write")
     parser.add_argument("--figures", default=None, help="the folder for the figures (default: figures/)")
     options = parser.parse_args(arguments)
-    version = batch.Version(str(Path(options.model).absolute()), batch.fingerprint(options.model))
+    version = labelling.Version(str(Path(options.model).absolute()), labelling.fingerprint(options.model))
     with tempfile.TemporaryDirectory() as folder:
         read = lists(folder)  # first, while this process is small
         song = Path(folder, "song.m4a")

@@ -13,10 +13,11 @@ from functools import lru_cache, partial
 from pathlib import Path
 
 from nn import ModelFileError, parallel
-from pipeline import cleaning, recognition, song_list
-from pipeline.downloader import PER_HOUR, Downloader, DownloadsStopped
+from pipeline import cleaning, recognition
+from pipeline.batch import song_list
+from pipeline.batch.downloader import PER_HOUR, Downloader, DownloadsStopped
+from pipeline.batch.journal import BatchError, Journal
 from pipeline.errors import PipelineError
-from pipeline.journal import BatchError, Journal
 from pipeline.links import Link
 from pipeline.recognition import Failure, Recognizer
 from pipeline.workers import Pool, WorkerDied
@@ -53,7 +54,7 @@ def run(songs, out, model=None, workers=None, dask=None, n_clips=None, seed=0, r
     retry_failed : bool
         Try again what has failed in an earlier run.
     per_hour, access
-        As in `pipeline.downloader.Downloader`.
+        As in `pipeline.batch.downloader.Downloader`.
     progress : callable, optional
         `progress("listening", songs_done, songs_in_all)` after each song; what it raises, such as Cancelled, stops the run.
 

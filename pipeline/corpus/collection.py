@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline import catalogue, noises, performances, sounds
 from pipeline.audio import is_audio
+from pipeline.corpus import catalogue, noises, performances, sounds
+from pipeline.corpus.packages import CACHE, available, fetch
+from pipeline.corpus.scores import midi_in_wad
+from pipeline.corpus.sounds import Noise, Piece, Recorded, Scattered
 from pipeline.errors import SourceError
-from pipeline.packages import CACHE, available, fetch
-from pipeline.scores import midi_in_wad
-from pipeline.sounds import Noise, Piece, Recorded, Scattered
 
 SPLITS = ("train", "validation", "test")
 SOURCES = {"default": "pip", "npm": "npm", "debian": "apt"}

@@ -10,9 +10,9 @@ import numpy as np
 
 from nn import ClipSequence, Model, ModelFileError, RMSprop
 from nn.callbacks import Callback, LearningRateSchedule
-from pipeline.dataset import load
-from pipeline.evaluation import binary_figures, by_recording, folder_clips, piano_probabilities
-from pipeline.networks import recognizer_network
+from pipeline.corpus.dataset import load
+from pipeline.learning.evaluation import binary_figures, by_recording, folder_clips, piano_probabilities
+from pipeline.learning.networks import recognizer_network
 from pipeline.recognition import PIANO
 
 
@@ -76,7 +76,7 @@ def train(
 
     Parameters
     ----------
-    dataset : folder made by `pipeline.dataset.build`
+    dataset : folder made by `pipeline.corpus.dataset.build`
     recordings : folder of whole recordings, one sub-folder a class, that judges each epoch (never trained on)
     monitor : the figure by which the best epoch is chosen; "val_..." or "recordings_..."
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import ipywidgets as widgets
 
 from pipeline import refusals
+from pipeline.app.upload import Upload
 from pipeline.audio import is_audio
-from pipeline.upload import Upload
 
 OPTIONS = "Sign-in and options"
 BROWSERS = ("brave", "chrome", "chromium", "edge", "firefox", "opera", "safari", "vivaldi", "whale")

@@ -8,7 +8,7 @@ from sklearn.preprocessing import StandardScaler
 
 from nn import MelSpectrogram
 from nn.data import to_float
-from pipeline.evaluation import binary_figures
+from pipeline.learning.evaluation import binary_figures
 
 BATCH = 256  # clips turned into pictures at once
 

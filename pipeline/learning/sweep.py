@@ -13,9 +13,9 @@ import numpy as np
 
 from nn import BatchNormalization, ClipSequence, Conv2D, Dense, Dropout, Flatten, MaxPooling2D, MelSpectrogram, Model, ReLU, RMSprop, Softmax, parallel
 from nn.callbacks import Callback
-from pipeline import dataset
+from pipeline.corpus import dataset
 from pipeline.errors import PipelineError
-from pipeline.networks import CLASS_NAMES, INPUT_SHAPE
+from pipeline.learning.networks import CLASS_NAMES, INPUT_SHAPE
 from pipeline.workers import Pool, WorkerDied
 
 FILTER_SHAPES = ("3x3", "5x5", "7x7", "3x7", "7x3")  # frames x mels
@@ -42,7 +42,7 @@ def run_study(name, storage, clips_dir, n_trials=40, n_clips=2000, epochs=3, wor
     storage : str or Path
         The file of Optuna's journal, or the URL of any Optuna storage, such as "postgresql://...".
     clips_dir : str or Path
-        A folder made by `pipeline.dataset.build`; trials learn from its train split and are judged by its validation
+        A folder made by `pipeline.corpus.dataset.build`; trials learn from its train split and are judged by its validation
         split, of both of which `n_clips` and a quarter of that, equally many of each class, are drawn by `seed`.
     epochs : int
         Of each trial; the value of a trial is the best validation accuracy of its epochs.
@@ -163,8 +163,8 @@ def main(arguments=None):
     """Run the command line; returns its exit code."""
     from tqdm import tqdm
 
-    parser = argparse.ArgumentParser(prog="python -m pipeline.sweep", description="Search for better hyperparameters.")
-    parser.add_argument("clips", help="a folder made by python -m pipeline.dataset")
+    parser = argparse.ArgumentParser(prog="python -m pipeline.learning.sweep", description="Search for better hyperparameters.")
+    parser.add_argument("clips", help="a folder made by python -m pipeline.corpus.dataset")
     parser.add_argument("--name", default="sweep", help="of the study (default: sweep)")
     parser.add_argument("--storage", default="data/generated/sweep.journal", help="a file, or the URL of an Optuna storage")
     parser.add_argument("--trials", type=int, default=40, help="finished trials that the study shall have (default: 40)")

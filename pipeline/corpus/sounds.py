@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline import audio, noises
-from pipeline.render import RATE, Touch, render
-from pipeline.scores import PIANOS, improvise, midi_in_wad, read_midi
+from pipeline import audio
+from pipeline.corpus import noises
+from pipeline.corpus.render import RATE, Touch, render
+from pipeline.corpus.scores import PIANOS, improvise, midi_in_wad, read_midi
 
 DECODED = Path("data/generated/decoded")
 AUDIBLE = 10 ** (-12 / 20)  # what was mixed in counts as audible down to 12 dB below the rest
@@ -212,7 +213,7 @@ class Together:
 
 @dataclass(frozen=True)
 class Noise:
-    """One of the kinds of pipeline.noises."""
+    """One of the kinds of pipeline.corpus.noises."""
 
     kind: str
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from pipeline import audio, cleaning, download, links
+from pipeline.app.player import player_of
+from pipeline.app.recording import Recording
 from pipeline.errors import Cancelled, PipelineError
 from pipeline.links import Link
-from pipeline.player import player_of
-from pipeline.recording import Recording
 
 LONGEST_PLAYLIST = 50  # songs
 

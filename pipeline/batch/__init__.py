@@ -1,0 +1,4 @@
+"""Many songs: `labelling` runs through a `song_list`, its `downloader` fetches what is a link, its `journal` forgets nothing.
+
+`scale` measures how fast that is and how much it holds in memory.
+"""
