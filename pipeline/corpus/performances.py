@@ -4,6 +4,7 @@ The same pieces are given to pianos and to all others, so that the music is no c
 
 import zlib
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pretty_midi
@@ -38,15 +39,20 @@ class Instrument:
 
 
 def of_font(font, path):
-    """The instruments of a sound font: a list of Instrument."""
+    """The instruments of a sound font, or of a folder of patches with the one at `path`: a list of Instrument."""
+    patched = path.endswith(".pat")
+    if patched:  # 024_Nylon_Guitar.pat: the program comes first
+        players = {int(patch.name[:3]): SamplePlayer((str(patch),)) for patch in sorted(Path(path).parent.glob("[0-9]*.pat"))}
+    else:
+        players = {program: FontPlayer(path, program) for program in programs(path)}
     found = []
-    for program in programs(path):
+    for program, player in players.items():
         piano = program in font.pianos
         if not piano and (program <= 3 or program in font.skip):
             continue
         weight = 0.4 if program == 3 else 2.0 if program in STRUCK_OR_PLUCKED else 1.0  # 3: honky-tonk, an upright out of tune
-        found.append(Instrument(font.name, pretty_midi.program_to_instrument_name(program), FontPlayer(path, program), piano, font.package.name,
-                                font.family, font.licence, program in ONE_NOTE, program in WITH_PIANO, weight=weight))
+        found.append(Instrument(font.name, pretty_midi.program_to_instrument_name(program), player, piano, font.package.name,
+                                font.family, font.licence, program in ONE_NOTE, program in WITH_PIANO, patched, weight))
     return found
 
 
@@ -54,7 +60,7 @@ def of_samples(samples, folders):
     """The one instrument of a set of samples."""
     polyphonic = samples.label == "Piano" or samples.name in POLYPHONIC_SAMPLES
     return [Instrument(samples.name, samples.name, SamplePlayer(folders), samples.label == "Piano", samples.packages[0].name, samples.family,
-                       samples.licence, not polyphonic, not polyphonic, sampled=True, weight=2.5)]
+                       samples.licence, not polyphonic, not polyphonic, True, samples.weight)]
 
 
 def recordings(instruments, bands, pieces, around):
@@ -94,6 +100,8 @@ def _alone(instrument, performances, count, rng):
     for melody in {False, instrument.melodic}:
         yield _fields(label, "improvised" if instrument.piano else kind, instrument.maker, instrument.name, "melody" if melody else "improvised",
                       instrument.source, [instrument.family], [instrument.licence], Solo(instrument.player, None, melody), instrument.weight)
+    yield _fields(label, "single notes", instrument.maker, instrument.name, "single notes", instrument.source, [instrument.family],
+                  [instrument.licence], Solo(instrument.player, style="single"), instrument.weight * (3 if instrument.sampled else 1))
 
 
 def _duos(pianos, other, performances, rng):

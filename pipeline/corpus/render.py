@@ -69,15 +69,19 @@ class FontPlayer:
     program: int
 
     def render(self, score, start, seconds, touch=Touch()):
-        """As `render`, below; soft playing sounds darker, which sound fonts leave out (a low-pass at 1.2 to 19 kHz)."""
+        """As `render`, below; soft playing sounds darker, which sound fonts leave out."""
         score = score.given_to(self.program)
         samples = render(score, self.font, start, seconds, touch)
         heard = (score.notes["end"] / touch.tempo > start) & (score.notes["start"] / touch.tempo < start + seconds)
-        velocity = touch.velocity(score.notes["velocity"][heard]).mean() if heard.any() else 127
-        cutoff = 1200 * 2 ** (velocity / 127 * 4)
-        if cutoff > 7000:
-            return samples
-        return sosfilt(butter(1, cutoff, fs=RATE, output="sos"), samples).astype(np.float32)
+        return darkened(samples, touch.velocity(score.notes["velocity"][heard]).mean() if heard.any() else 127)
+
+
+def darkened(samples, velocity):
+    """Samples (n,) as an instrument sounds at a MIDI velocity: through a low-pass at 1.2 (softest) to 19 kHz (loudest)."""
+    cutoff = 1200 * 2 ** (velocity / 127 * 4)
+    if cutoff > 7000:
+        return samples
+    return sosfilt(butter(1, cutoff, fs=RATE, output="sos"), samples).astype(np.float32)
 
 
 def render(score, font_path, start, seconds, touch=Touch()):

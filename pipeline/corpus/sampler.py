@@ -1,5 +1,6 @@
 """A sampler: a score played with recorded notes of one instrument, in layers of velocity where the package has them.
-A sound font shapes its notes by envelopes and filters; here they stay as they were recorded.
+A sound font shapes its notes by envelopes and filters; here they stay as they were recorded, only darker if they are
+played softly and there is no layer for it.
 """
 
 import re
@@ -12,17 +13,18 @@ import numpy as np
 from scipy.signal import resample_poly
 
 from pipeline import audio
-from pipeline.corpus.render import RATE, Touch
+from pipeline.corpus import patches
+from pipeline.corpus.render import RATE, Touch, darkened
 from pipeline.errors import SourceError
 
 LONGEST = 7.0  # seconds of a note that are kept
 SEMITONES = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
-NAME = re.compile(r"([A-G])(s|#|b)?(-?\d)(?:v\d+)?\.(?:ogg|mp3|wav)$")  # A0v4.ogg, D#1v10.ogg, As1.mp3
+NAME = re.compile(r"(?:^|\.)([A-Ga-g])(s|#|b)?(-?\d)(?:v\d+)?\.(?:ogg|mp3|wav|flac)$")  # D#1v10.ogg, As1.mp3, a#1.wav, Piano.ff.Ab1.flac
 
 
 @dataclass(frozen=True)
 class SamplePlayer:
-    """Plays a score with the notes in `folders`, one for each layer of velocity, softest first."""
+    """Plays a score with the notes in `folders`, one for each layer of velocity, softest first; or in one patch file."""
 
     folders: tuple
     lowest: int = 21
@@ -40,6 +42,8 @@ class SamplePlayer:
             middle = 128 * (layer + 0.5) / len(self.folders)
             wave = _note(self.folders[layer], int(np.clip(note["pitch"], self.lowest, self.highest)))
             self._add(out, wave, begin, end, velocity / middle)
+        if len(self.folders) == 1 and heard.any():
+            return darkened(out, touch.velocity(notes["velocity"][heard]).mean())
         return out
 
     @staticmethod
@@ -63,15 +67,16 @@ def notes_in(folder):
         match = NAME.search(path.name)
         if match:
             letter, sign, octave = match.groups()
-            found[12 * (int(octave) + 1) + SEMITONES[letter] + {"s": 1, "#": 1, "b": -1, None: 0}[sign]] = str(path)
+            pitch = 12 * (int(octave) + 1) + SEMITONES[letter.upper()]
+            found[pitch + {"s": 1, "#": 1, "b": -1, None: 0}[sign]] = str(path)
     if not found:
         raise SourceError("package", f"{folder} holds no notes named like C4.mp3; delete the package's folder and try again.")
     return found
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=128)
 def _notes_in(folder):
-    return notes_in(folder)
+    return patches.notes(folder, LONGEST) if folder.endswith(".pat") else notes_in(folder)
 
 
 @lru_cache(maxsize=2048)
@@ -79,7 +84,9 @@ def _note(folder, pitch):
     """The recorded note nearest in pitch, resampled to the pitch that is wanted, from its attack on."""
     notes = _notes_in(folder)
     nearest = min(notes, key=lambda p: abs(p - pitch))
-    samples = _recorded(notes[nearest])
+    samples = notes[nearest]
+    if isinstance(samples, str):
+        samples = _recorded(samples)
     if nearest != pitch:
         ratio = Fraction(2 ** ((nearest - pitch) / 12)).limit_denominator(60)
         samples = resample_poly(samples, ratio.numerator, ratio.denominator).astype(np.float32)
@@ -88,6 +95,6 @@ def _note(folder, pitch):
 
 @lru_cache(maxsize=512)
 def _recorded(path):
-    samples = audio.load(path)[:int((LONGEST + 1) * RATE)]
+    samples = audio.load(path)[: int((LONGEST + 1) * RATE)]
     attack = int(np.argmax(np.abs(samples) > 0.01 * np.abs(samples).max(initial=1e-9)))
-    return samples[max(attack - RATE // 200, 0):][:int(LONGEST * RATE)]
+    return samples[max(attack - RATE // 200, 0) :][: int(LONGEST * RATE)]

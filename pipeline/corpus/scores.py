@@ -94,12 +94,15 @@ def midi_in_wad(path):
     return found
 
 
-def improvise(rng, seconds):
-    """Invent `seconds` of simple keyboard music: single notes, a melody, chords, arpeggios, or two hands.
+STYLES = ("single", "melody", "chords", "arpeggio", "hands", "dense")
+
+
+def improvise(rng, seconds, style=None):
+    """Invent `seconds` of simple keyboard music in one of `STYLES`: single notes, a melody, chords, arpeggios, or two hands.
 
     Sparse playing is as frequent as busy playing, over the whole keyboard: what performances rarely hold.
     """
-    style = rng.choice(["single", "melody", "chords", "arpeggio", "hands", "dense"])
+    style = style or rng.choice(STYLES)
     scale = np.array([[0, 2, 4, 5, 7, 9, 11], [0, 2, 3, 5, 7, 8, 10], [0, 2, 3, 5, 7, 8, 11], [0, 2, 4, 7, 9, 12, 14]][rng.integers(4)])
     root, beat = rng.integers(36, 72), rng.uniform(0.16, 1.1)
     loud = rng.uniform(25, 115)
@@ -114,7 +117,7 @@ def improvise(rng, seconds):
         step = beat * rng.choice([0.5, 1, 1, 1, 2])
         place = int(np.clip(place + rng.integers(-3, 4), 0, len(ladder) - 1))
         if style == "single":
-            place, step = rng.integers(len(ladder)), rng.uniform(0.7, 2.5)
+            place, step = rng.integers(len(ladder)), rng.uniform(0.7, 4)
             strike(ladder[place], time, step * rng.uniform(0.3, 1))
         elif style in ("melody", "dense"):
             strike(ladder[place], time, step * rng.uniform(0.5, 1.2))

@@ -112,27 +112,28 @@ def _decoded(path):
 class Solo:
     """One instrument (a FontPlayer or a SamplePlayer) playing a piece, or an improvisation if there is no piece.
 
-    `melody`: only its highest voice, for instruments that play one note at a time.
+    `melody`: only its highest voice, for instruments that play one note at a time. `style`: that of the improvisation.
     """
 
     player: object
     piece: Piece | None = None
     melody: bool = False
+    style: str | None = None
 
     def excerpt(self, rng, seconds):
-        score, start, touch, music = _performance(rng, seconds, self.piece)
+        score, start, touch, music = _performance(rng, seconds, self.piece, self.style)
         score = score.moved(int(rng.integers(-6, 7)), *PIANO_RANGE)
         if self.melody:
             score = score.where(_melody(score.notes))
         return Excerpt(self.player.render(score, start, seconds, touch), start * touch.tempo, music)
 
 
-def _performance(rng, seconds, piece):
+def _performance(rng, seconds, piece, style=None):
     """A score, the start of a window in it, a touch, and the name of the music."""
     touch = Touch.random(rng)
     if piece is None:
         seed = int(rng.integers(2 ** 31))
-        return improvise(np.random.default_rng(seed), seconds * touch.tempo), 0.0, touch, f"improvised-{seed}"
+        return improvise(np.random.default_rng(seed), seconds * touch.tempo, style), 0.0, touch, f"improvised-{seed}"
     score = piece.score()
     start = rng.uniform(0, max(score.seconds / touch.tempo - seconds, 0))
     return score, start, touch, piece.name
