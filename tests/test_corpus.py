@@ -13,10 +13,10 @@ import pytest
 import soundfile
 
 from pipeline import audio, download
-from pipeline.corpus import catalogue, collection, packages, playlists, sounds
+from pipeline.corpus import catalogue, collection, packages, patches, playlists, sounds
 from pipeline.corpus.packages import Package, fetch, unpack
 from pipeline.corpus.render import RATE, FontPlayer, Touch, programs, render
-from pipeline.corpus.sampler import SamplePlayer
+from pipeline.corpus.sampler import SamplePlayer, notes_in
 from pipeline.corpus.scores import NOTE, Score, improvise, midi_in_wad, read_midi
 from pipeline.corpus.sounds import Duo, Excerpt, Piece, Recorded, Scattered, Solo, Together
 from pipeline.errors import DownloadError, SourceError
@@ -93,6 +93,18 @@ def test_the_real_pip_fetches_a_package_once(tmp_path, monkeypatch):
     with pytest.raises(SourceError, match="pip could not fetch nosuchsounds .* try again"):
         fetch(Package("pip", "nosuchsounds"), tmp_path / "cache")
     assert [p.name for p in (tmp_path / "cache").iterdir()] == [folder.name]
+
+
+def test_an_archive_inside_a_package_is_unpacked_too(tmp_path, monkeypatch):
+    shelf, inner = tmp_path / "shelf", io.BytesIO()
+    shelf.mkdir()
+    with zipfile.ZipFile(inner, "w") as file:
+        file.writestr("C4.txt", b"a note")
+    wheel(shelf, files=(("tinysounds/notes.zip", inner.getvalue()), ("tinysounds/music.pk3", inner.getvalue()), ("tinysounds/b.zip", b"no archive")))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(shelf))
+    folder = fetch(Package("pip", "tinysounds"), tmp_path / "cache") / "tinysounds"
+    assert (folder / "notes/C4.txt").read_bytes() == (folder / "music/C4.txt").read_bytes() == b"a note"
 
 
 def test_a_missing_client_is_named(tmp_path, monkeypatch):
@@ -206,6 +218,49 @@ def test_the_sampler_plays_recorded_notes_in_tune(tmp_path):
         SamplePlayer((str(tmp_path),)).render(score((0, 1, 60, 90)), 0, 1)
 
 
+@pytest.mark.parametrize("name", ["A4.wav", "Piano.ff.A4.flac", "a4.wav", "A4v10.ogg"])
+def test_notes_are_found_by_their_names(tmp_path, name):
+    (tmp_path / name).touch()
+    (tmp_path / "Data4.txt").touch()
+    assert notes_in(tmp_path) == {69: str(tmp_path / name)}
+
+
+def test_softly_played_notes_are_darker(tmp_path):
+    time = np.arange(2 * RATE) / RATE
+    soundfile.write(tmp_path / "A4.wav", 0.2 * (np.sin(2 * np.pi * 440 * time) + np.sin(2 * np.pi * 6000 * time)), RATE)
+    player = SamplePlayer((str(tmp_path),))
+
+    def brightness(velocity):
+        spectrum = np.abs(np.fft.rfft(player.render(score((0, 2, 69, velocity)), 0, 1.0)))
+        return spectrum[6000] / spectrum[440]
+
+    assert brightness(10) < 0.5 * brightness(120)
+
+
+def patch(path, frequency=440.0, rate=22050, n=4410):
+    """A patch with one note: 0.2 s of a sine in 16 bits, of which the second half is a loop."""
+    samples = np.rint(20000 * np.sin(2 * np.pi * frequency * np.arange(n) / rate)).astype("<i2").tobytes()
+    note = bytearray(96)
+    struct.pack_into("<IIIHIII", note, 8, len(samples), n, 2 * n, rate, 20, 20_000_000, int(frequency * 1000))
+    note[55] = 0b101  # 16 bits, looped
+    layer = bytearray(47)
+    layer[6] = 1
+    path.write_bytes(b"GF1PATCH110\0".ljust(129 + 63, b"\0") + layer + note + samples)
+    return path
+
+
+def test_a_patch_of_the_ultrasound_is_read(tmp_path):
+    path = patch(tmp_path / "024_Nylon_Guitar.pat")
+    (pitch, samples), = patches.notes(path, 3).items()
+    assert pitch == 69 and len(samples) == pytest.approx(3 * RATE, abs=2) and strongest(samples) == pytest.approx(440, rel=0.01)
+    assert np.abs(samples[: RATE // 5]).max() == pytest.approx(20000 / 32768, rel=0.02) and np.abs(samples[2 * RATE :]).max() < 0.1
+    sound = SamplePlayer((str(path),)).render(score((0, 1.5, 72, 90)), 0.2, 1.0)
+    assert strongest(sound) == pytest.approx(523.25, rel=0.01)
+    (tmp_path / "bad.pat").write_bytes(b"RIFF")
+    with pytest.raises(SourceError, match="not a patch"):
+        patches.notes(tmp_path / "bad.pat", 3)
+
+
 # sounds
 
 def test_excerpts_are_seeded(tmp_path):
@@ -287,6 +342,8 @@ def test_voice_and_piano_alone_never_overlap():
 
 def test_every_sound_is_listed_with_its_licence():
     text = Path("data/SOUNDS.md").read_text(encoding="utf-8")
+    samples = [e for e in catalogue.SAMPLES if e.source == "default"]  # those of npm share a row
+    assert not [e.name for e in samples if f"`{e.packages[0].name}`" not in text or e.licence not in text]
     entries = (*catalogue.FONTS, *catalogue.PIECES, *catalogue.RECORDINGS)
     assert not [e.package.name for e in entries if f"`{e.package.name}`" not in text or e.licence not in text]
     assert not [path.name for path in Path("data/samples").iterdir() if f"`{path.name}`" not in text]
