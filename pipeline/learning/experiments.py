@@ -13,6 +13,7 @@ from nn import CategoricalCrossentropy, ClipSequence, Model, ModelCheckpoint, Mo
 from nn.parallel import one_blas_thread
 from nn.training import train_batch
 from pipeline.corpus import dataset
+from pipeline.learning.training import thinned
 from pipeline.live import line
 
 POINTS = 100  # of a training curve, each the mean of the batches between it and the one before
@@ -29,7 +30,7 @@ def train(name, network, clips_folder, folder, seeds=(0, 1, 2), epochs=5, batch_
     limit : int, optional
         Use every n-th clip only, so that about this many are left for training.
     """
-    train_split, val_split = (_thinned(dataset.load(clips_folder, split), limit) for split in ("train", "validation"))
+    train_split, val_split = (thinned(dataset.load(clips_folder, split), limit) for split in ("train", "validation"))
     class_names = dataset.load(clips_folder, "train")[3]
     validation = ClipSequence(*val_split, len(class_names), batch_size)
     Path(folder).mkdir(parents=True, exist_ok=True)
@@ -51,12 +52,6 @@ def train(name, network, clips_folder, folder, seeds=(0, 1, 2), epochs=5, batch_
             models.append(model)
         shown.show(f"{name}: {len(models)} runs of {epochs} epochs")
     return models
-
-
-def _thinned(split, limit):
-    clips, labels = split[:2]
-    step = max(len(clips) // limit, 1) if limit else 1
-    return clips[::step], labels[::step]
 
 
 def curves(models_by_name):

@@ -70,7 +70,7 @@ def _rms(samples):
 
 def train(
     dataset, out, network=recognizer_network, epochs=6, batch_size=32, learning_rate=1e-3, seed=0, recordings=None,
-    monitor="val_loss", augment=None, progress=True,
+    monitor="val_loss", augment=None, limit=None, progress=True,
 ):
     """Train `network(class_names, seed)` on a dataset folder and write the model of its best epoch to `out`.
 
@@ -79,14 +79,15 @@ def train(
     dataset : folder made by `pipeline.corpus.dataset.build`
     recordings : folder of whole recordings, one sub-folder a class, that judges each epoch (never trained on)
     monitor : the figure by which the best epoch is chosen; "val_..." or "recordings_..."
+    limit : int, optional; use every n-th clip only, so that about this many are left for training
 
     Returns the Model of the best epoch. A checkpoint beside `out` lets a stopped training go on, and a finished one go on
     with more epochs; delete it to begin anew.
     """
-    clips, labels, _, class_names = load(dataset, "train")
-    val_clips, val_labels, _, _ = load(dataset, "validation")
-    data = ClipSequence(clips, labels, len(class_names), batch_size, shuffle=True, seed=seed, augment=augment)
-    validation = ClipSequence(val_clips, val_labels, len(class_names), batch_size)
+    class_names = load(dataset, "train")[3]
+    clips, validation_clips = (thinned(load(dataset, split), limit) for split in ("train", "validation"))
+    data = ClipSequence(*clips, len(class_names), batch_size, shuffle=True, seed=seed, augment=augment)
+    validation = ClipSequence(*validation_clips, len(class_names), batch_size)
     checkpoint = Path(f"{out}.checkpoint.npz")
     try:
         model = Model.load(checkpoint)
@@ -100,6 +101,13 @@ def train(
     if remaining > 0:
         model.fit(data, validation, remaining, model.optimizer or RMSprop(learning_rate), callbacks=callbacks, progress=progress)
     return Model.load(out)
+
+
+def thinned(split, limit):
+    """Clips and labels of a split as `dataset.load` gives it: every n-th, so that about `limit` are left (None: all)."""
+    clips, labels = split[:2]
+    step = max(len(clips) // limit, 1) if limit else 1
+    return clips[::step], labels[::step]
 
 
 class KeepBest(Callback):

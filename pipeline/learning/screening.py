@@ -1,0 +1,77 @@
+"""Which network, and which way to train it? Variants of the one that ships, on the same clips, judged by the same songs.
+
+Every run is a file that a stopped screening finds again. The table has a row for each epoch of each run: what matters is
+not the best figure of one epoch but what a variant does over all epochs and seeds.
+"""
+
+import argparse
+import re
+import sys
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+
+from nn import Model
+from pipeline.errors import PipelineError
+from pipeline.learning.networks import recognizer_network, thesis_network
+from pipeline.learning.training import hide_piano, train
+
+VARIANTS = {  # name: (network, share of piano clips that other sound is laid over)
+    "thesis network": (thesis_network, 0.1),
+    "recognizer": (recognizer_network, 0.1),
+    "recognizer without mixing": (recognizer_network, 0.0),
+    "recognizer without masking": (partial(recognizer_network, masked=False), 0.1),
+    "recognizer pooled over time": (partial(recognizer_network, last_pool=(12, 2)), 0.1),
+    "recognizer twice as wide": (partial(recognizer_network, filters=(16, 48, 64, 96)), 0.1),
+}
+
+
+def screen(data, recordings, folder, variants=VARIANTS, seeds=(0,), epochs=4, limit=33602):
+    """Train each variant once for each seed on `limit` clips of a dataset; a DataFrame with a row an epoch.
+
+    Columns: variant, seed, clips, parameters, epoch, and the figures of `History.epochs` with those of `recordings`, a
+    folder of whole recordings that nothing is trained on.
+    """
+    tables = []
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    for variant in variants:
+        network, share = VARIANTS[variant]
+        for seed in seeds:
+            out = Path(folder) / f"{'-'.join(re.findall(r'[a-z]+', variant))}-{limit or 'all'}-{seed}.npz"
+            train(data, out, network, epochs, seed=seed, recordings=recordings, monitor="recordings_loss", augment=hide_piano(share), limit=limit)
+            model = Model.load(f"{out}.checkpoint.npz")
+            parameters = sum(layer.n_parameters for layer in model.layers)
+            about = {"variant": variant, "seed": seed, "clips": limit or "all", "parameters": parameters}
+            tables.append(model.history.epochs.reset_index().assign(**about))
+    table = pd.concat(tables, ignore_index=True)
+    return table[[*about, *table.columns.difference(about, sort=False)]]
+
+
+def main(arguments=None):
+    """Run the command line; returns its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline.learning.screening", description="Compare networks and ways to train them.")
+    parser.add_argument("data", help="a dataset made by pipeline.corpus.dataset")
+    parser.add_argument("recordings", help="whole recordings, by class, that judge and are never trained on")
+    parser.add_argument("--out", default="data/results/screening.csv", help="rows are added to this table")
+    parser.add_argument("--runs", default="data/generated/screening", help="folder for the runs")
+    parser.add_argument("--variants", nargs="*", default=list(VARIANTS), choices=list(VARIANTS), metavar="NAME")
+    parser.add_argument("--seeds", nargs="*", type=int, default=[0])
+    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--clips", type=int, default=33602, help="of the dataset to use; 0 for all")
+    options = parser.parse_args(arguments)
+    try:
+        table = screen(options.data, options.recordings, options.runs, options.variants, options.seeds, options.epochs, options.clips or None)
+    except PipelineError as error:
+        print(f"screening: {error}", file=sys.stderr)
+        return 1
+    out = Path(options.out)
+    if out.exists():
+        table = pd.concat([pd.read_csv(out), table]).drop_duplicates(["variant", "seed", "clips", "epoch"], keep="last")
+    table.to_csv(f"{out}.tmp", index=False, float_format="%.4f")
+    Path(f"{out}.tmp").replace(out)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

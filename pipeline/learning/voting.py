@@ -1,0 +1,69 @@
+"""From the clips of a song to one answer: ways to put the probabilities of its seconds together, compared.
+
+Songs are also cut into excerpts of a few seconds, since short recordings are where the ways differ.
+"""
+
+import numpy as np
+import pandas as pd
+
+from pipeline.learning.evaluation import binary_figures, calibration
+from pipeline.recognition import PIANO
+
+QUIET = 20  # dB below the loudest second of a song, for the way that leaves such seconds out
+
+
+def majority(probability, level):
+    """The share of the clips that vote for piano."""
+    return (probability > 0.5).mean()
+
+
+def mean(probability, level):
+    """The mean probability."""
+    return probability.mean()
+
+
+def log_odds(probability, level):
+    """The probability at the mean of the log odds, as if the clips were independent witnesses of one length."""
+    odds = np.clip(probability, 1e-4, 1 - 1e-4)
+    return 1 / (1 + np.exp(-np.log(odds / (1 - odds)).mean()))
+
+
+def weighted(probability, level):
+    """The mean probability, weighted by the clips' effective value."""
+    return np.average(probability, weights=10 ** (level / 20))
+
+
+def loud(probability, level):
+    """The mean probability of the clips that are not far softer than the loudest."""
+    return probability[level >= level.max() - QUIET].mean()
+
+
+def median(probability, level):
+    """The median probability."""
+    return np.median(probability)
+
+
+WAYS = {"majority vote": majority, "mean": mean, "mean of log odds": log_odds, "mean by level": weighted, "mean of loud clips": loud, "median": median}
+
+
+def levels(clips):
+    """The level of each clip (n, samples): float array (n,), decibels of the effective value."""
+    return 10 * np.log10(np.mean(np.square(clips, dtype=np.float32), axis=1) + 1e-12)
+
+
+def compare(table, probability, level, lengths=(1, 3, 10, None)):
+    """A row for each way and length of excerpts (seconds; None: whole songs), with the figures of `binary_figures`.
+
+    `table` has a row a clip with recording and label, in the order of the songs; `probability` is that of piano.
+    """
+    clips = table[["recording", "label"]].assign(probability=probability, level=level)
+    place = clips.groupby("recording").cumcount()
+    rows = []
+    for length in lengths:
+        songs = [group for _, group in clips.groupby(["recording", place // length if length else 0 * place], sort=False)]
+        is_piano = np.array([song["label"].iloc[0] == PIANO for song in songs])
+        for name, way in WAYS.items():
+            score = np.array([way(song["probability"].to_numpy(), song["level"].to_numpy()) for song in songs])
+            error = calibration(is_piano, score)[1]
+            rows.append({"way": name, "seconds": length or "all", **binary_figures(is_piano, score), "calibration_error": error})
+    return pd.DataFrame(rows)

@@ -1,0 +1,122 @@
+"""From a dataset to a model file: training that can be stopped, calibration that keeps the order, votes compared."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+
+from nn import Model
+from pipeline.corpus import dataset
+from pipeline.corpus.collection import Recording
+from pipeline.corpus.sounds import Recorded
+from pipeline.learning import screening, training, voting, weights
+from pipeline.learning.evaluation import binary_figures, folder_clips, piano_probabilities
+
+RATE = 16000
+
+
+def song(path, is_piano, seed, seconds=6):
+    """Tones that die away, once a second, are the piano here; steady ones are the others."""
+    rng, time = np.random.default_rng(seed), np.arange(seconds * RATE) / RATE
+    tone = np.sin(2 * np.pi * rng.uniform(200, 900) * time) * (np.exp(-6 * (time % 1)) if is_piano else 1)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, 0.4 * tone + rng.normal(0, 0.002, len(time)), RATE)
+    return path
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A dataset of 240 clips and a folder of 6 recordings that are not in it."""
+    folder, found = tmp_path_factory.mktemp("learning"), []
+    for label in ("Piano", "Other"):
+        for number, split in enumerate(["train"] * 4 + ["validation", "test"]):
+            path = song(folder / "own" / f"{label}-{number}.wav", label == "Piano", number)
+            found.append(Recording(path.name, label, "own", path.name, "MIT", "own", "tone", split, Recorded(str(path))))
+        for number in range(3):
+            song(folder / "dev" / label / f"{number}.flac", label == "Piano", 100 + number)
+    dataset.build(folder / "clips", n_clips=240, recordings=found, jobs=1)
+    return folder / "clips", folder / "dev"
+
+
+def test_every_nth_clip_is_a_thinned_split(made):
+    split = dataset.load(made[0], "train")
+    clips, labels = training.thinned(split, 60)
+    assert len(clips) == len(labels) == 64 and np.array_equal(clips[1], split[0][3])
+    assert len(training.thinned(split, None)[0]) == len(split[0]) == 192
+
+
+def test_other_sound_over_a_piano_makes_it_other():
+    samples, targets = np.ones((40, 100), np.float32), np.repeat(np.eye(2, dtype=np.float32), 20, axis=0)
+    samples[20:] = 2.0
+    mixed, labels = training.hide_piano(0.5)(samples.copy(), targets.copy(), np.random.default_rng(0))
+    changed = np.flatnonzero((mixed != samples).any(axis=1))
+    assert 4 <= len(changed) <= 16 and changed.max() < 20
+    assert np.array_equal(np.flatnonzero(labels[:20, 1]), changed) and np.array_equal(labels[20:], targets[20:])
+
+
+def test_a_stopped_training_goes_on_and_the_best_epoch_is_kept(made, tmp_path):
+    clips, dev = made
+    settings = {"recordings": dev, "monitor": "recordings_loss", "limit": 64, "progress": False}
+    training.train(clips, tmp_path / "a.npz", epochs=3, **settings)
+    history = Model.load(f"{tmp_path / 'a.npz'}.checkpoint.npz").history.epochs
+    assert list(history.index) == [1, 2, 3] and history["recordings_auc"].between(0, 1).all()
+    best = Model.load(tmp_path / "a.npz")
+    recordings, table = folder_clips(dev)
+    loss = training.log_loss(*_by_song(table, piano_probabilities(best, recordings)))
+    assert loss == pytest.approx(history["recordings_loss"].min(), rel=1e-3)
+    again = training.train(clips, tmp_path / "a.npz", epochs=3, **settings)  # nothing is left to do
+    assert len(again.history.epochs) == len(best.history.epochs)
+
+
+def _by_song(table, probability):
+    songs = table.assign(p=probability).groupby("recording").agg(label=("label", "first"), p=("p", "mean"))
+    return songs["label"] == "Piano", songs["p"]
+
+
+def test_calibration_keeps_the_order_and_divides_the_songs(made):
+    clips, table = folder_clips(made[1])
+    model = training.train(made[0], made[0].parent / "b.npz", epochs=2, progress=False)
+    before = piano_probabilities(model, clips)
+    weights.calibrate(model, clips, table)
+    after = piano_probabilities(model, clips)
+    assert np.array_equal(np.argsort(before, kind="stable"), np.argsort(after, kind="stable"))
+    is_piano = table["label"] == "Piano"
+    assert binary_figures(is_piano, after)["auc"] == pytest.approx(binary_figures(is_piano, before)["auc"], abs=1e-6)
+    assert training.log_loss(is_piano, after) <= training.log_loss(is_piano, before) + 0.02
+    songs, probability = _by_song(table, after)
+    assert np.mean((probability > 0.5) == songs) >= 5 / 6
+
+
+def test_the_weights_command_says_how_good_its_model_is(made, tmp_path, monkeypatch):
+    monkeypatch.setattr(dataset, "build", lambda *arguments: None)  # it was made above
+    out, results = tmp_path / "model.npz", tmp_path / "results.json"
+    assert weights.main(["--data", str(made[0]), "--out", str(out), "--results", str(results), "--dev-folder", str(made[1]), "--epochs", "1"]) == 0
+    figures = json.loads(results.read_text())
+    assert figures["real recordings"]["by majority vote"]["n"] == 6 and figures["test clips"]["n"] == 24
+    assert Model.load(out).metadata["figures"]["test clips"] == figures["test clips"]
+
+
+def test_ways_to_vote_differ_where_they_should():
+    table = pd.DataFrame({"recording": ["a"] * 4 + ["b"] * 4, "label": ["Piano"] * 4 + ["Other"] * 4})
+    probability = np.array([0.9, 0.9, 0.45, 0.45, 0.1, 0.1, 0.1, 0.9])
+    level = np.array([-10, -10, -50, -50, -10, -10, -10, -50])
+    assert voting.levels(np.full((1, 100), 0.1, np.float32)) == pytest.approx(-20, abs=1e-3)
+    one = {name: way(probability[:4], level[:4]) for name, way in voting.WAYS.items()}
+    assert one["majority vote"] == 0.5 and one["mean"] == pytest.approx(0.675) and one["mean of loud clips"] == pytest.approx(0.9)
+    assert one["mean by level"] > 0.89 and one["mean"] < one["mean of log odds"] < 0.9 and one["median"] == pytest.approx(0.675)
+    figures = voting.compare(table, probability, level, lengths=(2, None)).set_index(["way", "seconds"])
+    assert figures.loc[("mean", "all"), "auc"] == 1.0 and figures.loc[("mean", 2), "n"] == 4
+    assert figures.loc[("majority vote", 2), "recall"] == 0.5
+
+
+def test_a_screening_has_a_row_for_each_epoch_and_goes_on(made, tmp_path, monkeypatch):
+    monkeypatch.setitem(screening.VARIANTS, "recognizer", (lambda names, seed: training.recognizer_network(names, seed, (4, 4)), 0.1))
+    clips, dev = map(str, made)
+    command = [clips, dev, "--out", str(tmp_path / "s.csv"), "--runs", str(tmp_path / "runs"), "--variants", "recognizer", "--clips", "64"]
+    assert screening.main([*command, "--epochs", "1"]) == 0 and len(pd.read_csv(tmp_path / "s.csv")) == 1
+    assert screening.main([*command, "--epochs", "2", "--seeds", "0", "1"]) == 0
+    table = pd.read_csv(tmp_path / "s.csv")
+    assert table[["seed", "epoch"]].to_numpy().tolist() == [[0, 1], [0, 2], [1, 1], [1, 2]]
+    assert {"variant", "clips", "parameters", "val_accuracy", "recordings_auc"} <= set(table.columns)
