@@ -1,10 +1,11 @@
 """A sound file of any usual format -> mono samples at 16 kHz, as a stream.
 PyAV (the libraries of FFmpeg) decodes and resamples block by block: a long file takes no more memory than a short one.
+An Ogg file that FFmpeg refuses is tried with libsndfile, which is less strict with its headers.
 A file that is damaged, cut short or has no sound in it ends in one sentence that says so.
 """
 
 import stat
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ _OPTIONS = {
     "w64,wav",
     "protocol_whitelist": "file",
 }
-_GUESSED_DURATION = frozenset({"aac", "amr", "mp3", "mpeg", "mpegts"})  # FFmpeg guesses it from the size of the file
+_GUESSED_DURATION = frozenset({"aac", "amr", "mp3", "mpeg", "mpegts", "ogg"})  # guessed from the size or the last page
 _HEADER_TOLERANCE = 0.5  # seconds by which sound may be shorter than its file's header says: encoders pad the ends
 _VIDEO_TOLERANCE = 2.0  # of a video: YouTube announces whole seconds, and the sound may end before the picture
 
@@ -66,22 +67,18 @@ def decode(path, expected_seconds=None, progress=None):
     path = Path(path)
     name = printable(path.name)
     _check_file(path)
-    import av
-
-    # Before 19, PyAV refused a file whose title is not UTF-8, unless it was told not to.
-    lenient = {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "replace"}
-    try:
-        container = av.open(f"file:{path}", options=_OPTIONS, **lenient)
-    except (av.error.FFmpegError, OSError, ValueError):
-        raise AudioError("not_audio", f"{name} cannot be read as sound: it is damaged, cut short or something else; "
-                                      "fetch it again, or try m4a, mp3, ogg, flac or wav.") from None
-    with container:
-        if not container.streams.audio:
+    container = _open(path)
+    with container or nullcontext():
+        if container is None:
+            frames, announced, tolerance = _ogg_frames(path), expected_seconds, _VIDEO_TOLERANCE
+        elif not container.streams.audio:
             raise AudioError("no_sound", f"{name} has no sound in it; choose a file or video with sound.")
-        stream = container.streams.audio[0]
-        announced, tolerance = _announced_seconds(container, stream, expected_seconds)
+        else:
+            stream = container.streams.audio[0]
+            announced, tolerance = _announced_seconds(container, stream, expected_seconds)
+            frames = _frames(container, stream)
         n_samples, n_finite = 0, 0
-        for frame in _resampled(container, stream):
+        for frame in _resampled(frames):
             block = frame.to_ndarray().reshape(-1, frame.layout.nb_channels)
             finite = np.isfinite(block)
             n_finite += int(np.count_nonzero(finite))
@@ -124,6 +121,24 @@ def _check_file(path):
         raise SourceError("unreadable", f"{shown} cannot be read: {str(reason).lower()}.") from None
 
 
+def _open(path):
+    """The container of a sound file, or None for an Ogg file that FFmpeg does not accept."""
+    import av
+
+    # Before 19, PyAV refused a file whose title is not UTF-8, unless it was told not to.
+    lenient = {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "replace"}
+    try:
+        return av.open(f"file:{path}", options=_OPTIONS, **lenient)
+    except (av.error.FFmpegError, OSError, ValueError):
+        if _is_ogg(path):
+            return None
+        message = (
+            f"{printable(path.name)} cannot be read as sound: it is damaged, cut short or something else; "
+            "fetch it again, or try m4a, mp3, ogg, flac or wav."
+        )
+        raise AudioError("not_audio", message) from None
+
+
 def _announced_seconds(container, stream, expected_seconds):
     """The length announced by the caller or the file's header, whichever asks for more, and how much may be missing."""
     lengths = [(expected_seconds, _VIDEO_TOLERANCE)] if expected_seconds else []
@@ -136,8 +151,25 @@ def _announced_seconds(container, stream, expected_seconds):
     return max(lengths, key=lambda length: length[0] - length[1], default=(None, 0))
 
 
-def _resampled(container, stream):
-    """The frames of a stream as interleaved floats at 16 kHz, every channel by itself.
+def _is_ogg(path):
+    with open(path, "rb") as file:
+        return file.read(4) == b"OggS"
+
+
+def _ogg_frames(path):
+    """The frames of an Ogg file as libsndfile decodes it, mono; none if it cannot read it either."""
+    import av
+    import soundfile
+
+    with suppress(soundfile.LibsndfileError), soundfile.SoundFile(path) as file:
+        for block in file.blocks(BLOCK, dtype="float32", always_2d=True):
+            frame = av.AudioFrame.from_ndarray(block.mean(axis=1)[np.newaxis], format="flt", layout="mono")
+            frame.sample_rate = file.samplerate
+            yield frame
+
+
+def _resampled(frames):
+    """Frames as interleaved floats at 16 kHz, every channel by itself.
 
     The channels are not mixed here, since FFmpeg weights them by their names and lets a mix exceed full scale; they
     are interleaved, since PyAV reads beyond the memory of a frame with eight or more planes.
@@ -145,7 +177,7 @@ def _resampled(container, stream):
     import av
 
     resampler, form = None, None
-    for frame in _frames(container, stream):
+    for frame in frames:
         # At the start, and where the recording of a radio stream changes its format.
         if form != (frame.format.name, frame.layout.name, frame.sample_rate):
             if resampler:

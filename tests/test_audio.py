@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import soundfile
@@ -131,6 +132,38 @@ def test_a_truncated_file(tmp_path, suffix, fraction):
 def test_a_truncated_mp4_has_lost_its_index(tmp_path):
     whole = media.write(tmp_path / "song.m4a", media.tone(5))
     assert error_of(media.cut(whole, 0.5)).kind == "not_audio"
+
+
+def ogg_crc(page):
+    """The checksum of an Ogg page: CRC-32 with the polynomial 04c11db7, not reflected (RFC 3533)."""
+    crc = 0
+    for byte in page:
+        crc ^= byte << 24
+        for _ in range(8):
+            crc = (crc << 1 ^ (0x04C11DB7 if crc & 0x80000000 else 0)) & 0xFFFFFFFF
+    return crc
+
+
+def test_an_ogg_file_that_ffmpeg_refuses_is_heard_all_the_same(tmp_path):
+    path = tmp_path / "strict.ogg"
+    soundfile.write(path, 0.5 * np.sin(2 * np.pi * 440 * np.arange(3 * 44_100) / 44_100), 44_100, format="OGG", subtype="VORBIS")
+    data = path.read_bytes()
+    starts = [i for i in range(len(data)) if data[i : i + 5] == b"OggS\0"]
+    page = bytearray(data[starts[1] : starts[2]] + b"\xff")  # the decoder's set-up, with a byte of something after it
+    page[26 + page[26]] += 1  # the length of its last segment
+    page[22:26] = bytes(4)
+    page[22:26] = ogg_crc(page).to_bytes(4, "little")
+    path.write_bytes(data[: starts[1]] + page + data[starts[2] :])
+    with pytest.raises(av.error.FFmpegError):
+        av.open(str(path))
+    samples = audio.load(path)
+    assert len(samples) == pytest.approx(3 * 16_000, abs=200)
+    spectrum = np.abs(np.fft.rfft(samples[:16_000]))
+    assert spectrum.argmax() == 440
+    path.write_bytes(b"OggS" + bytes(500))
+    with pytest.raises(AudioError) as error:
+        audio.load(path)
+    assert error.value.kind == "corrupt"
 
 
 @pytest.mark.parametrize("suffix", [".ogg", ".mp3", ".m4a"])
