@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from scipy.signal import resample_poly
 
-from pipeline import audio
 from pipeline.corpus import patches
 from pipeline.corpus.render import RATE, Touch, darkened
+from pipeline.corpus.sounds import decoded
 from pipeline.errors import SourceError
 
 LONGEST = 7.0  # seconds of a note that are kept
@@ -95,6 +95,6 @@ def _note(folder, pitch):
 
 @lru_cache(maxsize=512)
 def _recorded(path):
-    samples = audio.load(path)[: int((LONGEST + 1) * RATE)]
+    samples = decoded(path)[: int((LONGEST + 1) * RATE)].astype(np.float32) / 32768
     attack = int(np.argmax(np.abs(samples) > 0.01 * np.abs(samples).max(initial=1e-9)))
     return samples[max(attack - RATE // 200, 0) :][: int(LONGEST * RATE)]

@@ -62,7 +62,7 @@ class Recorded:
     spans: tuple = ()
 
     def samples(self):
-        return _decoded(self.path)
+        return decoded(self.path)
 
     def excerpt(self, rng, seconds):
         samples = self.samples()
@@ -94,7 +94,8 @@ class Scattered:
 
 
 @lru_cache(maxsize=512)
-def _decoded(path):
+def decoded(path):
+    """The samples of a sound file as an int16 array, mapped from a file that is made the first time."""
     stat = os.stat(path)
     key = hashlib.sha256(f"{os.path.abspath(path)} {stat.st_size} {stat.st_mtime_ns}".encode()).hexdigest()[:24]
     target = DECODED / f"{key}.npy"
