@@ -14,74 +14,91 @@ from nn.parallel import workspace
 CHUNK = 1024  # columns of a matrix product that sums over columns: so many of both sides stay in the cache
 
 
+def shifted(array, shape, strides, start=0):
+    """A view of a contiguous array by its first value and by strides, both counted in values."""
+    size = array.itemsize
+    return np.ndarray(shape, array.dtype, array, start * size, [stride * size for stride in strides])
+
+
+def inner_taps(channels, taps):
+    """The taps of a filter, `(height, width)`, that `Correlation` copies for; it adds up over the others."""
+    return taps if channels * taps[1] < 32 else (1, taps[1])
+
+
+def weights(kernel):
+    """`(filters, channels, height, width)` as the left side of `Correlation`'s product."""
+    filters, channels, *taps = kernel.shape
+    outer = taps[0] // inner_taps(channels, taps)[0]
+    return kernel.reshape(filters, channels, outer, -1).transpose(2, 0, 3, 1).reshape(outer * filters, -1)
+
+
 class Correlation:
-    """Correlation of grids `(channels, values)` with filters `(filters, channels, height, width)` at stride one.
+    """Correlation of a grid `(channels, n_values)` with filters `(filters, channels, height, width)` at stride one.
 
     The grid shifted by each of the *inner* taps is copied into a matrix ("im2col"), which is multiplied with the
     weights of all *outer* taps; those products are shifted and added. With many channels the taps of one row of the
     filter are inner ones, and the copy is smaller by the filter's height; with few channels all of them are, since a
-    matrix product of few rows is slow. Every step is one call of NumPy, without Python's lock for as long as it can be.
+    matrix product of few rows is slow. Views are made once, so that Python has little to do, in memory that all of a
+    thread's correlations share (or what `memory` gives), so that it stays in the cache.
     """
 
-    def __init__(self, channels, taps, grid_width):
-        (height, width), self.grid_width = taps, grid_width
-        self.inner, self.outer = ((height, width), 1) if channels * width < 32 else ((1, width), height)
+    def __init__(self, channels, filters, taps, grid_width, n_values, dtype, memory=workspace):
+        self.inner, self.filters, self.grid_width = inner_taps(channels, taps), filters, grid_width
+        self.outer = taps[0] // self.inner[0]
         # How far the last tap reaches: so many values at the end of a grid have no meaning.
-        self.inner_reach = (self.inner[0] - 1) * grid_width + width - 1
-        self.outer_reach = (self.outer - 1) * grid_width
+        n_columns = n_values - (self.inner[0] - 1) * grid_width - taps[1] + 1
+        self.n_sums = n_columns - (self.outer - 1) * grid_width
+        columns = memory("columns", (*self.inner, channels, n_values), dtype)
+        products = memory("products", (self.outer, filters, n_values), dtype)
+        self.columns = columns.reshape(-1, n_values)
+        self._copies, self._right = columns[..., :n_columns], self.columns[:, :n_columns]
+        self._products = products.reshape(-1, n_values)[:, :n_columns]
+        self._parts = [part[:, i * grid_width :][:, : self.n_sums] for i, part in enumerate(products)]
+        self.result = products[0] if self.outer == 1 else memory("sums", (filters, n_values), dtype)
+        self._total = self.result[:, : self.n_sums]
 
-    def weights(self, kernel):
-        """The left side of the product, `(outer * filters, inner * channels)`."""
-        split = kernel.reshape(*kernel.shape[:2], self.outer, -1)
-        return split.transpose(2, 0, 3, 1).reshape(self.outer * len(kernel), -1)
+    def taps(self, grid, start=0):
+        """The view of a contiguous grid, from the value `start` of each channel on, that `apply` takes."""
+        return shifted(grid, self._copies.shape, (self.grid_width, 1, grid[0].size, 1), start)
 
-    def columns(self, grid):
-        """The right side of the product, `(inner * channels, values)`."""
-        channels, n_values = grid.shape
-        columns = workspace("columns", (*self.inner, channels, n_values), grid.dtype)
-        shape, strides = (*self.inner, channels, n_values - self.inner_reach), (self.grid_width, 1, n_values, 1)
-        columns[..., : shape[-1]] = _view(grid, shape, strides)
-        return columns.reshape(-1, n_values)
+    def load(self, taps):
+        """Fill `columns` `(inner * channels, n_values)`, the right side of the product."""
+        np.copyto(self._copies, taps)
 
-    def apply(self, weights, columns):
-        """The correlation, `(filters, values)`."""
-        n_values = columns.shape[1]
-        n_columns = n_values - self.inner_reach
-        parts = workspace("products", (len(weights), n_values), columns.dtype)
-        np.matmul(weights, columns[:, :n_columns], out=parts[:, :n_columns])
-        if self.outer == 1:
-            return parts
-        filters, n_sums = len(weights) // self.outer, n_columns - self.outer_reach
-        total = workspace("sums", (filters, n_values), columns.dtype)
-        shifted = _view(parts, (self.outer, filters, n_sums), (filters * n_values + self.grid_width, n_values, 1))
-        np.add.reduce(shifted, axis=0, out=total[:, :n_sums])
-        return total
-
-    def kernel_gradient(self, columns, gradient, start):
-        """The gradient of the kernel, `(outer, inner * channels, filters)`, from that of the correlation.
-
-        The latter is a grid as well, of which the value at `start` belongs to the first of `columns`.
-        """
-        (n_rows, n_values), filters = columns.shape, len(gradient)
-        n_sums = n_values - self.inner_reach - self.outer_reach
-        n_chunks, total = n_sums // CHUNK, 0
-        for first, n, size in ((0, n_chunks, CHUNK), (n_chunks * CHUNK, 1, n_sums % CHUNK)):
-            left = _view(columns, (self.outer, n, n_rows, size), (self.grid_width, size, n_values, 1), first)
-            right = _view(gradient, (n, size, filters), (size, 1, n_values), first + start)
-            products = workspace("gradients", (self.outer, n, n_rows, filters), columns.dtype)
-            total = total + np.matmul(left, right, out=products).sum(axis=1)
-        return total
-
-    def as_kernel(self, gradient, taps):
-        """What `kernel_gradient` returned in the shape of the kernel."""
-        split = gradient.reshape(self.outer, math.prod(self.inner), -1, gradient.shape[-1])
-        return split.transpose(3, 2, 0, 1).reshape(split.shape[3], split.shape[2], *taps)
+    def apply(self, taps, left):
+        """Compute `result` `(filters, n_values)`; `left` is what `weights` returned."""
+        self.load(taps)
+        np.matmul(left, self._right, out=self._products)
+        if self.outer > 1:
+            np.add(*self._parts[:2], out=self._total)
+        for part in self._parts[2:]:
+            np.add(self._total, part, out=self._total)
 
 
-def _view(array, shape, strides, start=0):
-    """A view of a contiguous array by strides in values, quicker made than by NumPy's own helper."""
-    size = array.itemsize
-    return np.ndarray(shape, array.dtype, array, start * size, [stride * size for stride in strides])
+class KernelGradient:
+    """The gradient of the kernel, from the `columns` of a Correlation and the gradient of its result.
+
+    The latter is a grid `(filters, n_values)` too, of which the value at `start` belongs to the first column.
+    """
+
+    def __init__(self, correlation, gradient, start):
+        self._correlation, columns, self._products = correlation, correlation.columns, []
+        (n_rows, n_values), outer, filters = columns.shape, correlation.outer, correlation.filters
+        n_chunks = correlation.n_sums // CHUNK
+        for first, n, size in ((0, n_chunks, CHUNK), (n_chunks * CHUNK, 1, correlation.n_sums % CHUNK)):
+            left = shifted(columns, (outer, n, n_rows, size), (correlation.grid_width, size, n_values, 1), first)
+            right = shifted(gradient, (n, size, filters), (size, 1, gradient.shape[1]), first + start)
+            self._products.append((left, right, workspace(("gradients", size), (outer, n, n_rows, filters), columns.dtype)))
+
+    def compute(self):
+        """`(outer, inner * channels, filters)`, which `as_kernel` brings into shape."""
+        return sum(np.add.reduce(np.matmul(left, right, out=out), axis=1) for left, right, out in self._products)
+
+
+def as_kernel(gradient, channels, taps):
+    """What `KernelGradient.compute` returned, in the shape of the kernel."""
+    split = gradient.reshape(len(gradient), -1, channels, gradient.shape[-1])
+    return split.transpose(3, 2, 0, 1).reshape(gradient.shape[-1], channels, *taps)
 
 
 class Blocks:
@@ -119,24 +136,16 @@ class Blocks:
         split = gradient.reshape(math.prod(self.phases), self.filters, self.channels, -1).transpose(1, 2, 0, 3)
         return split.reshape(self.filters, self.channels, -1) @ self.layout.T.astype(gradient.dtype)
 
-    def zeros(self, name, channels, n_images, dtype):
-        """A grid `(channels, n, *grid)` of zeros, but for what was written to it under this name and geometry."""
-        key = name, channels, *self.image, *self.grid, *self.block, *self.before, *self.size
-        return workspace(key, (channels, n_images, *self.grid), dtype)
-
-    def to_grid(self, images):
-        """Images `(n, channels, height, width)` as a flat grid `(block * channels, values)`."""
+    def padded(self, n_images, dtype):
+        """Zeros `(channels, n, height, width)` of as many pixels as the grid holds, and the view of the images in it."""
         (down, across), (top, left), (height, width) = self.block, self.before, self.image
-        rows, columns = self.grid
-        key = "padded", *self.image, *self.grid, *self.block, *self.before
-        padded = workspace(key, (self.channels, len(images), rows * down, columns * across), images.dtype)
-        padded[:, :, top : top + height, left : left + width] = images.swapaxes(0, 1)
-        blocks = padded.reshape(self.channels, -1, rows, down, columns, across).transpose(0, 3, 5, 1, 2, 4)
-        grid = padded  # if blocks are pixels
-        if down * across > 1:
-            grid = workspace("blocks", blocks.shape, images.dtype)
-            np.copyto(grid, blocks)
-        return grid.reshape(self.channels * down * across, -1)
+        array = np.zeros((self.channels, n_images, self.grid[0] * down, self.grid[1] * across), dtype)
+        return array, array[:, :, top : top + height, left : left + width]
+
+    def by_block(self, padded):
+        """The view `(channels, *block, n, *grid)` of what `padded` returned: a grid, once it is contiguous."""
+        (down, across), (rows, columns) = self.block, self.grid
+        return padded.reshape(self.channels, -1, rows, down, columns, across).transpose(0, 3, 5, 1, 2, 4)
 
     def to_images(self, grid):
         """The images `(channels, n, height, width)` whose first block stands at the start of a flat grid."""

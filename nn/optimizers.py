@@ -76,9 +76,15 @@ class RMSprop(Optimizer):
 
     def _step(self, name, parameter, gradient):
         square = self._slot(name, "square", parameter)
+        step = np.square(gradient)  # one new array only: making them would take longer than computing with them
+        step *= 1 - self.rho
         square *= self.rho
-        square += (1 - self.rho) * np.square(gradient)
-        parameter -= self.learning_rate * gradient / (np.sqrt(square) + self.epsilon)
+        square += step
+        np.sqrt(square, out=step)
+        step += self.epsilon
+        np.divide(gradient, step, out=step)
+        step *= self.learning_rate
+        parameter -= step
 
 
 class Adam(Optimizer):

@@ -5,12 +5,13 @@ is cut into slices of a fixed size, whatever the number of threads, so that sums
 bit on any machine with the same libraries.
 """
 
+import itertools
 import math
 import os
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
@@ -19,7 +20,8 @@ SLICE = 8  # images in a task: small enough to balance two threads at batch 32, 
 
 _local = threading.local()
 _pool = _blas = None
-_n_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+_cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+_n_threads = len(_cores)
 
 
 def set_threads(n_threads):
@@ -34,23 +36,66 @@ def set_threads(n_threads):
 
 def map_slices(function, n_images):
     """Call `function(slice)` for the slices of a batch of `n_images`, in threads; return the results in order."""
+    return _map(function, _slices(n_images))
+
+
+def map_slices_together(function, n_images):
+    """The same for a generator function, whose calls may wait for each other to agree on something about the batch.
+
+    Each gets on with `answer = yield make, share`, where `answer` is `make(the sum of all shares)`.
+    """
+    calls, answer = [function(part) for part in _slices(n_images)], None
+    while True:
+        outcomes = _map(lambda call: _advance(call, answer), calls)
+        if outcomes[0][0] is None:
+            return [result for _, result in outcomes]
+        answer = outcomes[0][0](sum(share for _, share in outcomes))
+
+
+def _slices(n_images):
+    return [slice(start, min(start + SLICE, n_images)) for start in range(0, n_images, SLICE)]
+
+
+def _advance(call, answer):
+    try:
+        return call.send(answer)
+    except StopIteration as end:
+        return None, end.value
+
+
+def _map(function, items):
+    """The results of `function(item)` in order; each of our threads takes the next item that nobody has."""
     global _pool
-    slices = [slice(start, min(start + SLICE, n_images)) for start in range(0, n_images, SLICE)]
-    if _n_threads == 1 or len(slices) == 1:
-        return [function(part) for part in slices]
+    if _n_threads == 1 or len(items) == 1:
+        return [function(item) for item in items]
     if _pool is None:
-        _pool = ThreadPoolExecutor(_n_threads - 1, thread_name_prefix="nn")
-    results, numbers = [None] * len(slices), iter(range(len(slices)))
+        workers = itertools.count(1)
+        _pool = ThreadPoolExecutor(_n_threads - 1, "nn", lambda: _keep_to_cores(next(workers)))
+    results, numbers = [None] * len(items), iter(range(len(items)))
 
     def work():
-        for number in numbers:  # each thread takes the next slice that nobody has
-            results[number] = function(slices[number])
+        for number in numbers:
+            results[number] = function(items[number])
 
     others = [_pool.submit(work) for _ in range(_n_threads - 1)]
     work()
     for other in others:
         other.result()
     return results
+
+
+def _keep_to_cores(number):
+    """Keep the calling thread, the `number`-th of ours, to its share of the cores; return those it could use before.
+
+    Threads that hand Python's lock to each other look to Linux as if they never ran at the same time: it would leave
+    them on one core, and the other idle.
+    """
+    if _n_threads == 1 or not hasattr(os, "sched_setaffinity"):
+        return None
+    before = os.sched_getaffinity(0)
+    with suppress(OSError):  # the system may have taken cores away
+        os.sched_setaffinity(0, _cores[number % _n_threads :: _n_threads] or _cores)
+    return before
 
 
 def reuse(owner, name, shape, dtype):
@@ -75,15 +120,19 @@ def workspace(name, shape, dtype):
 def one_blas_thread():
     """A context in which each of our threads multiplies matrices by itself, instead of all fighting for the cores.
 
-    A thread that waits for Python's lock asks for it sooner, too: ours need it often and for microseconds only.
+    The calling thread counts as the first of ours and keeps to its cores. A thread that waits for Python's lock
+    asks for it sooner, too: ours need it often and for microseconds only.
     """
     global _blas
     if _blas is None:
         _blas = ThreadpoolController()
     interval = sys.getswitchinterval()
     sys.setswitchinterval(0.0005)
+    cores = _keep_to_cores(0)
     try:
         with _blas.limit(limits=1, user_api="blas"):
             yield
     finally:
         sys.setswitchinterval(interval)
+        if cores:
+            os.sched_setaffinity(0, cores)

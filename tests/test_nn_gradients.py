@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nn
-from nn.fusion import FusedConvolution, fuse
+from nn.fusion import FusedStack, fuse
 from nn.layer import Layer, backward, forward
 
 settings.register_profile("quick", max_examples=30, deadline=None, derandomize=True)
@@ -132,7 +132,7 @@ def test_fused_runs_are_their_layers(shape, kernel, strides, padding, pool, lead
 
     plain, fused = layers(), layers()
     steps = fuse(fused)
-    assert isinstance(steps[-1], FusedConvolution)
+    assert isinstance(steps[-1], FusedStack)
     rng = np.random.default_rng(seed)
     inputs = rng.normal(size=shape)
     for training in (False, True):
