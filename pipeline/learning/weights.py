@@ -92,10 +92,10 @@ def main(arguments=None):
     parser.add_argument("--results", default=RESULTS, help="the figures to write, as JSON")
     parser.add_argument("--data", default="data/generated/clips-weights", help="folder for the clips")
     parser.add_argument("--sources", nargs="*", default=["all"], help="where the sound comes from (default: all)")
-    parser.add_argument("--clips", type=int, default=33602)
+    parser.add_argument("--clips", type=int, default=150_000)
     parser.add_argument("--train-folder", action="append", default=[], help="recordings of one's own to train on, by class")
     parser.add_argument("--dev-folder", help="whole recordings, by class, that choose the best epoch and calibrate")
-    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     try:
