@@ -1,17 +1,21 @@
 """How fast, and how small in memory: our work beside that of others, alternating in one run.
 
 `python tests/benchmark.py [WORD ...]` prints a table of all benchmarks, or of those whose name holds one of the words.
-A run of all writes data/results/bench.json; the exit status is 1 if a row is above its bound. To add a benchmark, write
-a function that yields rows and decorate it with `benchmark`.
+A run of all writes data/results/bench.json, which `--table` prints in Markdown; the exit status is 1 if a row is above
+its bound. To add a benchmark, write a function that yields rows and decorate it with `benchmark`.
 """
 
 import json
 import os
+import platform
 import subprocess
 import sys
 import tempfile
-import threading
 import time
+from datetime import date
+from functools import cache
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 N_THREADS, REPEATS = 2, 30
@@ -20,7 +24,8 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THRE
 os.environ |= {"TF_NUM_INTEROP_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
 
 ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests/peers")]
+RESULTS = ROOT / "data/results/bench.json"
+sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests/peers")]
 
 import networks  # noqa: E402
 import numpy as np  # noqa: E402
@@ -40,14 +45,27 @@ def benchmark(function):
 
 
 def row(work, peer, unit, ours, theirs, at_most):
-    """A line of the table: two figures, of which less is better, and the bound of their ratio."""
-    ratio = round(ours / theirs, 3)
-    figures = {"ours": round(ours, 3), "theirs": round(theirs, 3), "ratio": ratio, "at_most": at_most}
-    return {"work": work, "peer": peer, "unit": unit} | figures
+    """A line of the table: figures of which less is better, lists of them by their minimum, and the ratio's bound."""
+    line = {"work": work, "peer": peer, "unit": unit}
+    for name, values in (("ours", np.atleast_1d(ours)), ("theirs", np.atleast_1d(theirs))):
+        line |= {name: round(float(values.min()), 3), f"{name}_median": round(float(np.median(values)), 3)}
+    line |= {"ratio": round(np.min(ours) / np.min(theirs), 3), "at_most": at_most, "repeats": np.size(ours)}
+    return line | {"date": str(date.today()), "machine": machine()}
+
+
+@cache
+def machine():
+    """The processor, its cores, and the versions of what is compared."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    models = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    names = ("numpy", "scipy", "torch", "tensorflow", "keras", "librosa")
+    versions = [f"{name} {version(name)}" for name in names if find_spec(name)]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return ", ".join([*(models or [platform.processor()])[:1], f"{cores} cores", f"Python {platform.python_version()}", *versions])
 
 
 def alternate(functions, repeats=REPEATS):
-    """Run each of a dict of functions in turn; the fastest time of each in milliseconds, under its name."""
+    """Run each of a dict of functions in turn; the times of each in milliseconds, under its name."""
     times = {name: [] for name in functions}
     for repeat in range(repeats + 2):
         for name, function in functions.items():
@@ -58,7 +76,7 @@ def alternate(functions, repeats=REPEATS):
                 times[name].append(1000 * (time.perf_counter() - start))
     for name, values in times.items():
         print(f"    {name}: minimum {min(values):.1f} ms, median {np.median(values):.1f} ms", flush=True)
-    return {name: min(values) for name, values in times.items()}
+    return times
 
 
 def compare(work, ours, peers, bounds):
@@ -66,8 +84,14 @@ def compare(work, ours, peers, bounds):
     print(work, flush=True)
     times = alternate({"ours": ours} | peers)
     for peer, at_most in bounds.items():
-        theirs = min(value for name, value in times.items() if name.split(",")[0] == peer)
+        theirs = min((values for name, values in times.items() if name.split(",")[0] == peer), key=min)
         yield row(work, peer, "ms", times["ours"], theirs, at_most)
+
+
+def limit(work, function, milliseconds):
+    """The row of work that has no peer: beside it stands what it may take."""
+    print(work, flush=True)
+    yield row(work, "what it may take", "ms", alternate({"ours": function})["ours"], milliseconds, 1.0)
 
 
 def batch(n=32):
@@ -180,21 +204,10 @@ def mel_spectrogram():
         librosa.amplitude_to_db(mels, ref=np.max)
 
     def with_torch():
-        torch_mel(theirs, window, filters)
+        networks.mel_in_torch(theirs, window, filters)
 
     peers = {"librosa": with_librosa, "PyTorch": with_torch}
     yield from compare("mel spectrogram of 240 clips", ours, peers, {"librosa": 0.7, "PyTorch": 0.7})
-
-
-def torch_mel(samples, window, filters):
-    """Mel spectrograms `(batch, 1, frames, mels)` in decibels, by torch.stft."""
-    import torch
-
-    padded = torch.nn.functional.pad(samples, (0, 352))
-    spectra = torch.stft(padded, 512, 160, 400, window, center=False, return_complex=True).abs()
-    mels = torch.matmul(filters, spectra).clamp(min=1e-5)
-    decibels = 20 * torch.log10(mels / mels.amax(dim=(1, 2), keepdim=True))
-    return decibels.clamp(min=-80).transpose(1, 2)[:, None]
 
 
 @benchmark
@@ -215,6 +228,42 @@ def threads():
 
 
 @benchmark
+def judging():
+    from pipeline.recognition import Recognizer
+
+    model, samples = Recognizer().model, np.random.default_rng(0).normal(0, 0.1, (240, 16_000)).astype(np.float32)
+    yield from limit("240 clips judged by the shipped model", lambda: model.predict(samples), 600)
+
+
+@benchmark
+def song():
+    from pipeline.recognition import Recognizer
+
+    recognizer = Recognizer()
+    with tempfile.TemporaryDirectory() as folder:
+        path = music(Path(folder, "song.m4a"), minutes=4)
+        yield from limit("a 4-minute m4a from file to label, all clips", lambda: recognizer.recognize(path), 2000)
+
+
+@benchmark
+def hour():
+    with tempfile.TemporaryDirectory() as folder:
+        megabytes = measured("label", music(Path(folder, "hour.m4a"), minutes=60))
+    yield row("a 1-hour m4a from file to label, peak memory", "what it may take", "MB", megabytes, 500, 1.0)
+
+
+def music(path, minutes):
+    """A file of real music, as long as asked for: the sample songs over and over."""
+    import media
+
+    from pipeline.audio import load
+
+    songs = sorted((ROOT / "data/samples").glob("*.*"))
+    samples = np.concatenate([load(song) for song in songs])
+    return str(media.write(path, np.resize(samples, minutes * 60 * 16_000), 16_000))
+
+
+@benchmark
 def memory():
     ours, many, theirs = (peak(who, n) for who, n in (("ours", 33_602), ("ours", 336_020), ("torch", 33_602)))
     yield row("peak memory of a training run, 33,602 clips", "PyTorch", "MB", ours, theirs, 1.0)
@@ -228,53 +277,25 @@ def peak(who, n_clips, n_steps=200):
         path = Path(folder, "clips")
         with open(path, "wb") as file:
             file.truncate(n_clips * 16_000 * 2)
-        command = [sys.executable, __file__, "--train", who, path, str(n_clips), str(n_steps)]
-        result = subprocess.run(command, check=True, capture_output=True, text=True)
+        return measured("train", who, path, str(n_clips), str(n_steps))
+
+
+def measured(*arguments):
+    """Peak anonymous memory in MB of a process that does what `peak_memory` does with these arguments."""
+    command = [sys.executable, ROOT / "tests/peers/peak_memory.py", *arguments]
+    result = subprocess.run(command, check=True, capture_output=True, text=True)
     megabytes = float(result.stdout.split()[-1])
-    print(f"    {who}, {n_clips} clips: {megabytes:.0f} MB", flush=True)
+    print(f"    {' '.join(map(str, arguments))}: {megabytes:.0f} MB", flush=True)
     return megabytes
 
 
-def train_and_report(who, path, n_clips, n_steps):
-    """Train in this process and print the peak of RssAnon: pages mapped from files do not count."""
-    from pipeline.learning.networks import thesis_network
-
-    peaks, done = [0], threading.Event()
-
-    def watch():
-        while not done.wait(0.02):
-            lines = Path("/proc/self/status").read_text().splitlines()
-            peaks[0] = max(peaks[0], *(int(line.split()[1]) for line in lines if line.startswith("RssAnon")))
-
-    class Steps(nn.ClipSequence):
-        def __len__(self):
-            return n_steps
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    data = Steps(np.memmap(path, np.int16, "r", shape=(n_clips, 16_000)), np.arange(n_clips) % 2, 2, shuffle=True)
-    if who == "ours":
-        thesis_network().fit(data, epochs=1, progress=False)
-    else:
-        train_with_torch(data)
-    done.set()
-    watcher.join()
-    print(peaks[0] / 1024)
-
-
-def train_with_torch(data):
-    import torch
-
-    torch.set_num_threads(N_THREADS)
-    window, filters = torch.hann_window(400), torch.tensor(nn.spectrogram.mel_filters(nn.FeatureConfig()).astype("f4"))
-    module = networks.in_torch().to(memory_format=torch.channels_last)
-    optimizer = torch.optim.RMSprop(module.parameters(), 1e-3)
-    for index in range(len(data)):
-        samples, targets = map(torch.tensor, data[index])
-        pictures = torch_mel(samples, window, filters).contiguous(memory_format=torch.channels_last)
-        optimizer.zero_grad()
-        torch.nn.functional.cross_entropy(module(pictures), targets).backward()
-        optimizer.step()
+def table(rows):
+    """The rows in Markdown, with their date and machine."""
+    lines = ["| work | peer | ours | peer's | ratio | at most |", "|---|---|---:|---:|---:|---:|"]
+    for r in rows:
+        figures = f"{r['ours']:.1f} {r['unit']} | {r['theirs']:.1f} {r['unit']} | {r['ratio']:.2f} | {r['at_most']:.2f}"
+        lines.append(f"| {r['work']} | {r['peer']} | {figures} |")
+    return "\n".join([*lines, "", f"Measured on {rows[0]['date']}: {rows[0]['machine']}."])
 
 
 def main(words):
@@ -287,15 +308,13 @@ def main(words):
         figures = f"{r['ours']:9.1f} {r['theirs']:9.1f} {r['unit']:4} {r['ratio']:6.2f} {r['at_most']:7.2f}"
         print(f"{r['work']:68} {r['peer']:24} {figures}{verdict}")
     if not words:
-        target = ROOT / "data/results/bench.json"
-        target.parent.mkdir(exist_ok=True)
-        target.with_suffix(".tmp").write_text(json.dumps(rows, indent=1) + "\n")
-        os.replace(target.with_suffix(".tmp"), target)
+        RESULTS.with_suffix(".tmp").write_text(json.dumps(rows, indent=1) + "\n")
+        os.replace(RESULTS.with_suffix(".tmp"), RESULTS)
     return any(r["ratio"] > r["at_most"] for r in rows)
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--train"]:
-        train_and_report(sys.argv[2], sys.argv[3], *map(int, sys.argv[4:]))
+    if sys.argv[1:] == ["--table"]:
+        print(table(json.loads(RESULTS.read_text())))
     else:
         sys.exit(main(sys.argv[1:]))

@@ -48,6 +48,17 @@ def in_keras(normalized=False, dropout=0.2):
     return model
 
 
+def mel_in_torch(samples, window, filters):
+    """Mel spectrograms `(batch, 1, frames, mels)` in decibels, by torch.stft."""
+    import torch
+
+    padded = torch.nn.functional.pad(samples, (0, 352))
+    spectra = torch.stft(padded, 512, 160, 400, window, center=False, return_complex=True).abs()
+    mels = torch.matmul(filters, spectra).clamp(min=1e-5)
+    decibels = 20 * torch.log10(mels / mels.amax(dim=(1, 2), keepdim=True))
+    return decibels.clamp(min=-80).transpose(1, 2)[:, None]
+
+
 def carry_over(model, module):
     """Copy parameters and running statistics of `model` into a PyTorch module.
 
