@@ -3,6 +3,8 @@ The work is done in a thread (`pipeline.app.job`), so that the page stays alive 
 """
 
 import gc
+import signal
+import sys
 import threading
 import time
 from concurrent.futures import Future
@@ -19,6 +21,7 @@ from pipeline.errors import Cancelled, PipelineError
 
 SAMPLES = Path(__file__).parents[2] / "data" / "samples"
 PAUSE = 0.1  # seconds between two movements of the progress bar
+_LOADING = threading.Lock()  # two threads that import one package at the same time break it for both
 
 
 class App(widgets.VBox):
@@ -51,6 +54,7 @@ class App(widgets.VBox):
         if App._open:
             App._open.close_all()
         App._open = self
+        _end_in_order()
         self._recognizer = _load_in_background(model_path)
         self._lock = threading.RLock()  # around what the kernel's thread and the job's thread both change
         self._job = self._last_thread = None
@@ -61,7 +65,7 @@ class App(widgets.VBox):
         self.session, self.stage = Session(), Stage(self._submit_text)
         self.form = Form(self, samples)
         self.link, self.button, self.cancel_button = self.form.link, self.form.submit, self.form.cancel
-        self.player_box = widgets.VBox()
+        self.player_box = widgets.VBox().add_class("po-place")
         self.table = widgets.HTML().add_class("po-session")
         super().__init__([self.form, self.stage, self.player_box, self.table])
         self.add_class("po-app")
@@ -99,6 +103,7 @@ class App(widgets.VBox):
             if self.done.is_set():
                 return
             self._stop()
+            self._keep_place(False)
             self.stage.rest("Cancelled")
             self._rest()
 
@@ -151,6 +156,7 @@ class App(widgets.VBox):
     def upload_fails(self, error):
         """It cannot be taken."""
         with self._lock:
+            self._keep_place(False)
             self.stage.failure(str(error))
             self._rest()
 
@@ -171,6 +177,7 @@ class App(widgets.VBox):
         """These are the songs: a list of (title, source)."""
         with self._only(job):
             self._rows = [self.session.add(title, source) for title, source in songs]
+            self._keep_place(len(songs) == 1)
             self._show_table()
 
     def job_opens(self, job, index):
@@ -178,10 +185,16 @@ class App(widgets.VBox):
         with self._only(job):
             self._row = self._rows[index]
 
+    def job_names(self, job, title):
+        """The song is here, and this is its title."""
+        with self._only(job):
+            self._row.title = title
+            self._show_table()
+
     def job_answers(self, job, recognition, url):
         """The song is judged."""
         with self._only(job):
-            self._row.recognition, self._row.title = recognition, recognition.title
+            self._row.recognition = recognition
             self.stage.answer(recognition, url)
             self.form.offer_playlist(job.offers_playlist)
             self._show_table()
@@ -199,6 +212,7 @@ class App(widgets.VBox):
                 self._row.error = error
                 self._show_table()
             if len(self._rows) <= 1:
+                self._keep_place(False)
                 self.stage.failure(str(error), self._row.title if self._row else "")
 
     def job_ends(self, job):
@@ -224,25 +238,37 @@ class App(widgets.VBox):
         for each in before:
             _close(each)
 
+    def _keep_place(self, kept):
+        """Keep a place for the player while its song is judged, so that the table below does not jump."""
+        (self.player_box.add_class if kept else self.player_box.remove_class)("po-kept")
+
     def _show_table(self):
         self.table.value = self.session.to_html()
 
 
 def _load_in_background(model_path):
-    """A Future of the Recognizer: the page appears first, and what is slow to import is there when a song comes."""
+    """A Future of the Recognizer: the page appears first, and all that is slow to import is there when the future is done."""
     future = Future()
 
     def load():
         try:
-            from pipeline.recognition import Recognizer
+            with _LOADING:
+                import yt_dlp  # noqa: F401
 
-            future.set_result(Recognizer(model_path))
+                from pipeline.recognition import Recognizer
+
+                future.set_result(Recognizer(model_path))
         except Exception as error:
             future.set_exception(PipelineError("no_model", f"The trained network cannot be loaded: {error}"))
-        import yt_dlp  # noqa: F401
 
     threading.Thread(target=load, name="loading", daemon=True).start()
     return future
+
+
+def _end_in_order():
+    """Let a SIGTERM end this process as `exit()` does, which removes its temporary folders; another's handler stays."""
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 
 
 def _close(widget):

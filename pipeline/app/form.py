@@ -12,6 +12,19 @@ from pipeline.app.upload import Upload
 from pipeline.audio import is_audio
 
 OPTIONS = "Sign-in and options"
+TITLES = {  # of the songs that ship; any other is called after its file
+    "other-applause": "Applause",
+    "other-electronic": "Electronic",
+    "other-ensemble-with-piano": "Bethena, ensemble",
+    "other-guitar-gymnopedie": "Gymnopédie, guitar",
+    "other-harpsichord-fuer-elise": "Für Elise, harpsichord",
+    "other-metal-band": "Metal band",
+    "other-speech": "Speech",
+    "piano-beethoven-fuer-elise": "Für Elise",
+    "piano-improvised": "Single notes",
+    "piano-joplin-bethena": "Bethena",
+    "piano-satie-gymnopedie": "Gymnopédie",
+}
 BROWSERS = ("brave", "chrome", "chromium", "edge", "firefox", "opera", "safari", "vivaldi", "whale")
 
 
@@ -36,12 +49,12 @@ class Form(widgets.VBox):
         self.cancel = _button("Cancel", app.cancel, disabled=True).add_class("po-cancel")
         self.playlist = _button("Listen to the whole playlist", app.submit_playlist)
         self.upload = Upload(app)
-        files = sorted(path for path in Path(samples).glob("*") if is_audio(path))
+        files = sorted(filter(is_audio, Path(samples).glob("*")), key=title_of)
         self.samples = [_sample_button(path, app) for path in files]
         self._make_options()
         self.more = _button(f"{OPTIONS} ▸", self._toggle_options).add_class("po-more-options")
-        first = widgets.Box([self.link, self.submit, self.cancel]).add_class("po-form")
-        second = widgets.Box([self.playlist, self.upload, *self.samples, self.more]).add_class("po-tries")
+        first = widgets.Box([self.link, self.submit, self.cancel, self.more]).add_class("po-form")
+        second = widgets.Box([self.playlist, self.upload, *self.samples]).add_class("po-tries")
         super().__init__([first, second, self.options])
         self.offer_playlist(False)
 
@@ -99,10 +112,13 @@ def _button(text, action, **traits):
 
 
 def _sample_button(path, app):
-    """A button for the song at `path`; its name does not give the answer away."""
+    return _button(f"♪ {title_of(path)}", lambda: app.submit_file(path, title_of(path)))
+
+
+def title_of(path):
+    """What the button of a sample song says; a name such as piano-my-song.mp3 does not give the answer away."""
     words = path.stem.split("-")
-    title = " ".join(words[1:] if words[0] in ("piano", "other") else words).capitalize()
-    return _button(f"♪ {title}", lambda: app.submit_file(path, title))
+    return TITLES.get(path.stem) or " ".join(words[1:] if words[0] in ("piano", "other") else words).capitalize()
 
 
 def in_app_words(error):

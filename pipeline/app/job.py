@@ -48,8 +48,9 @@ class Job:
         Of the Recognizer, which may still be loading.
     listener : object
         `job_lists(job, [(title, source), ...])` once, or `job_fails(job, error)` where the request stands for no song;
-        `job_opens(job, index)` for each song, then `job_answers(job, recognition, url)` or `job_fails(job, error)`;
-        `job_draws(job, player)` for a song by itself; `job_moves(job, step, done, total)` in between; `job_ends(job)`. What it raises, such as Cancelled, ends the job.
+        `job_opens(job, index)` for each song, `job_names(job, title)` when it is downloaded, then
+        `job_answers(job, recognition, url)` or `job_fails(job, error)`; `job_draws(job, player)` for a song by itself;
+        `job_moves(job, step, done, total)` in between; `job_ends(job)`. It may raise Cancelled, which ends the job.
     after : threading.Thread, optional
         Of the job before, which is waited for: both use one network.
 
@@ -70,7 +71,8 @@ class Job:
         try:
             if after:
                 after.join()
-            self._judge_all()
+            with self._in_words():
+                self._judge_all()
         except Cancelled:
             pass
         finally:
@@ -78,25 +80,28 @@ class Job:
                 self.request.folder.cleanup()
             self._listener.job_ends(self)
 
-    def _judge_all(self):
+    @contextmanager
+    def _in_words(self):
+        """Whatever goes wrong within is told to the listener, in a sentence."""
         try:
-            songs = self._songs()
+            yield
         except PipelineError as error:
             self._listener.job_fails(self, error)
-            return
+        except Cancelled:
+            raise
+        except Exception as error:  # before an audience, even a mistake of ours
+            logging.getLogger(__name__).info("unexpected", exc_info=True)
+            what = type(error).__name__
+            self._listener.job_fails(self, PipelineError("unexpected", f"Something unexpected happened ({what}); try again, or another song."))
+
+    def _judge_all(self):
+        recognizer = self._awaited()
+        songs = self._songs()
         self._listener.job_lists(self, [(title, source) for title, source, _ in songs])
         for index, (_, _, link) in enumerate(songs):
             self._listener.job_opens(self, index)
-            try:
-                self._judge(link, draw=len(songs) == 1)
-            except PipelineError as error:
-                self._listener.job_fails(self, error)
-            except Cancelled:
-                raise
-            except Exception as error:  # before an audience, even a mistake of ours ends in a sentence
-                logging.getLogger(__name__).info("unexpected", exc_info=True)
-                what = type(error).__name__
-                self._listener.job_fails(self, PipelineError("unexpected", f"Something unexpected happened ({what}); try again, or another song."))
+            with self._in_words():
+                self._judge(link, recognizer, draw=len(songs) == 1)
 
     def _songs(self):
         """What is to be judged: a list of (title, source, Link or None for the file)."""
@@ -111,10 +116,11 @@ class Job:
         self.offers_playlist = bool(link.playlist_id)
         return [(link.url, link.url, link)]
 
-    def _judge(self, link, draw):
+    def _judge(self, link, recognizer, draw):
         """Judge one song, and, if asked to, draw it."""
-        recognizer, heard = self._awaited(), Recording()
+        heard = Recording()
         with self._opened(link) as (path, title, url, seconds):
+            self._listener.job_names(self, title)
             length = [seconds]  # as announced, or as the file says when it is open
 
             def decoded(_, __, total):
@@ -147,7 +153,7 @@ class Job:
         return {"cookies": cookies, "cookies_from_browser": self.request.browser}
 
     def _awaited(self):
-        """The Recognizer, as soon as it is loaded."""
+        """The Recognizer, as soon as it is loaded; nothing is imported here before."""
         while not wait([self._recognizer], timeout=0.1).done:
             self._moves("waking", 0, None)
         return self._recognizer.result()

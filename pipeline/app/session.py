@@ -77,7 +77,7 @@ class Session:
 
 
 def _table_row(number, row):
-    start = f'<tr><td class="po-number">{number}</td><td class="po-song">{escape(printable(row.title))}</td>'
+    start = f'<tr><td class="po-number">{number}</td><td class="po-song"><bdi>{escape(printable(row.title))}</bdi></td>'
     if row.is_open:
         return f'{start}<td colspan="4" class="po-waiting">waiting</td></tr>'
     if row.error:

@@ -168,7 +168,7 @@ function render({ model, el }) {
     }
     const section = element("div");
     section.append(element("h3", "po-heading", "Where the network looked"), box);
-    section.append(element("p", "po-detail", "The clearest second of each class: its mel spectrogram in grey, and glowing what would change the decision most."));
+    section.append(element("p", "po-detail", "The clearest second of each class: in grey its mel spectrogram, 0 to 8 kHz; glowing what would change the decision most."));
     return section;
   }
 

@@ -94,6 +94,8 @@ function render({ model, el }) {
       screen.dataset.show = view.animation || "both";
       words.replaceChildren(...WORDS[view.phase](view));
       animate();
+      // In a small window the answer would come below its edge.
+      if (view.phase === "working" && last.phase) stage.scrollIntoView({ block: "nearest", behavior: calm.matches ? "auto" : "smooth" });
     }
     if (view.live !== last.live) live.textContent = view.live || "";
     last = view;
@@ -171,6 +173,7 @@ const WORDS = {
     const title = element("p", "po-title");
     const name = element(view.url ? "a" : "span", "", view.title);
     if (view.url) Object.assign(name, { href: view.url, target: "_blank", rel: "noopener noreferrer" });
+    name.dir = "auto";
     title.append(name, element("span", "po-length", view.length));
     const more = element("div", "po-more");
     if (view.more?.ended) more.append(element("p", "po-detail", view.more.step));
