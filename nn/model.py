@@ -34,7 +34,7 @@ class Model:
         What training has seen so far, kept through saving and loading.
     optimizer : Optimizer or None
         Of the last training, with its running averages.
-    steps : list of Layer and FusedConvolution
+    steps : list of Layer and FusedStack
         The layers as they run in training and prediction.
     metadata : dict
         Plain values that travel with the model: how it was trained, the threshold of a class.
