@@ -34,7 +34,11 @@ test-peers: .venv-peers/ready
 notebooks: setup
 	$(RUN) -m pipeline.notebooks $(if $(FAST),--fast)
 
-bench: .venv-peers/ready
+.venv-peers/keras: .venv-peers/ready
+	.venv-peers/bin/python -m pip install -q 'tensorflow>=2.18'
+	touch $@
+
+bench: .venv-peers/keras
 	.venv-peers/bin/python tests/benchmark.py
 
 weights: setup
