@@ -3,6 +3,7 @@
 import csv
 import gc
 import io
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -261,6 +262,15 @@ def test_an_upload_can_be_cancelled(app, songs, scratch):
     assert app.stage.view["step"].startswith("Reading the file") and not app.done.is_set()
     app.cancel_button.click()
     assert app.done.is_set() and app.stage.view["phase"] == "idle" and list(scratch.glob("song-*")) == []
+
+
+def test_an_upload_for_which_there_is_no_room(app, songs, scratch):
+    data = (songs / "other-a-deep-tone.mp3").read_bytes()
+    upload(app, data, "song.mp3", piece=1000, stop_after=2000)
+    (folder,) = scratch.glob("song-*")
+    shutil.rmtree(folder)
+    app.form.upload._handle_custom_msg({"what": "piece", "id": "1"}, [memoryview(data[2000:3000])])
+    assert app.stage.view["phase"] == "error" and "could not be kept" in app.stage.view["sentence"] and app.done.is_set()
 
 
 def test_a_file_that_is_too_large_is_refused_before_it_comes(app, scratch):

@@ -97,6 +97,12 @@ def is_playing(page, label):
     page.wait_for_function(f"{video}.currentTime != {before}")
 
 
+def is_in_sight(page, selector):
+    """Whether an element stands within the window, where nobody has to scroll."""
+    box = page.locator(selector).bounding_box()
+    return box["y"] >= 0 and box["y"] + box["height"] <= page.viewport_size["height"]
+
+
 def screenshot(page, name):
     """Write the whole app as it looks now."""
     page.wait_for_timeout(900)  # the halves of the stage come to rest
@@ -175,7 +181,7 @@ def test_a_file_of_ones_own_and_a_playlist_with_a_failing_entry(voila, servers, 
 
 
 def test_keyboard_only_in_a_narrow_window_without_motion(voila):
-    page = voila(width=360, height=800, reduced_motion="reduce", color_scheme="dark")
+    page = voila(width=360, height=560, reduced_motion="reduce", color_scheme="dark")
     assert page.evaluate("document.querySelector('.po-app').scrollWidth <= document.querySelector('.po-app').clientWidth")
     page.keyboard.press("Tab")
     while page.evaluate("document.activeElement.closest('.po-link') === null"):
@@ -183,6 +189,7 @@ def test_keyboard_only_in_a_narrow_window_without_motion(voila):
     page.keyboard.type("youtu.be/piano000001")
     page.keyboard.press("Enter")
     answer(page, "Piano", "Satie")
+    assert is_in_sight(page, ".po-label")
     assert page.evaluate("document.querySelector('.po-app').scrollWidth <= document.querySelector('.po-app').clientWidth")
     assert page.get_by_role("status").inner_text().startswith("Piano, with a confidence of")
     assert page.evaluate("[...document.querySelectorAll('.po-half video')].every((video) => video.paused)")
@@ -210,15 +217,17 @@ def test_two_people_at_once(voila):
 
 def test_in_jupyterlab(servers, chromium):
     address, folder = servers("lab")
-    with _page(chromium, width=1280, height=1400) as page:
+    with _page(chromium, width=1280, height=800) as page:
         page.goto(address)
         page.locator(".jp-Notebook .jp-CodeCell").first.wait_for()
         page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]').first.wait_for(state="attached")
         for _ in range(2):  # running everything again must be harmless
             _run_all(page)
         assert page.locator(".po-app").count() == 1
+        assert is_in_sight(page, ".po-link input") and is_in_sight(page, ".po-submit"), "Run All leads to the app"
         submit(page, "youtu.be/piano000001")
         answer(page, "Piano", "Satie")
+        assert is_in_sight(page, ".po-label")
         is_playing(page, "Piano")
         submit(page, "hello")
         page.get_by_text("This is not a link").first.wait_for()

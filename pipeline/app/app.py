@@ -7,21 +7,19 @@ import signal
 import sys
 import threading
 import time
-from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 
 import ipywidgets as widgets
 
 from pipeline.app.form import Form, in_app_words
-from pipeline.app.job import Job, Request
+from pipeline.app.job import Job, Request, load_in_background
 from pipeline.app.session import Session
 from pipeline.app.stage import Stage
 from pipeline.errors import Cancelled, PipelineError
 
 SAMPLES = Path(__file__).parents[2] / "data" / "samples"
 PAUSE = 0.1  # seconds between two movements of the progress bar
-_LOADING = threading.Lock()  # two threads that import one package at the same time break it for both
 
 
 class App(widgets.VBox):
@@ -55,7 +53,7 @@ class App(widgets.VBox):
             App._open.close_all()
         App._open = self
         _end_in_order()
-        self._recognizer = _load_in_background(model_path)
+        self._recognizer = load_in_background(model_path)
         self._lock = threading.RLock()  # around what the kernel's thread and the job's thread both change
         self._job = self._last_thread = None
         self._rows, self._row = [], None
@@ -111,7 +109,7 @@ class App(widgets.VBox):
         with self._lock:
             self._prepare()
             vars(request).update(self.form.choices())
-            self.stage.working("checking")
+            self.stage.working("decoding" if request.path else "checking")
             self._job = Job(request, self._recognizer, self, after=self._last_thread)
             self._last_thread = self._job.thread
             self._job.thread.start()
@@ -244,25 +242,6 @@ class App(widgets.VBox):
 
     def _show_table(self):
         self.table.value = self.session.to_html()
-
-
-def _load_in_background(model_path):
-    """A Future of the Recognizer: the page appears first, and all that is slow to import is there when the future is done."""
-    future = Future()
-
-    def load():
-        try:
-            with _LOADING:
-                import yt_dlp  # noqa: F401
-
-                from pipeline.recognition import Recognizer
-
-                future.set_result(Recognizer(model_path))
-        except Exception as error:
-            future.set_exception(PipelineError("no_model", f"The trained network cannot be loaded: {error}"))
-
-    threading.Thread(target=load, name="loading", daemon=True).start()
-    return future
 
 
 def _end_in_order():

@@ -5,7 +5,7 @@ It tells a listener what happens and can be stopped at any time; nothing of a so
 import io
 import logging
 import threading
-from concurrent.futures import wait
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,26 @@ from pipeline.errors import Cancelled, PipelineError
 from pipeline.links import Link
 
 LONGEST_PLAYLIST = 50  # songs
+_LOADING = threading.Lock()  # two threads that import one package at the same time break it for both
+
+
+def load_in_background(model_path=None):
+    """A Future of the Recognizer: the page appears first, and all that is slow to import is there when the future is done."""
+    future = Future()
+
+    def load():
+        try:
+            with _LOADING:
+                import yt_dlp  # noqa: F401
+
+                from pipeline.recognition import Recognizer
+
+                future.set_result(Recognizer(model_path))
+        except Exception as error:
+            future.set_exception(PipelineError("no_model", f"The trained network cannot be loaded: {error}"))
+
+    threading.Thread(target=load, name="loading", daemon=True).start()
+    return future
 
 
 @dataclass
@@ -45,7 +65,7 @@ class Job:
     ----------
     request : Request
     recognizer : concurrent.futures.Future
-        Of the Recognizer, which may still be loading.
+        From `load_in_background`; it may still be loading.
     listener : object
         `job_lists(job, [(title, source), ...])` once, or `job_fails(job, error)` where the request stands for no song;
         `job_opens(job, index)` for each song, `job_names(job, title)` when it is downloaded, then
@@ -121,6 +141,7 @@ class Job:
         heard = Recording()
         with self._opened(link) as (path, title, url, seconds):
             self._listener.job_names(self, title)
+            self._moves("decoding", 0, None)
             length = [seconds]  # as announced, or as the file says when it is open
 
             def decoded(_, __, total):

@@ -2,7 +2,6 @@
 It is one anywidget, so that a browser keeps one place of one size for all of them and tells a screen reader in words.
 """
 
-import re
 from pathlib import Path
 
 import anywidget
@@ -81,21 +80,21 @@ class Stage(anywidget.AnyWidget):
             self.failure("None of these songs could be judged; the table below says why.")
 
     def answer(self, recognition, url=None):
-        """Show the label, and start its animation."""
+        """Show the label, and start its animation; `url` is the song's canonical address, or None."""
         votes, n_clips = recognition.votes[recognition.label], sum(recognition.votes.values())
         self.view = {
             "phase": "answer", "label": recognition.label,
             "animation": recognition.label if recognition.label in ANIMATIONS else "Other",
-            "confidence": percent(recognition.confidence), "certainty": "confidence",
+            "confidence": percent(recognition.confidence),
             "votes": f"{votes:,} of {n_clips:,} seconds voted {recognition.label}",
             "title": printable(recognition.title) or "untitled", "length": clock(recognition.seconds),
-            "url": url if url and re.match(r"https://www\.youtube\.com/", url) else None,
+            "url": url,
             "live": f"{recognition.label}, with a confidence of {percent(recognition.confidence)}: {printable(recognition.title)}",
         }
 
-    def failure(self, sentence, title="", headline="No answer this time"):
+    def failure(self, sentence, title=""):
         """Say what was wrong, where the answer would be."""
-        self.view = {"phase": "error", "headline": headline, "sentence": sentence, "title": printable(title), "live": sentence}
+        self.view = {"phase": "error", "headline": "No answer this time", "sentence": sentence, "title": printable(title), "live": sentence}
 
     def _on_message(self, _, content, __):
         """A browser submits, or asks for the animations in the format that it plays."""

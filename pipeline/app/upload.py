@@ -41,10 +41,15 @@ class Upload(anywidget.AnyWidget):
             self._folder = None
 
     def _on_message(self, _, content, buffers):
-        if content.get("what") == "begin":
-            self._begin(str(content.get("name", ""))[:300], int(content.get("size", 0)), content.get("id"))
-        elif content.get("what") == "piece" and self._folder and content.get("id") == self._id:
-            self._write(bytes(buffers[0]))
+        try:
+            if content.get("what") == "begin":
+                self._begin(str(content.get("name", ""))[:300], int(content.get("size", 0)), content.get("id"))
+            elif content.get("what") == "piece" and self._folder and content.get("id") == self._id:
+                self._write(bytes(buffers[0]))
+        except OSError as error:
+            self.cancel()
+            sentence = f"The file could not be kept for the moment ({error.strerror}); make room in the temporary folder and try again."
+            self._listener.upload_fails(SourceError("unwritable", sentence))
 
     def _begin(self, name, size, identity):
         self._listener.upload_begins()

@@ -169,7 +169,7 @@ const WORDS = {
     const label = element("p", "po-label", view.label);
     label.dataset.name = view.animation;
     const facts = element("p", "po-facts");
-    facts.append(element("b", "", view.confidence), " ", view.certainty, element("br"), view.votes);
+    facts.append(element("b", "", view.confidence), " confidence", element("br"), view.votes);
     const title = element("p", "po-title");
     const name = element(view.url ? "a" : "span", "", view.title);
     if (view.url) Object.assign(name, { href: view.url, target: "_blank", rel: "noopener noreferrer" });
