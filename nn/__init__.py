@@ -1,8 +1,8 @@
 """A convolutional network from scratch, in NumPy: layers, losses, optimizers, and the model that holds them together.
 
 Read it in this order: `layer`, `dense`, `activations`, `losses`, `optimizers`, `model`, `training`; then `spectrogram`,
-`convolution`, `pooling`, `normalization`, `dropout`. The rest is for files and for speed: `fusion` with `memory`,
-`correlation` and `parallel` computes what the layers do one by one, only faster, and can be left out.
+`convolution`, `pooling`, `normalization`, `dropout`. The rest of this folder is for data, files and threads. The folder
+`fast` computes what the layers do one by one, only faster, and can be left out.
 """
 
 from nn.callbacks import CSVLogger, EarlyStopping, LearningRateSchedule, ModelCheckpoint

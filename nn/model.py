@@ -8,7 +8,7 @@ import pandas as pd
 from nn import model_file, onnx, training
 from nn.data import to_float
 from nn.activations import Softmax
-from nn.fusion import fuse
+from nn.fast.fusion import fuse
 from nn.history import History
 from nn.layer import backward, forward
 from nn.parallel import one_blas_thread

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import naive
 import nn
-from nn.fusion import FusedStack, fuse
+from nn.fast.fusion import FusedStack, fuse
 from nn.layer import forward
 
 pairs = st.tuples(st.integers(1, 4), st.integers(1, 4))

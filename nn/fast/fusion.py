@@ -13,8 +13,8 @@ import numpy as np
 
 from nn.activations import ReLU
 from nn.convolution import Conv2D
-from nn.correlation import Blocks, as_kernel, inner_taps, weights
-from nn.memory import Backward, Forward, Images, Ones
+from nn.fast.correlation import Blocks, as_kernel, inner_taps, weights
+from nn.fast.memory import Backward, Forward, Images, Ones
 from nn.normalization import BatchNormalization
 from nn.parallel import SLICE, map_slices_together, reuse
 from nn.pooling import MaxPooling2D
