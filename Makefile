@@ -1,6 +1,8 @@
 # Each target is a line or two that a person could type; README.md gives the plain commands.
 PYTHON ?= python3
 RUN = .venv/bin/python
+# Voila does not end the kernel of a page that was closed; the server may, after ten minutes of silence.
+CULL = --MappingKernelManager.cull_interval=60 --MappingKernelManager.cull_idle_timeout=600
 
 .PHONY: setup demo app test test-peers notebooks bench weights animations
 setup: .venv/ready
@@ -23,7 +25,7 @@ demo: setup
 	$(RUN) -m jupyter lab notebooks/07_demo.ipynb $(ARGS)
 
 app: setup
-	$(RUN) -m voila notebooks/07_demo.ipynb --TagRemovePreprocessor.remove_cell_tags=notebook-only $(ARGS)
+	$(RUN) -m voila notebooks/07_demo.ipynb --TagRemovePreprocessor.remove_cell_tags=notebook-only $(CULL) $(ARGS)
 
 test: setup
 	$(RUN) -m pytest -n 2 --dist loadgroup -q tests
