@@ -1,7 +1,7 @@
 """From a link or a file to a label: every second of the song votes, and the majority decides.
 
 The network sees one second at a time and gives a probability for each class. Beside the vote stands the mean
-probability over the song, which is the confidence in the label.
+probability over the song, in which loud seconds count for more: it is the confidence in the label.
 """
 
 import itertools
@@ -34,9 +34,9 @@ class Recognition:
     label : str
         The class that most clips voted for.
     confidence : float
-        The mean probability of that class over the clips.
+        The mean probability of that class over the clips, weighted by their levels.
     probabilities : dict of str to float
-        Mean probability of each class.
+        That mean for each class.
     votes : dict of str to int
         Clips that voted for each class.
     seconds : float
@@ -151,14 +151,16 @@ class Recognizer:
         `progress("listening", seconds, None)` tells how far in the song the clips judged so far reach.
         """
         drawn = enumerate(clips) if n_clips is None else _draw(clips, n_clips, seed)
-        indices, probabilities = [], []
+        indices, probabilities, weights = [], [], []
         for batch in _batches(drawn):
             indices += [index for index, _ in batch]
-            probabilities.append(self.model.predict(np.stack([clip.samples for _, clip in batch])))
+            samples = np.stack([clip.samples for _, clip in batch])
+            probabilities.append(self.model.predict(samples))
+            weights.append(levels(samples))
             if progress:
                 progress("listening", batch[-1][1].stop, None)
         probabilities = np.concatenate(probabilities)
-        mean = dict(zip(self.class_names, probabilities.mean(axis=0).tolist()))
+        mean = dict(zip(self.class_names, np.average(probabilities, 0, np.concatenate(weights)).tolist()))
         votes = Counter(self.class_names[vote] for vote in self._votes(probabilities))
         votes = {name: votes[name] for name in self.class_names}
         label = max(self.class_names, key=lambda name: (votes[name], mean[name]))
@@ -181,6 +183,11 @@ class Recognizer:
             return None
         piano = dict(zip(indices, probabilities[:, self.class_names.index(PIANO)].tolist()))
         return [piano.get(int(index)) for index in clips.timeline()]
+
+
+def levels(clips):
+    """The effective value of each clip (n, samples), the weight of its probability in the mean: float array (n,)."""
+    return np.sqrt(np.mean(np.square(clips, dtype=np.float64), axis=1))
 
 
 def _as_listening(progress):

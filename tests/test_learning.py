@@ -12,7 +12,8 @@ from pipeline.corpus import dataset
 from pipeline.corpus.collection import Recording
 from pipeline.corpus.sounds import Recorded
 from pipeline.learning import screening, training, voting, weights
-from pipeline.learning.evaluation import binary_figures, folder_clips, piano_probabilities
+from pipeline.learning.evaluation import binary_figures, by_recording, folder_clips, piano_probabilities
+from pipeline.recognition import levels
 
 RATE = 16000
 
@@ -99,16 +100,18 @@ def test_the_weights_command_says_how_good_its_model_is(made, tmp_path, monkeypa
 
 
 def test_ways_to_vote_differ_where_they_should():
-    table = pd.DataFrame({"recording": ["a"] * 4 + ["b"] * 4, "label": ["Piano"] * 4 + ["Other"] * 4})
+    level = np.array([0.3, 0.3, 0.003, 0.003, 0.3, 0.3, 0.3, 0.003])
+    table = pd.DataFrame({"recording": ["a"] * 4 + ["b"] * 4, "label": ["Piano"] * 4 + ["Other"] * 4, "level": level})
     probability = np.array([0.9, 0.9, 0.45, 0.45, 0.1, 0.1, 0.1, 0.9])
-    level = np.array([-10, -10, -50, -50, -10, -10, -10, -50])
-    assert voting.levels(np.full((1, 100), 0.1, np.float32)) == pytest.approx(-20, abs=1e-3)
+    assert levels(np.array([[0.1, -0.1], [0, 0]])) == pytest.approx([0.1, 0])
     one = {name: way(probability[:4], level[:4]) for name, way in voting.WAYS.items()}
     assert one["majority vote"] == 0.5 and one["mean"] == pytest.approx(0.675) and one["mean of loud clips"] == pytest.approx(0.9)
     assert one["mean by level"] > 0.89 and one["mean"] < one["mean of log odds"] < 0.9 and one["median"] == pytest.approx(0.675)
-    figures = voting.compare(table, probability, level, lengths=(2, None)).set_index(["way", "seconds"])
+    figures = voting.compare(table, probability, lengths=(2, None)).set_index(["way", "seconds"])
     assert figures.loc[("mean", "all"), "auc"] == 1.0 and figures.loc[("mean", 2), "n"] == 4
     assert figures.loc[("majority vote", 2), "recall"] == 0.5
+    songs = by_recording(table, probability).set_index("recording")["piano_probability"]
+    assert songs["a"] == pytest.approx(one["mean by level"]) and by_recording(table.drop(columns="level"), probability)["piano_probability"][0] == pytest.approx(0.675)
 
 
 def test_a_screening_has_a_row_for_each_epoch_and_goes_on(made, tmp_path, monkeypatch):

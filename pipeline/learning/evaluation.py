@@ -13,7 +13,7 @@ from sklearn.metrics import balanced_accuracy_score, f1_score, precision_score, 
 from pipeline.audio import is_audio, load
 from pipeline.cleaning import cut_array
 from pipeline.errors import SourceError
-from pipeline.recognition import PIANO
+from pipeline.recognition import PIANO, levels
 
 
 def folder_clips(folder):
@@ -22,7 +22,7 @@ def folder_clips(folder):
     Returns
     -------
     clips : float32 array (n, 16000)
-    table : DataFrame with a row a clip: recording (its path within the folder), label, start (seconds)
+    table : DataFrame with a row a clip: recording (its path within the folder), label, start (seconds), level
     """
     folder = Path(folder)
     files = sorted(path for path in folder.glob("*/**/*") if path.is_file() and is_audio(path))
@@ -33,7 +33,7 @@ def folder_clips(folder):
         found, starts = cut_array(load(path))
         name = path.relative_to(folder).as_posix()
         clips.append(found)
-        tables.append(pd.DataFrame({"recording": name, "label": name.split("/")[0], "start": starts}))
+        tables.append(pd.DataFrame({"recording": name, "label": name.split("/")[0], "start": starts, "level": levels(found)}))
     return np.concatenate(clips), pd.concat(tables, ignore_index=True)
 
 
@@ -43,16 +43,18 @@ def piano_probabilities(model, clips):
 
 
 def by_recording(table, probabilities, threshold=0.5):
-    """A row a recording: label, clips, seconds, mean probability of piano, share of its clips that voted for piano.
+    """A row a recording: label, clips, mean probability of piano, share of its clips that voted for piano.
 
-    `table` has a row a clip with recording and label; further columns keep their first value.
+    `table` has a row a clip with recording and label, and a level where the mean is to be weighted by it; further
+    columns keep their first value.
     """
-    votes = probabilities > threshold
-    clips = table.assign(piano_probability=probabilities, piano_votes=votes)
+    weight = table["level"] if "level" in table else pd.Series(1.0, table.index)
+    weight = weight / weight.groupby(table["recording"]).transform("sum")
+    clips = table.assign(piano_probability=probabilities * weight, piano_votes=probabilities > threshold)
     grouped = clips.groupby("recording", sort=False)
-    extra = {name: (name, "first") for name in table.columns if name not in ("recording", "start")}
+    extra = {name: (name, "first") for name in table.columns if name not in ("recording", "start", "level")}
     result = grouped.agg(
-        **extra, clips=("label", "size"), piano_probability=("piano_probability", "mean"), piano_votes=("piano_votes", "mean")
+        **extra, clips=("label", "size"), piano_probability=("piano_probability", "sum"), piano_votes=("piano_votes", "mean")
     )
     tie = (result["piano_votes"] == 0.5) & (result["piano_probability"] > threshold)
     result["predicted_piano"] = (result["piano_votes"] > 0.5) | tie

@@ -9,7 +9,7 @@ import pandas as pd
 from pipeline.learning.evaluation import binary_figures, calibration
 from pipeline.recognition import PIANO
 
-QUIET = 20  # dB below the loudest second of a song, for the way that leaves such seconds out
+QUIET = 0.1  # of the loudest second of a song, for the way that leaves softer seconds out
 
 
 def majority(probability, level):
@@ -29,13 +29,13 @@ def log_odds(probability, level):
 
 
 def weighted(probability, level):
-    """The mean probability, weighted by the clips' effective value."""
-    return np.average(probability, weights=10 ** (level / 20))
+    """The mean probability, weighted by the clips' effective values."""
+    return np.average(probability, weights=level)
 
 
 def loud(probability, level):
     """The mean probability of the clips that are not far softer than the loudest."""
-    return probability[level >= level.max() - QUIET].mean()
+    return probability[level >= QUIET * level.max()].mean()
 
 
 def median(probability, level):
@@ -46,17 +46,13 @@ def median(probability, level):
 WAYS = {"majority vote": majority, "mean": mean, "mean of log odds": log_odds, "mean by level": weighted, "mean of loud clips": loud, "median": median}
 
 
-def levels(clips):
-    """The level of each clip (n, samples): float array (n,), decibels of the effective value."""
-    return 10 * np.log10(np.mean(np.square(clips, dtype=np.float32), axis=1) + 1e-12)
-
-
-def compare(table, probability, level, lengths=(1, 3, 10, None)):
+def compare(table, probability, lengths=(1, 3, 10, None)):
     """A row for each way and length of excerpts (seconds; None: whole songs), with the figures of `binary_figures`.
 
-    `table` has a row a clip with recording and label, in the order of the songs; `probability` is that of piano.
+    `table` has a row a clip with recording, label and level, in the order of the songs, as `folder_clips` gives it;
+    `probability` is that of piano.
     """
-    clips = table[["recording", "label"]].assign(probability=probability, level=level)
+    clips = table[["recording", "label", "level"]].assign(probability=probability)
     place = clips.groupby("recording").cumcount()
     rows = []
     for length in lengths:
