@@ -1,8 +1,6 @@
 # Each target is a line or two that a person could type; README.md gives the plain commands.
 PYTHON ?= python3
 RUN = .venv/bin/python
-# Voila does not end the kernel of a page that was closed; the server may, after ten minutes of silence.
-CULL = --MappingKernelManager.cull_interval=60 --MappingKernelManager.cull_idle_timeout=600
 
 .PHONY: setup demo app test test-peers notebooks bench weights animations
 setup: .venv/ready
@@ -24,8 +22,9 @@ demo: setup
 	$(RUN) -m jupyter trust notebooks/*.ipynb
 	$(RUN) -m jupyter lab notebooks/07_demo.ipynb $(ARGS)
 
+# Voila does not end the kernel of a page that was closed; its server does, after ten minutes of silence.
 app: setup
-	$(RUN) -m voila notebooks/07_demo.ipynb --TagRemovePreprocessor.remove_cell_tags=notebook-only $(CULL) $(ARGS)
+	$(RUN) -m voila notebooks/07_demo.ipynb --TagRemovePreprocessor.remove_cell_tags=notebook-only --MappingKernelManager.cull_interval=60 --MappingKernelManager.cull_idle_timeout=600 $(ARGS)
 
 test: setup
 	$(RUN) -m pytest -n 2 --dist loadgroup -q tests
