@@ -224,6 +224,7 @@ def test_in_jupyterlab(servers, chromium):
         for _ in range(2):  # running everything again must be harmless
             _run_all(page)
         assert page.locator(".po-app").count() == 1
+        page.wait_for_timeout(500)  # the app comes into sight
         assert is_in_sight(page, ".po-link input") and is_in_sight(page, ".po-submit"), "Run All leads to the app"
         submit(page, "youtu.be/piano000001")
         answer(page, "Piano", "Satie")

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit, logit
 from sklearn.metrics import balanced_accuracy_score, f1_score, precision_score, recall_score, roc_auc_score
 
 from pipeline.audio import is_audio, load
 from pipeline.cleaning import cut_array
 from pipeline.errors import SourceError
-from pipeline.recognition import PIANO, levels
+from pipeline.recognition import CERTAIN, PIANO, levels
 
 
 def folder_clips(folder):
@@ -46,16 +47,18 @@ def by_recording(table, probabilities, threshold=0.5):
     """A row a recording: label, clips, mean probability of piano, share of its clips that voted for piano.
 
     `table` has a row a clip with recording and label, and a level where the mean is to be weighted by it; further
-    columns keep their first value.
+    columns keep their first value. The mean is that of `pipeline.recognition.pooled`.
     """
     weight = table["level"] if "level" in table else pd.Series(1.0, table.index)
     weight = weight / weight.groupby(table["recording"]).transform("sum")
-    clips = table.assign(piano_probability=probabilities * weight, piano_votes=probabilities > threshold)
+    scores = logit(np.clip(probabilities, CERTAIN, 1 - CERTAIN))
+    clips = table.assign(piano_probability=scores * weight, piano_votes=probabilities > threshold)
     grouped = clips.groupby("recording", sort=False)
     extra = {name: (name, "first") for name in table.columns if name not in ("recording", "start", "level")}
     result = grouped.agg(
         **extra, clips=("label", "size"), piano_probability=("piano_probability", "sum"), piano_votes=("piano_votes", "mean")
     )
+    result["piano_probability"] = expit(result["piano_probability"])
     tie = (result["piano_votes"] == 0.5) & (result["piano_probability"] > threshold)
     result["predicted_piano"] = (result["piano_votes"] > 0.5) | tie
     return result.reset_index()

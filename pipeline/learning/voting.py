@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.learning.evaluation import binary_figures, calibration
-from pipeline.recognition import PIANO
+from pipeline.recognition import PIANO, pooled
 
 QUIET = 0.1  # of the loudest second of a song, for the way that leaves softer seconds out
 
@@ -23,9 +23,13 @@ def mean(probability, level):
 
 
 def log_odds(probability, level):
-    """The probability at the mean of the log odds, as if the clips were independent witnesses of one length."""
-    odds = np.clip(probability, 1e-4, 1 - 1e-4)
-    return 1 / (1 + np.exp(-np.log(odds / (1 - odds)).mean()))
+    """The probability at the mean of the log odds."""
+    return weighted_log_odds(probability, np.ones(len(level)))
+
+
+def weighted_log_odds(probability, level):
+    """The same, weighted by the clips' effective values: what `Recognizer` gives."""
+    return pooled(np.stack([probability, 1 - probability], axis=1), level)[0]
 
 
 def weighted(probability, level):
@@ -43,7 +47,10 @@ def median(probability, level):
     return np.median(probability)
 
 
-WAYS = {"majority vote": majority, "mean": mean, "mean of log odds": log_odds, "mean by level": weighted, "mean of loud clips": loud, "median": median}
+WAYS = {
+    "majority vote": majority, "mean": mean, "mean of log odds": log_odds, "mean by level": weighted,
+    "mean of log odds by level": weighted_log_odds, "mean of loud clips": loud, "median": median,
+}
 
 
 def compare(table, probability, lengths=(1, 3, 10, None)):

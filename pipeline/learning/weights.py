@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from scipy.optimize import minimize
-from scipy.special import expit
+from scipy.special import expit, logit
 from sklearn.metrics import balanced_accuracy_score
 
 from pipeline.corpus import dataset
@@ -37,25 +37,20 @@ LOOKALIKES = {
 def calibrate(model, clips, table):
     """Scale and shift the scores of the last dense layer by recordings that the model was not trained on.
 
-    The scale (temperature; Guo et al., 2017) makes the mean probabilities of excerpts of a few seconds as often right as
+    The scale (temperature; Guo et al., 2017) makes the pooled probabilities of excerpts of a few seconds as often right as
     they say, both classes counting the same: it is songs that get an answer. The shift puts one half, above which a clip
     votes for piano, into the middle of the thresholds at which most recordings get their label. The order of clips by
     probability stays. Returns (scale, shift).
 
     `clips` (n, samples) and `table` (a row a clip: recording, label) are as `folder_clips` gives them.
     """
-    probability = np.clip(piano_probabilities(model, clips), 1e-7, 1 - 1e-7)
-    score = np.log(probability / (1 - probability))
+    probability = piano_probabilities(model, clips)
     place = table.groupby("recording").cumcount() // EXCERPT
-    excerpt = table.groupby(["recording", place], sort=False).ngroup()
-    is_piano = (table["label"] == PIANO).groupby(excerpt).first()
-
-    def loss(values):
-        return log_loss(is_piano, pd.Series(expit(values[0] * score + values[1])).groupby(excerpt).mean())
-
-    scale = minimize(loss, [1.0, 0.0], method="Nelder-Mead").x[0]
+    excerpts = by_recording(table.assign(recording=table["recording"] + " " + place.astype(str)), probability)
+    is_piano, score = excerpts["label"] == PIANO, logit(excerpts["piano_probability"])
+    scale = minimize(lambda line: log_loss(is_piano, expit(line[0] * score + line[1])), [1.0, 0.0], method="Nelder-Mead").x[0]
     candidates = np.linspace(-3, 3, 121)
-    right = [_share_right(table, score, candidate) for candidate in candidates]
+    right = [_share_right(table, probability, expit(candidate)) for candidate in candidates]
     shift = -scale * candidates[np.isclose(right, max(right))].mean()
     last = [layer for layer in model.layers if layer.params][-1]
     last.params["kernel"] *= np.float32(scale)
@@ -64,9 +59,9 @@ def calibrate(model, clips, table):
     return float(scale), float(shift)
 
 
-def _share_right(table, score, threshold):
-    """The share of recordings that get their label where clips with a score above `threshold` vote for piano."""
-    songs = by_recording(table, score, threshold)
+def _share_right(table, probability, threshold):
+    """The share of recordings that get their label where clips with a probability above `threshold` vote for piano."""
+    songs = by_recording(table, probability, threshold)
     return balanced_accuracy_score(songs["label"] == PIANO, songs["predicted_piano"])
 
 

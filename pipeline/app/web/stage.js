@@ -28,6 +28,8 @@ function render({ model, el }) {
   live.setAttribute("aria-live", "polite");
   stage.append(screen, words, live);
   el.append(stage);
+  // JupyterLab shows the beginning of the last cell only; the app is below it, once its other parts are in place.
+  setTimeout(() => stage.closest(".po-app")?.scrollIntoView({ block: "nearest" }), 200);
 
   const videos = {};
   const urls = [];
