@@ -49,9 +49,9 @@ def calibrate(model, clips, table):
     excerpts = by_recording(table.assign(recording=table["recording"] + " " + place.astype(str)), probability)
     is_piano, score = excerpts["label"] == PIANO, logit(excerpts["piano_probability"])
     scale = minimize(lambda line: log_loss(is_piano, expit(line[0] * score + line[1])), [1.0, 0.0], method="Nelder-Mead").x[0]
-    candidates = np.linspace(-3, 3, 121)
-    right = [_share_right(table, probability, expit(candidate)) for candidate in candidates]
-    shift = -scale * candidates[np.isclose(right, max(right))].mean()
+    thresholds = np.linspace(0.05, 0.95, 181)
+    right = [_share_right(table, probability, threshold) for threshold in thresholds]
+    shift = -scale * logit(thresholds[np.isclose(right, max(right))].mean())
     last = [layer for layer in model.layers if layer.params][-1]
     last.params["kernel"] *= np.float32(scale)
     last.params["bias"] *= np.float32(scale)
