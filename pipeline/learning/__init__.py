@@ -1,5 +1,6 @@
 """From a dataset to a model: `networks`, their `training` and their `evaluation`; `weights` makes the model that ships.
 
-`classes` learns a folder of one's own, `sweep` searches hyperparameters, `experiments`, `tracing` and `comparison` are
+How it was chosen: `screening` of networks, `voting` of seconds. `classes` learns a folder of one's own and writes a
+`report` (`instruments` is the example), `sweep` searches hyperparameters, `experiments`, `tracing` and `comparison` are
 what the notebooks ask.
 """

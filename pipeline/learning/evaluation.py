@@ -8,13 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.special import expit, logit
 from sklearn.metrics import balanced_accuracy_score, f1_score, precision_score, recall_score, roc_auc_score
 
 from pipeline.audio import is_audio, load
 from pipeline.cleaning import cut_array
 from pipeline.errors import SourceError
-from pipeline.recognition import CERTAIN, PIANO, levels
+from pipeline.recognition import PIANO, levels, pooled
 
 
 def folder_clips(folder):
@@ -43,22 +42,22 @@ def piano_probabilities(model, clips):
     return model.predict(clips)[:, model.class_names.index(PIANO)].astype(float)
 
 
+def pooled_piano(probabilities, weights):
+    """`pipeline.recognition.pooled` for the probabilities (n,) of one class out of two: a float."""
+    return pooled(np.stack([probabilities, 1 - probabilities], axis=1), weights)[0]
+
+
 def by_recording(table, probabilities, threshold=0.5):
     """A row a recording: label, clips, mean probability of piano, share of its clips that voted for piano.
 
     `table` has a row a clip with recording and label, and a level where the mean is to be weighted by it; further
     columns keep their first value. The mean is that of `pipeline.recognition.pooled`.
     """
-    weight = table["level"] if "level" in table else pd.Series(1.0, table.index)
-    weight = weight / weight.groupby(table["recording"]).transform("sum")
-    scores = logit(np.clip(probabilities, CERTAIN, 1 - CERTAIN))
-    clips = table.assign(piano_probability=scores * weight, piano_votes=probabilities > threshold)
+    clips = table.assign(piano_votes=probabilities > threshold, _probability=probabilities, _weight=table.get("level", 1.0))
     grouped = clips.groupby("recording", sort=False)
     extra = {name: (name, "first") for name in table.columns if name not in ("recording", "start", "level")}
-    result = grouped.agg(
-        **extra, clips=("label", "size"), piano_probability=("piano_probability", "sum"), piano_votes=("piano_votes", "mean")
-    )
-    result["piano_probability"] = expit(result["piano_probability"])
+    result = grouped.agg(**extra, clips=("label", "size"), piano_votes=("piano_votes", "mean"))
+    result["piano_probability"] = [pooled_piano(song["_probability"].to_numpy(), song["_weight"].to_numpy()) for _, song in grouped]
     tie = (result["piano_votes"] == 0.5) & (result["piano_probability"] > threshold)
     result["predicted_piano"] = (result["piano_votes"] > 0.5) | tie
     return result.reset_index()

@@ -37,7 +37,7 @@ def train(name, network, clips_folder, folder, seeds=(0, 1, 2), epochs=5, batch_
     models = []
     with line() as shown:
         for seed in seeds:
-            path = Path(folder) / f"{'-'.join(re.findall(r'[a-z]+', name))}-seed-{seed}.npz"
+            path = Path(folder) / f"{hyphenated(name)}-seed-{seed}.npz"
             shown.prefix = f"{name}, seed {seed}: "
             try:
                 model = Model.load(path)
@@ -52,6 +52,11 @@ def train(name, network, clips_folder, folder, seeds=(0, 1, 2), epochs=5, batch_
             models.append(model)
         shown.show(f"{name}: {len(models)} runs of {epochs} epochs")
     return models
+
+
+def hyphenated(name):
+    """The name of an experiment as a part of a file's: its words with hyphens between them."""
+    return "-".join(re.findall(r"[a-z]+", name))
 
 
 def curves(models_by_name):

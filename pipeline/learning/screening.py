@@ -5,7 +5,6 @@ not the best figure of one epoch but what a variant does over all epochs and see
 """
 
 import argparse
-import re
 import sys
 from functools import partial
 from pathlib import Path
@@ -14,8 +13,10 @@ import pandas as pd
 
 from nn import Model
 from pipeline.errors import PipelineError
+from pipeline.learning.experiments import hyphenated
 from pipeline.learning.networks import recognizer_network, thesis_network
 from pipeline.learning.training import hide_piano, train
+from pipeline.notebooks import save_table
 
 VARIANTS = {  # name: (network, share of piano clips that other sound is laid over)
     "thesis network": (thesis_network, 0.1),
@@ -38,7 +39,7 @@ def screen(data, recordings, folder, variants=VARIANTS, seeds=(0,), epochs=4, li
     for variant in variants:
         network, share = VARIANTS[variant]
         for seed in seeds:
-            out = Path(folder) / f"{'-'.join(re.findall(r'[a-z]+', variant))}-{limit or 'all'}-{seed}.npz"
+            out = Path(folder) / f"{hyphenated(variant)}-{limit or 'all'}-{seed}.npz"
             train(data, out, network, epochs, seed=seed, recordings=recordings, monitor="recordings_loss", augment=hide_piano(share), limit=limit)
             model = Model.load(f"{out}.checkpoint.npz")
             parameters = sum(layer.n_parameters for layer in model.layers)
@@ -68,8 +69,7 @@ def main(arguments=None):
     out = Path(options.out)
     if out.exists():
         table = pd.concat([pd.read_csv(out), table]).drop_duplicates(["variant", "seed", "clips", "epoch"], keep="last")
-    table.to_csv(f"{out}.tmp", index=False, float_format="%.4f")
-    Path(f"{out}.tmp").replace(out)
+    save_table(table, out.parent, out.stem)
     return 0
 
 

@@ -6,8 +6,8 @@ Songs are also cut into excerpts of a few seconds, since short recordings are wh
 import numpy as np
 import pandas as pd
 
-from pipeline.learning.evaluation import binary_figures, calibration
-from pipeline.recognition import PIANO, pooled
+from pipeline.learning.evaluation import binary_figures, calibration, pooled_piano
+from pipeline.recognition import PIANO
 
 QUIET = 0.1  # of the loudest second of a song, for the way that leaves softer seconds out
 
@@ -29,7 +29,7 @@ def log_odds(probability, level):
 
 def weighted_log_odds(probability, level):
     """The same, weighted by the clips' effective values: what `Recognizer` gives."""
-    return pooled(np.stack([probability, 1 - probability], axis=1), level)[0]
+    return pooled_piano(probability, level)
 
 
 def weighted(probability, level):
