@@ -137,6 +137,15 @@ def test_silence_tails_and_what_is_no_mixture_are_left_out():
     assert cut(Fixed(np.zeros(6 * RATE))) == []
 
 
+def test_some_clips_end_early_as_the_last_of_a_song_and_tails_stay():
+    rng = np.random.default_rng(0)
+    decay = rng.standard_normal(6 * RATE) * 0.3 * np.repeat(10.0 ** (-np.arange(6) * 5 / 20), RATE)  # 5 dB a second
+    clips = [clip for seed in range(40) for clip, _ in cut(Fixed(decay, np.ones(6, bool)), seed)]
+    padded = [len(clip) - len(np.trim_zeros(clip, "b")) for clip in clips]
+    assert len(clips) > 200 and 0.01 < np.mean(np.array(padded) > 100) < 0.1
+    assert max(padded) <= 0.7 * RATE
+
+
 def test_a_short_file_is_one_clip_and_a_click_none():
     rng = np.random.default_rng(0)
     clips = cut(Fixed(rng.standard_normal(RATE // 2) * 0.1))

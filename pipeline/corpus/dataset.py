@@ -24,7 +24,8 @@ SHARD = 256  # clips
 SPEED = 0.4  # the share of excerpts that are played faster or slower
 PARTS = {"train": 0.8, "validation": 0.1, "test": 0.1}
 COLUMNS = ["recording", "label", "source", "group", "licence", "kind", "instrument", "split", "music", "second"]
-QUIET = 10 ** (-22 / 20)  # a second this far below the excerpt's loudest is a tail or a pause
+QUIET = 10 ** (-35 / 20)  # a second this far below the excerpt's loudest is a pause; above it, a note may be dying away
+LAST = 0.04  # the share of clips that end early, as the last one of a song does, which is padded with zeros
 SILENT = 1e-4
 
 
@@ -151,8 +152,8 @@ def _probabilities(recordings, label):
 def cut(recording, rng):
     """One excerpt of a recording, disturbed and cut into its seconds: yields (int16 clip, row of the table).
 
-    Seconds are dropped in which the recording itself (before any disturbance) is silent, fades out or lies under the
-    noise that was added, or in which a mixture is not one.
+    Seconds are dropped in which the recording itself (before any disturbance) is silent or lies under the noise that was
+    added, or in which a mixture is not one.
     """
     excerpt = recording.sound.excerpt(rng, EXCERPT)
     samples, offset = excerpt.samples, 0
@@ -173,6 +174,8 @@ def cut(recording, rng):
         if level[i] < max(SILENT, QUIET * max(level), 1.5 * noise) or not (excerpt.keep is None or excerpt.keep[i]):
             continue
         clip = np.clip(np.rint(disturbed.samples[part] * 32767), -32768, 32767).astype(np.int16)
+        if rng.random() < LAST:
+            clip[int(rng.uniform(0.3, 1) * RATE):] = 0
         yield clip, (recording.id, recording.label, recording.source, recording.group, recording.licence, recording.kind,
                      recording.instrument, recording.split, excerpt.music, int(excerpt.second + part.start / RATE))
 
