@@ -5,7 +5,7 @@ Read it in this order: `layer`, `dense`, `activations`, `losses`, `optimizers`, 
 `fast` computes what the layers do one by one, only faster, and can be left out.
 """
 
-from nn.callbacks import CSVLogger, EarlyStopping, LearningRateSchedule, ModelCheckpoint
+from nn.callbacks import CSVLogger, EarlyStopping, LearningRateSchedule, ModelCheckpoint, MovingAverage
 from nn.data import ClipSequence
 from nn.layers import *  # noqa: F403 - the layers, by the names in nn.layers.__all__
 from nn.losses import CategoricalCrossentropy

@@ -15,6 +15,9 @@ class Callback:
     def on_epoch_begin(self, model, epoch):
         """Called before the first batch of an epoch."""
 
+    def on_batch_end(self, model):
+        """Called after each step of the optimizer."""
+
     def on_epoch_end(self, model, epoch, row):
         """Called after validation; training stops if it returns True."""
 
@@ -27,6 +30,23 @@ class LearningRateSchedule(Callback):
 
     def on_epoch_begin(self, model, epoch):
         model.optimizer.learning_rate = self.schedule(epoch)
+
+
+class MovingAverage(Callback):
+    """Lets the arrays of a second model follow those of the one in training, as their exponential moving average.
+
+    Single steps, and whole epochs at a high learning rate, wander around what their average is close to (Polyak, 1992).
+    `average` is a Model of the same layers; `n_steps`, how far back the average reaches.
+    """
+
+    def __init__(self, average, n_steps=1000):
+        self.average, self.rate = average, 1 / max(n_steps, 1)
+
+    def on_batch_end(self, model):
+        rate = max(self.rate, 1 / len(model.history.batch_rows))  # at first the mean of all steps so far
+        for follower, leader in ((self.average.params, model.params), (self.average.buffers, model.buffers)):
+            for key, array in follower.items():
+                array += (rate * (leader[key] - array)).astype(array.dtype)
 
 
 class ModelCheckpoint(Callback):

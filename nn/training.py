@@ -48,6 +48,8 @@ def fit(model, data, validation_data=None, epochs=5, optimizer=None, loss=None, 
                 for batch, (samples, targets) in enumerate(bar):
                     rows.append((len(samples), *train_batch(model, samples, targets, loss)))
                     history.batch_rows.append((epoch + 1, batch, *rows[-1][1:]))
+                    for callback in callbacks:
+                        callback.on_batch_end(model)
                     if interrupt.received:
                         return history
                     if progress and batch % 10 == 0:

@@ -130,6 +130,24 @@ def test_class_weights():
     assert (model.predict(tones().clips).argmax(axis=1) == 0).all()  # the other class never counted
 
 
+def test_a_moving_average_follows_every_step():
+    class Recorder(nn.callbacks.Callback):
+        steps = []
+
+        def on_batch_end(self, model):
+            self.steps.append({key: array.copy() for key, array in weights(model).items()})
+
+    model, average = network(), network()
+    model.fit(tones(), epochs=1, callbacks=[nn.MovingAverage(average, n_steps=3), Recorder()], progress=False)
+    assert len(Recorder.steps) == 6
+    for key, array in weights(average).items():
+        expected = Recorder.steps[0][key]
+        for number, step in enumerate(Recorder.steps[1:], start=2):
+            expected = expected + (step[key] - expected) / min(number, 3)
+        np.testing.assert_allclose(array, expected, rtol=1e-4, atol=1e-6, err_msg=key)
+    assert any((array != model.params[key]).any() for key, array in average.params.items())
+
+
 class Scripted(nn.callbacks.Callback):
     """Writes figures of its own into the rows that the callbacks after it read."""
 

@@ -1,7 +1,8 @@
 """From a dataset of clips to a model file: the training of the network that ships, and of anybody's own.
 
-Training goes on from its last epoch if it was stopped. Where a folder of whole recordings is given, every epoch is
-judged by them, and the best epoch is kept: clips of rendered sound go on improving long after real songs have not.
+Training goes on from its last epoch if it was stopped. What is judged and kept is the moving average of the weights, which
+does not wander from epoch to epoch as they do. Where a folder of whole recordings is given, every epoch is judged by
+them, and the best is kept: clips of rendered sound go on improving long after real songs have not.
 """
 
 from pathlib import Path
@@ -9,21 +10,31 @@ from pathlib import Path
 import numpy as np
 
 from nn import ClipSequence, Model, ModelFileError, RMSprop
-from nn.callbacks import Callback, LearningRateSchedule
+from nn.callbacks import Callback, LearningRateSchedule, MovingAverage
 from pipeline.corpus.dataset import load
 from pipeline.learning.evaluation import binary_figures, by_recording, folder_clips, piano_probabilities
 from pipeline.learning.networks import recognizer_network
 from pipeline.recognition import PIANO
 
 
+class Validation(Callback):
+    """After each epoch, adds loss and accuracy of the averaged model on validation clips to the epoch's row."""
+
+    def __init__(self, average, data):
+        self.average, self.data = average, data
+
+    def on_epoch_end(self, model, epoch, row):
+        row |= {f"val_{key}": value for key, value in self.average.evaluate(self.data).items()}
+
+
 class RecordingsMonitor(Callback):
     """After each epoch, judges the recordings of a folder and adds their figures to the epoch's row."""
 
-    def __init__(self, folder):
-        self.clips, self.table = folder_clips(folder)
+    def __init__(self, average, folder):
+        self.average, (self.clips, self.table) = average, folder_clips(folder)
 
     def on_epoch_end(self, model, epoch, row):
-        probabilities = piano_probabilities(model, self.clips)
+        probabilities = piano_probabilities(self.average, self.clips)
         recordings = by_recording(self.table, probabilities)
         is_piano = recordings["label"] == PIANO
         figures = binary_figures(is_piano, recordings["piano_probability"])
@@ -81,25 +92,26 @@ def train(
     monitor : the figure by which the best epoch is chosen; "val_..." or "recordings_..."
     limit : int, optional; use every n-th clip only, so that about this many are left for training
 
-    Returns the Model of the best epoch. A checkpoint beside `out` lets a stopped training go on, and a finished one go on
-    with more epochs; delete it to begin anew.
+    Returns the Model of the best epoch. Checkpoints beside `out` let a stopped training go on, and a finished one go on
+    with more epochs; delete them to begin anew.
     """
     class_names = load(dataset, "train")[3]
     clips, validation_clips = (thinned(load(dataset, split), limit) for split in ("train", "validation"))
     data = ClipSequence(*clips, len(class_names), batch_size, shuffle=True, seed=seed, augment=augment)
     validation = ClipSequence(*validation_clips, len(class_names), batch_size)
-    checkpoint = Path(f"{out}.checkpoint.npz")
+    checkpoints = Path(f"{out}.average.npz"), Path(f"{out}.checkpoint.npz")
     try:
-        model = Model.load(checkpoint)
+        average, model = map(Model.load, checkpoints)
     except ModelFileError:
-        model = network(class_names, seed=seed)
-    callbacks = [LearningRateSchedule(lambda epoch: learning_rate * cosine(epoch / epochs))]
+        average, model = (network(class_names, seed=seed) for _ in checkpoints)
+    callbacks = [LearningRateSchedule(lambda epoch: learning_rate * cosine(epoch / epochs)), MovingAverage(average, len(data) / 4)]
+    callbacks.append(Validation(average, validation))
     if recordings:
-        callbacks.append(RecordingsMonitor(recordings))
-    callbacks.append(KeepBest(out, checkpoint, monitor))
+        callbacks.append(RecordingsMonitor(average, recordings))
+    callbacks.append(KeepBest(average, out, checkpoints, monitor))
     remaining = epochs - len(model.history.epoch_rows)
     if remaining > 0:
-        model.fit(data, validation, remaining, model.optimizer or RMSprop(learning_rate), callbacks=callbacks, progress=progress)
+        model.fit(data, None, remaining, model.optimizer or RMSprop(learning_rate), callbacks=callbacks, progress=progress)
     return Model.load(out)
 
 
@@ -111,17 +123,19 @@ def thinned(split, limit):
 
 
 class KeepBest(Callback):
-    """Saves a checkpoint after every epoch, and the model as `out` after the best one by `monitor` so far."""
+    """Saves both models after every epoch, and the averaged one as `out` after the best one by `monitor` so far."""
 
-    def __init__(self, out, checkpoint, monitor):
-        self.out, self.checkpoint, self.monitor = out, checkpoint, monitor
+    def __init__(self, average, out, checkpoints, monitor):
+        self.average, self.out, self.checkpoints, self.monitor = average, out, checkpoints, monitor
 
     def on_epoch_end(self, model, epoch, row):
-        model.save(self.checkpoint)
+        self.average.history = model.history
+        for each, path in zip((self.average, model), self.checkpoints):
+            each.save(path)
         sign = -1 if self.monitor.endswith("loss") else 1
         values = [sign * earlier[self.monitor] for earlier in model.history.epoch_rows]
         if values[-1] >= max(values):
-            model.save(self.out, include_optimizer=False)
+            self.average.save(self.out, include_optimizer=False)
 
 
 def cosine(progress):
