@@ -15,6 +15,7 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
+from nbconvert import HTMLExporter
 
 from nn import Model
 from pipeline import notebooks
@@ -58,6 +59,11 @@ def test_has_one_cell_of_parameters_and_no_code_of_its_own(notebook):
     assert not re.search(r"^\s*(class|def) ", source, re.M), "what is used twice lives in a package"
 
 
+def test_cells_are_short(notebook):
+    long = [cell.source for cell in code(notebook) if len(cell.source.splitlines()) > 12]
+    assert not long, "a cell does one thing"
+
+
 def test_was_executed_in_order_without_error_or_noise(notebook):
     """In order from top to bottom, or not at all: never a part."""
     counts = [cell.execution_count for cell in code(notebook)]
@@ -74,6 +80,13 @@ def test_every_picture_has_words(notebook):
             assert "image/png" not in data, "a picture without words"
             for tag in re.findall(r"<img[^>]*>", data.get("text/html", "")):
                 assert re.match(r'<img alt="[^"]{30,}"', tag)
+
+
+def test_is_a_page_with_every_picture_described(notebook):
+    page, _ = HTMLExporter().from_notebook_node(notebook)
+    assert "No description has been provided" not in page
+    pictures = [output for cell in code(notebook) for output in cell.outputs if "<img" in output.get("data", {}).get("text/html", "")]
+    assert page.count('<img alt="') == len(pictures) and "</html>" in page[-100:]
 
 
 @pytest.mark.parametrize("path", OURS, ids=lambda path: path.stem)
@@ -137,6 +150,28 @@ def test_a_stopped_experiment_goes_on_as_if_it_had_not_been(rehearsed, tmp_path)
     before = file.stat().st_mtime_ns
     experiments.train("dense, a", network, rehearsed, tmp_path / "parts", epochs=2, **options)
     assert file.stat().st_mtime_ns == before, "a complete run is only read"
+
+
+def test_a_run_of_other_clips_another_network_or_other_settings_is_begun_anew(rehearsed, tmp_path):
+    others = shutil.copytree(rehearsed, tmp_path / "others")
+    clips = np.load(others / "clips.npy")
+    np.save(others / "clips.npy", clips[:, ::-1])
+    assert experiments.fingerprint(others) != experiments.fingerprint(rehearsed)
+    first = partial(dense_network, sound="samples", units=(4,))
+    file = tmp_path / "runs" / "a-seed-0.npz"
+
+    def written(folder=rehearsed, network=first, epochs=2, **settings):
+        """Whether a run is trained, and not only read."""
+        before = file.stat().st_mtime_ns if file.exists() else None
+        model = experiments.train("a", network, folder, file.parent, seeds=(0,), epochs=epochs, **settings)[0]
+        assert len(model.history.epoch_rows) == epochs == len(Model.load(file).history.epoch_rows)
+        return file.stat().st_mtime_ns != before
+
+    assert written() and not written()
+    assert written(others) and not written(others)
+    assert written() and written(network=partial(first, units=(5,)))
+    assert written() and written(batch_size=8) and written(learning_rate=0.01) and written(limit=10)
+    assert written() and written(epochs=1), "a longer run is not a shorter one"
 
 
 def test_a_wrong_notebook_stops_the_run(tmp_path, capsys):
