@@ -51,9 +51,8 @@ def learning_curves(curves, epochs, quantity, highlight=None):
 
 def _numbers(names):
     """The number of the colour, marker and line of each network: those of NETWORKS have theirs, others the next ones."""
-    names = list(dict.fromkeys(names))
-    order = [*NETWORKS, *(name for name in names if name not in NETWORKS)] if set(names) & set(NETWORKS) else names
-    return {name: order.index(name) for name in names}
+    order = list(dict.fromkeys((*NETWORKS, *names)))
+    return {name: order.index(name) for name in dict.fromkeys(names)}
 
 
 def _limit(ax, quantity, curves, epochs, is_training):
