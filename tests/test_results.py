@@ -1,11 +1,19 @@
-"""What the documents say of the model is what the results say, and the results are of the model that ships."""
+"""What the documents and the notebooks say is what the results say, and the results are of the model that ships."""
 
 import json
+import re
 from pathlib import Path
 
+import nbformat
+import numpy as np
+import pandas as pd
 import pytest
 
-from nn import Model
+from nn import FeatureConfig, Model
+from nn.spectrogram import mel_filters
+from pipeline import audio, cleaning
+from pipeline.learning import sweep, tracing
+from pipeline.learning.networks import dense_network, thesis_network
 from pipeline.learning.weights import markdown
 from pipeline.recognition import MODEL_PATH
 
@@ -30,3 +38,173 @@ def test_the_shipped_model_is_as_good_as_it_must_be():
     real = FIGURES["real recordings"]["by majority vote"]
     assert real["n"] == 26 and real["f1"] >= 0.92 and real["auc"] >= 0.98
     assert round(FIGURES["real clips"]["balanced_accuracy"], 2) >= 0.90 and FIGURES["real clips"]["auc"] >= 0.96
+
+
+NOTEBOOKS = {path.name[:2]: nbformat.read(path, as_version=4) for path in Path("notebooks").glob("0[1-6]*.ipynb")}
+COIN = np.log(2)  # the loss of a network that says one half to everything
+
+
+@pytest.fixture(scope="module")
+def results():
+    return {path.stem: pd.read_csv(path) for path in Path("data/results").glob("*.csv")}
+
+
+def prose(number):
+    return "\n".join(cell.source for cell in NOTEBOOKS[number].cells if cell.cell_type == "markdown")
+
+
+def printed(number):
+    """What the cells of a notebook show, as text."""
+    outputs = [output for cell in NOTEBOOKS[number].cells for output in cell.get("outputs", [])]
+    texts = [output.get("text", "") + output.get("data", {}).get("text/plain", "") for output in outputs]
+    return "\n".join(texts) + "\n" + re.sub(r"base64,[^\"]+|<[^>]+>", " ", "".join(output.get("data", {}).get("text/html", "") for output in outputs))
+
+
+def runs(results, network, column):
+    """A figure of each epoch of each seed of a network: a row a seed, a column an epoch."""
+    table = pd.concat([results["with_convolution_epochs"], results["before_convolution_epochs"]])
+    return table[table["network"] == network].pivot(index="seed", columns="epoch", values=column).to_numpy()
+
+
+def best(results, network):
+    """The validation accuracy of each seed in its best epoch."""
+    return runs(results, network, "val_accuracy").max(axis=1)
+
+
+def staircase(results):
+    """How much lower the loss is at the beginning of each epoch than at the end of the one before."""
+    table = results["before_convolution_curves"].query("network == 'dense, samples'")
+    passed, place = np.divmod(table["epoch"].to_numpy(), 1)
+    loss = table["loss"].to_numpy()
+    return np.array([loss[(passed == n - 1) & (place > 0.9)].mean() - loss[(passed == n) & (place < 0.1)].mean() for n in range(1, 5)])
+
+
+def fewer_seconds_of_music(results):
+    table = results["dataset"]
+    return table["distinct seconds of music"].sum() < table["distinct seconds of sound"].sum()
+
+
+def both_classes_alike(results):
+    table = results["dataset"].assign(split=results["dataset"]["split and class"].str.split().str[0])
+    return (table.groupby("split")["clips"].nunique() == 1).all()
+
+
+def raw_decibels_are_a_coin(results):
+    loss, accuracy = (runs(results, "dense, raw decibels", name)[:, -1] for name in ("val_loss", "val_accuracy"))
+    return (abs(loss - COIN) < 0.02).all() and (abs(accuracy - 0.5) < 0.02).all()
+
+
+def samples_are_learnt(results):
+    accuracy, unseen = (runs(results, "dense, samples", name)[:, -1] for name in ("accuracy", "val_accuracy"))
+    return (accuracy > 0.9).all() and (unseen - 0.5 < accuracy - unseen).all()
+
+
+def share_of_dead_units(network):
+    return float(re.search(rf"{network} +([\d.]+)", printed("03").partition("share of dead units")[2]).group(1))
+
+
+def bootstrapped(results, figure):
+    return results["evaluation_models"].set_index("model")[figure]
+
+
+CLAIMS = {  # (notebook, words of its prose): whether the results agree, with a margin where another run might differ a little
+    ("01", "33,602 labelled clips of one second"): lambda results: results["dataset"]["clips"].sum() == 33_602,
+    ("01", "Both classes are equally frequent in each split"): both_classes_alike,
+    ("01", "There are fewer distinct seconds of music than of sound"): fewer_seconds_of_music,
+    ("03", "every seed ends with the loss of a coin, 0.69, and with one half of the clips right"): raw_decibels_are_a_coin,
+    ("03", "the loss drops at once"): lambda results: (staircase(results) > 0.03).all(),
+    ("03", "almost all are right in the end; on unseen sources the network stays nearer to a coin than to that"): samples_are_learnt,
+    ("03", "its loss there *rises* from epoch to epoch"):
+        lambda results: (np.diff(runs(results, "dense, samples", "val_loss").mean(axis=0)) > 0.02).all(),
+    ("03", "every seed tells far more unseen clips right than the network of samples does"):
+        lambda results: best(results, "dense, normalised decibels").min() > best(results, "dense, samples").max() + 0.05,
+    ("03", "between two epochs much can be lost"):
+        lambda results: np.diff(runs(results, "dense, normalised decibels", "val_accuracy")).min() < -0.02,
+    ("03", "the side where ReLU gives zero for every clip"): lambda results: share_of_dead_units("dense, raw decibels") > 0.9,
+    ("03", "Batch normalization in front, one line, keeps most of them alive"):
+        lambda results: share_of_dead_units("dense, normalised decibels") < 0.5,
+    ("04", "more of the unseen clips right than any dense network in its own, on average over the seeds"):
+        lambda results: best(results, "thesis network").mean() > 0.01 + max(
+            best(results, name).mean() for name in results["before_convolution_epochs"]["network"].unique()),
+    ("04", "its training loss falls in every epoch of every seed"): lambda results: (np.diff(runs(results, "thesis network", "loss")) < 0).all(),
+    ("04", "more of the training clips right than of the validation clips, on average over the seeds"):
+        lambda results: runs(results, "thesis network", "accuracy")[:, -1].mean() > runs(results, "thesis network", "val_accuracy")[:, -1].mean() + 0.01,
+    ("04", "the validation accuracy of a seed can fall by many points"):
+        lambda results: np.diff(runs(results, "thesis network", "val_accuracy")).min() < -0.03,
+    ("04", "while its training accuracy climbs every time"): lambda results: (np.diff(runs(results, "thesis network", "accuracy")) > 0).all(),
+    ("04", "a step of the thesis network takes longest of all"):
+        lambda results: results["with_convolution_costs"].groupby("network")["milliseconds"].first().idxmax() == "thesis network",
+    ("04", "close to the random filters they began as"): lambda results: float(re.search(r"before training: ([\d.]+)", printed("04")).group(1)) > 0.9,
+    ("06", "many more recordings of other sounds than of pianos"):
+        lambda results: results["dataset"].set_index("split and class")["recordings"].pipe(lambda n: n["test Other"] > 3 * n["test Piano"]),
+    ("06", "the thesis network stands above the dense one, and the network that ships above both"):
+        lambda results: bootstrapped(results, "auc").pipe(lambda auc: auc["dense network"] < auc["thesis network"] < auc["this network"]),
+}
+
+
+@pytest.mark.parametrize("notebook, words", CLAIMS)
+def test_the_notebooks_say_what_the_results_say(notebook, words, results):
+    assert words in prose(notebook), f"Notebook {notebook} does not say {words!r} any more; change the claim here, too"
+    assert CLAIMS[notebook, words](results), f"Notebook {notebook} says {words!r}, the results do not: rewrite that sentence"
+
+
+def test_a_wrong_sentence_is_found(results):
+    """Had the figures of each table come in the reverse order, most of what the notebooks say would be wrong."""
+    wrong = {}
+    for name, table in results.items():
+        figures = table.select_dtypes("number").columns.difference(["seed", "epoch"])
+        wrong[name] = table.assign(**{column: table[column].to_numpy()[::-1] for column in figures})
+    found = {words for (_, words), holds in CLAIMS.items() if not holds(wrong)}
+    assert found > {
+        "the loss drops at once", "its loss there *rises* from epoch to epoch", "while its training accuracy climbs every time",
+        "a step of the thesis network takes longest of all", "many more recordings of other sounds than of pianos",
+    }
+
+
+def test_the_thesis_network_is_as_04_says():
+    sizes = [sum(layer.n_parameters for layer in network().layers) for network in (dense_network, thesis_network)]
+    assert "a seventh of the parameters of the dense network" in prose("04") and round(sizes[0] / sizes[1]) == 7
+    songs = [audio.load(f"data/samples/{name}") for name in ("piano-satie-gymnopedie.m4a", "other-speech.opus")]
+    clips = np.concatenate([cleaning.cut_array(song)[0][:8] for song in songs])
+    flow = tracing.trace(thesis_network(), clips, np.eye(2, dtype=np.float32)[np.repeat([0, 1], 8)])
+    assert "the outputs keep their size" in prose("04")
+    assert flow["output"].iloc[1:].between(0.2, 5).all()
+    assert "the gradients of the parameters (diamonds) are of one size in all convolutions" in prose("04")
+    convolutions = flow[flow.index.str.startswith("conv")]
+    assert convolutions["parameter gradient"].max() < 5 * convolutions["parameter gradient"].min()
+    assert "the gradient of a single value becomes smaller towards the input" in prose("04")
+    assert flow["input gradient"]["conv2d_1"] < flow["input gradient"]["conv2d_5"] < flow["input gradient"]["dense_2"]
+
+
+def test_the_filters_are_as_02_says():
+    filters = mel_filters(FeatureConfig())
+    assert "each rests on one or two lines" in prose("02") and set((filters[:30] > 0).sum(axis=1)) == {1, 2}
+    assert "Many more mels would leave some filters empty" in prose("02")
+    assert (~mel_filters(FeatureConfig(n_mels=256)).any(axis=1)).any()
+
+
+FEATURES = FeatureConfig()
+KNOWN = {  # numbers of the prose that no cell prints, and where they are from
+    "every": {"CC BY 4.0", "300 songs an hour"},
+    "constants": {
+        f"{FEATURES.n_fft // 2 + 1} frequencies", f"{FEATURES.sample_rate / FEATURES.n_fft:.0f} Hz apart", f"{FEATURES.top_db:.0f} dB below",
+        f"{1000 * FEATURES.win_length // FEATURES.sample_rate} ms", f"{FEATURES.sample_rate // 2000} kHz", f"-{FEATURES.top_db:.0f}",
+        f"{1000 * cleaning.WINDOW // cleaning.SAMPLE_RATE} ms", f"{cleaning.THRESHOLD * 32768:.0f}/32768",
+        f"{-20 * np.log10(cleaning.THRESHOLD):.0f} dB below", f"{cleaning.CLIP:,} samples", f"{FEATURES.clip_frames * FEATURES.n_mels:,}",
+        f"the {sweep.MOST_FILTERS} of",
+    },
+    "arithmetic": {f"{COIN:.2f}", f"plus or minus {100 * 0.5 / np.sqrt(32):.0f} %", "From 200 to 400 Hz", "from 7,000 to 7,200 Hz", "some 250", "0.001"},
+    "the thesis": {"between 40 and 60 %", "40 to 60 %", "near 0.5", "would be 0.5"},
+}
+
+
+@pytest.mark.parametrize("number", NOTEBOOKS)
+def test_every_number_in_prose_comes_from_a_cell(number):
+    """From what a cell holds or shows, or from KNOWN; titles, links, code, and the time that a notebook takes left out."""
+    text = re.sub(r"^# .*|^Takes .*|\[[^]]*\]\([^)]*\)|`[^`]*`|Figure 3\.\d+", "", prose(number), flags=re.M)
+    for words in sorted(set().union(*KNOWN.values()), key=len, reverse=True):
+        text = text.replace(words, "")
+    cells = "\n".join(cell.source for cell in NOTEBOOKS[number].cells if cell.cell_type == "code") + printed(number)
+    known = {token.replace("_", "").replace(",", "") for token in re.findall(r"\d[\d_,]*(?:\.\d+)?", cells)}
+    unknown = [found for found in re.findall(r"\d[\d,]*(?:\.\d+)?", text) if found.rstrip(",").replace(",", "") not in known]
+    assert not unknown, f"Notebook {number} says {unknown}: print it in a cell, or say here where it is from"

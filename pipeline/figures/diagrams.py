@@ -23,17 +23,17 @@ def pipeline_steps(steps):
     n_rows = -(-len(steps) // PER_ROW)
     figure, ax = plt.subplots(figsize=(WIDTH, 1.95 * n_rows), layout="none")
     figure.subplots_adjust(0, 0, 1, 1)
-    ax.set(xlim=(0, PER_ROW), ylim=(n_rows, 0))
+    ax.set(xlim=(-0.06, PER_ROW - 0.02), ylim=(n_rows, 0))
     ax.axis("off")
     for number, (function, result, draw) in enumerate(steps):
         row, place = divmod(number, PER_ROW)
         column = place if row % 2 == 0 else PER_ROW - 1 - place  # there and back, so that arrows stay short
-        _box(ax, column + 0.06, row + 0.06, 0.8, 0.86)
+        _box(ax, column + 0.02, row + 0.06, 0.88, 0.86)
         ax.text(column + 0.46, row + 0.13, f"{number + 1}  {_qualified(function)}", ha="center", va="center", fontsize=6.2,
                 family="monospace", weight="bold", color=DARK)
-        ax.text(column + 0.46, row + 0.855, result, ha="center", va="center", fontsize=6.8, color=DARK, linespacing=1.25)
+        ax.text(column + 0.46, row + 0.82, result, ha="center", va="center", fontsize=6.8, color=DARK, linespacing=1.25)
         if draw is not None:
-            inset = ax.inset_axes((column + 0.11, row + 0.2, 0.7, 0.53), transform=ax.transData)
+            inset = ax.inset_axes((column + 0.1, row + 0.2, 0.72, 0.5), transform=ax.transData)
             inset.set(xticks=(), yticks=())
             for side in inset.spines.values():
                 side.set_visible(False)
@@ -48,9 +48,9 @@ def _arrow_to_next(ax, row, column, last_in_row):
     if last_in_row:
         ends = (column + 0.46, row + 0.93), (column + 0.46, row + 1.05)
     elif row % 2 == 0:
-        ends = (column + 0.87, row + 0.49), (column + 1.05, row + 0.49)
+        ends = (column + 0.91, row + 0.49), (column + 1.01, row + 0.49)
     else:
-        ends = (column + 0.05, row + 0.49), (column - 0.13, row + 0.49)
+        ends = (column + 0.01, row + 0.49), (column - 0.09, row + 0.49)
     ax.add_patch(FancyArrowPatch(*ends, arrowstyle="-|>", mutation_scale=11, color=DARK, linewidth=1.2, shrinkA=0, shrinkB=0))
 
 
@@ -88,7 +88,7 @@ def architecture(model):
 
     Layers that do not change the shape are named below the one before them.
     """
-    figure, ax = plt.subplots(figsize=(WIDTH, 2.75), layout="none")
+    figure, ax = plt.subplots(figsize=(WIDTH, 2.45), layout="none")
     figure.subplots_adjust(0.005, 0, 0.995, 1)
     stages, centre = _stages(model), 0.0
     for number, (shape, kind, lines) in enumerate(stages):

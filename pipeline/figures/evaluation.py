@@ -1,12 +1,14 @@
 """Figures of an evaluation: thresholds, calibration, what is taken for a piano, mistakes, and models compared."""
 
+import textwrap
+
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import PercentFormatter
 from sklearn.metrics import f1_score, precision_score, recall_score, roc_curve
 
 from pipeline.figures.sound import draw_mel
-from pipeline.figures.style import BLUE, CLASS_COLORS, CYCLE, DARK, GREEN, GREY, LIGHT, ORANGE, WIDTH
+from pipeline.figures.style import BLUE, CLASS_COLORS, DARK, GREEN, GREY, LIGHT, ORANGE, WIDTH
 
 
 def thresholds(is_piano, score, chosen=0.5):
@@ -23,9 +25,9 @@ def thresholds(is_piano, score, chosen=0.5):
     for name, (function, color, style) in lines.items():
         values = [function(is_piano, score > threshold, zero_division=np.nan) for threshold in grid]
         right.plot(grid, values, color=color, linestyle=style, label=name)
-    right.axvline(chosen, color=DARK, linewidth=0.8)
+    right.axvline(chosen, color=DARK, linewidth=0.8, label="chosen")
     right.set(xlabel="Threshold", title="Over the threshold", xlim=(0, 1), ylim=(0, 1.02))
-    right.legend(loc="lower center", ncols=3)
+    figure.legend(*right.get_legend_handles_labels(), loc="outside lower right", ncols=4)
     for ax in (left, right):
         ax.grid()
     return figure
@@ -39,7 +41,7 @@ def reliability(bins, error):
     top.set(ylabel="It was a piano", ylim=(-0.03, 1.03))
     top.legend(loc="upper left")
     bottom.bar(bins["probability"], bins["n"], width=0.06, color=LIGHT, edgecolor=GREY)
-    bottom.set(yscale="log", ylabel="Number", xlabel="Probability of piano, as the model says", xlim=(-0.03, 1.03))
+    bottom.set(ylabel="Clips", xlabel="Probability of piano, as the model says", xlim=(-0.03, 1.03))
     for ax in (top, bottom):
         ax.grid()
     return figure
@@ -67,7 +69,7 @@ def mistakes(cases, features):
     figure, axes = plt.subplots(2, len(cases), figsize=(WIDTH, 3.5), sharex=True, sharey=True, squeeze=False)
     for (top, bottom), (words, picture, saliency) in zip(axes.T, cases):
         draw_mel(top, picture, features)
-        top.set_title(words, fontsize=7, weight="normal")
+        top.set_title("\n".join(textwrap.fill(line, 27) for line in words.splitlines()), fontsize=7, weight="normal")
         strength = np.abs(saliency) / np.quantile(np.abs(saliency), 0.995)
         draw_mel(bottom, np.clip(strength, 0, 1), features, cmap="Greys", vmin=0, vmax=1)
         bottom.set(xlabel="Time (s)", xticks=(0, 0.5, 1))
@@ -83,8 +85,8 @@ def comparison(table, figures=("balanced_accuracy", "f1", "auc")):
     places = np.arange(len(table))
     for ax, name in zip(axes, figures):
         for place, (_, row) in zip(places, table.iterrows()):
-            ax.plot((row[f"{name}_low"], row[f"{name}_high"]), (place, place), color=CYCLE[place], linewidth=2)
-            ax.plot(row[name], place, "o", color=CYCLE[place], markersize=6)
+            ax.plot((row[f"{name}_low"], row[f"{name}_high"]), (place, place), color=BLUE, linewidth=2)
+            ax.plot(row[name], place, "o", color=BLUE, markersize=6)
         ax.set(title=words.get(name, name), yticks=places, yticklabels=table.index, xlim=(None, 1.01))
         ax.tick_params(axis="y", length=0)
         ax.grid(axis="x")

@@ -24,7 +24,7 @@ def waveforms(songs, sample_rate=16_000):
 
 
 def zoom(samples, sample_rate=16_000):
-    """The same sound at three scales: all of it, a tenth of a second, a hundredth, where single samples show."""
+    """The same sound at three scales: all of it, a tenth of a second, and five thousandths, where single samples show."""
     figure, axes = plt.subplots(1, 3, figsize=(WIDTH, 2.1))
     middle = int(np.argmax(cleaning.envelope(samples)))
     for ax, seconds in zip(axes, (len(samples) / sample_rate, 0.1, 0.005)):
@@ -33,7 +33,7 @@ def zoom(samples, sample_rate=16_000):
         time = (start + np.arange(len(part))) / sample_rate
         marker = dict(marker="o", markersize=2.5) if len(part) < 200 else {}
         ax.plot(time, part, color=BLUE, linewidth=0.6, rasterized=len(part) > 20_000, **marker)
-        ax.set(xlabel="Time (s)", title=f"{seconds:.3g} s", xlim=(time[0], time[-1]))
+        ax.set(xlabel="Time (s)", title=f"{seconds:g} s" if seconds >= 0.1 else f"{1000 * seconds:g} ms", xlim=(time[0], time[-1]))
         ax.xaxis.set_major_locator(plt.MaxNLocator(3))
     axes[0].set_ylabel("Amplitude")
     return figure
@@ -80,7 +80,7 @@ def spectrum(clip, frame, features, n_peaks=5):
     for peak in _peaks(level, n_peaks):
         right.annotate(f"{librosa.hz_to_note(frequency[peak])}\n{frequency[peak]:.0f} Hz", (frequency[peak], level[peak]),
                        xytext=(0, 5), textcoords="offset points", ha="center", va="bottom", fontsize=7, color=DARK)
-    right.set(xscale="log", xlim=(60, 8000), ylim=(-80, 14), xlabel="Frequency (Hz)", ylabel="Magnitude (dB)",
+    right.set(xscale="log", xlim=(45, 8000), ylim=(-80, 14), xlabel="Frequency (Hz)", ylabel="Magnitude (dB)",
               title="Its Fourier transform")
     _hertz(right.xaxis, (62.5, 125, *HZ_TICKS, 8000))
     return figure

@@ -2,7 +2,7 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from pipeline.figures.style import BLUE, CYCLE, DARK, GREY, ORANGE, WIDTH
 
@@ -22,6 +22,7 @@ def history(trials):
     ax.step(trials.index, trials["value"].where(done).cummax().ffill(), where="post", color=ORANGE, label="best so far")
     ax.axhline(0.5, color=DARK, linewidth=0.9, linestyle=(0, (2, 2)), label="a coin")
     ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set(xlabel="Trial", ylabel="Validation accuracy")
     ax.grid(axis="y")
     figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=4)

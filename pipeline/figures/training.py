@@ -2,14 +2,15 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import LogLocator, NullFormatter, PercentFormatter
 
 from pipeline.figures.sound import draw_mel
 from pipeline.figures.style import CYCLE, DARK, GREY, WIDTH
 
+NETWORKS = ("thesis network", "dense, samples", "dense, normalised decibels", "dense, raw decibels")  # look the same in every figure
 CHANCE = {"loss": np.log(2), "accuracy": 0.5}  # of a coin, for two equally frequent classes
 MARKERS = "osD^vPX"
-STYLES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)))
+STYLES = ("-", "--", "-.", (0, (5, 1)), ":", (0, (1, 1)))
 
 
 def learning_curves(curves, epochs, quantity, highlight=None):
@@ -25,8 +26,8 @@ def learning_curves(curves, epochs, quantity, highlight=None):
     Lines are means over the seeds, bands reach from the lowest to the highest of them.
     """
     figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 2.9), sharey=quantity == "accuracy", width_ratios=(1.6, 1))
-    names = list(dict.fromkeys(curves["network"]))
-    for number, name in enumerate(names):
+    numbers = _numbers(curves["network"])
+    for name, number in numbers.items():
         color = CYCLE[number] if highlight is None or name in highlight else GREY
         look = dict(color=color, linestyle=STYLES[number], zorder=2 if color == GREY else 3)
         part = curves[curves["network"] == name].copy()
@@ -44,8 +45,14 @@ def learning_curves(curves, epochs, quantity, highlight=None):
         _limit(ax, quantity, curves, epochs, ax is left)
     left.set(xlabel="Epochs passed", ylabel=quantity.capitalize(), title="Training, by batches", xlim=(0, last))
     right.set(xlabel="Epoch", title="Validation, by epochs", xticks=range(1, last + 1))
-    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=len(names) + 1 if len(names) < 4 else 3)
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=len(numbers) + 1 if len(numbers) < 4 else 3)
     return figure
+
+
+def _numbers(names):
+    """The number of the colour, marker and line of each network: those of NETWORKS have theirs, others the next ones."""
+    order = list(dict.fromkeys((*NETWORKS, *names)))
+    return {name: order.index(name) for name in dict.fromkeys(names)}
 
 
 def _limit(ax, quantity, curves, epochs, is_training):
@@ -64,14 +71,16 @@ def batch_scatter(batches, quantity):
     figure, ax = plt.subplots(figsize=(WIDTH, 2.3))
     per_epoch = batches["batch"].max() + 1
     place = np.arange(len(batches)) / per_epoch
-    ax.plot(place, batches[quantity], ".", color=CYCLE[5], markersize=2, alpha=0.5, label="a batch of 32", rasterized=True)
+    ax.plot(place, batches[quantity], ".", color=CYCLE[5], markersize=2, alpha=0.5, label="a batch", rasterized=True)
     for epoch, mean in batches.groupby("epoch")[quantity].mean().items():
         ax.plot((epoch - 1, epoch), (mean, mean), color=CYCLE[0], linewidth=2, label="mean of an epoch" if epoch == 1 else None)
     ax.axhline(CHANCE[quantity], color=DARK, linewidth=0.9, linestyle=(0, (2, 2)), label="a coin")
     ax.set(xlabel="Epochs passed", ylabel=quantity.capitalize(), xlim=(0, batches["epoch"].max()))
     if quantity == "loss":
         ax.set_ylim(0, min(batches["loss"].max() * 1.05, 2))
-    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
+    else:
+        ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, markerscale=3)
     return figure
 
 
@@ -82,10 +91,14 @@ def efficiency(table):
     """
     figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 2.8), sharey=True)
     for ax, column, label in zip(axes, ("parameters", "milliseconds"), ("Parameters", "Training step of 32 clips (ms)")):
-        for number, (name, part) in enumerate(table.groupby("network", sort=False)):
+        for name, number in _numbers(table["network"]).items():
+            part = table[table["network"] == name]
             ax.plot(part[column], part["val_accuracy"], MARKERS[number], color=CYCLE[number], markersize=6, alpha=0.8, label=name)
         ax.set(xscale="log", xlabel=label)
-        ax.yaxis.set_major_formatter(PercentFormatter(1))
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.xaxis.set_major_formatter("{x:,.0f}")
+        ax.xaxis.set_minor_formatter(NullFormatter())
+        ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         ax.grid()
         ax.margins(x=0.25)
     axes[0].set_ylabel("Validation accuracy, last epoch")
@@ -109,9 +122,10 @@ def feature_maps(picture, maps, features, count=8):
     """What the layers make of one clip: the picture, then `count` channels of each layer.
 
     `picture` (frames, mels); `maps`: dict of a layer's name to its output (channels, frames, mels).
+    Each map has a scale of its own, from black, its lowest value, to white.
     """
-    figure = plt.figure(figsize=(WIDTH, 1.05 * len(maps) + 1.5))
-    top, bottom = figure.subfigures(2, 1, height_ratios=(1.5, 1.05 * len(maps)))
+    figure = plt.figure(figsize=(WIDTH, 1.05 * len(maps) + 2.1))
+    top, bottom = figure.subfigures(2, 1, height_ratios=(2.1, 1.05 * len(maps)))
     ax = top.add_subplot()
     draw_mel(ax, picture, features)
     ax.set(title="The picture", xlabel="Time (s)", ylabel="Hz")

@@ -1,10 +1,11 @@
 """An experiment: one network, the same data, several seeds, and what became of them as tables.
 Every run is a model file with its history, written after each epoch; a run that was stopped goes on, one that is
-complete is only read.
+complete is only read, and one of other clips, another network or other settings is begun anew.
 """
 
 import re
 import time
+import zlib
 from pathlib import Path
 
 import pandas as pd
@@ -33,16 +34,16 @@ def train(name, network, clips_folder, folder, seeds=(0, 1, 2), epochs=5, batch_
     train_split, val_split = (thinned(dataset.load(clips_folder, split), limit) for split in ("train", "validation"))
     class_names = dataset.load(clips_folder, "train")[3]
     validation = ClipSequence(*val_split, len(class_names), batch_size)
+    settings = {"clips": fingerprint(clips_folder), "batch_size": batch_size, "learning_rate": learning_rate, "limit": limit}
     Path(folder).mkdir(parents=True, exist_ok=True)
     models = []
     with line() as shown:
         for seed in seeds:
             path = Path(folder) / f"{hyphenated(name)}-seed-{seed}.npz"
             shown.prefix = f"{name}, seed {seed}: "
-            try:
-                model = Model.load(path)
-            except ModelFileError:
-                model = network(class_names, seed=seed)
+            model = network(class_names, seed=seed)
+            model.metadata["experiment"] = settings
+            model = _begun(path, model, epochs) or model
             missing = epochs - len(model.history.epoch_rows)
             if missing > 0:
                 data = ClipSequence(*train_split, len(class_names), batch_size, shuffle=True, seed=seed)
@@ -52,6 +53,27 @@ def train(name, network, clips_folder, folder, seeds=(0, 1, 2), epochs=5, batch_
             models.append(model)
         shown.show(f"{name}: {len(models)} runs of {epochs} epochs")
     return models
+
+
+def fingerprint(clips_folder):
+    """Eight characters that tell a dataset from others: a checksum of its table and of every hundredth clip."""
+    clips, _, table, _ = dataset.load(clips_folder)
+    return f"{zlib.crc32(clips[::100].tobytes(), zlib.crc32(table.to_csv().encode())):08x}"
+
+
+def _begun(path, new, epochs):
+    """The run at `path`, if it is one of the same layers and settings as the model `new` and not longer; else None."""
+    try:
+        model = Model.load(path)
+    except ModelFileError:
+        return None
+    same = _experiment(model) == _experiment(new) and len(model.history.epoch_rows) <= epochs
+    return model if same else None
+
+
+def _experiment(model):
+    layers = [(type(layer).__name__, layer.config()) for layer in model.layers]
+    return layers, model.class_names, model.seed, model.metadata.get("experiment")
 
 
 def hyphenated(name):
@@ -88,6 +110,18 @@ def epochs(models_by_name):
     table = pd.concat(tables, ignore_index=True)
     first = ["network", "seed", "parameters", "epoch"]
     return table[first + [column for column in table if column not in first]]
+
+
+def outcome(table):
+    """What became of each network, a row a figure: mean, lowest and highest over the seeds.
+
+    `table`: of `epochs`. The figures are those of the last epoch and, as "best val_accuracy", of a run's best one.
+    """
+    runs = table.groupby(["network", "seed"], sort=False)
+    figures = runs[["loss", "accuracy", "val_loss", "val_accuracy"]].last()
+    figures["best val_accuracy"] = runs["val_accuracy"].max()
+    rows = figures.melt(ignore_index=False, var_name="figure").groupby(["figure", "network"], sort=False)["value"]
+    return rows.agg(["mean", "min", "max"])
 
 
 def step_time(model, samples, targets, repeats=10):

@@ -19,13 +19,13 @@ from pipeline.learning.networks import CLASS_NAMES, INPUT_SHAPE
 from pipeline.workers import Pool, WorkerDied
 
 FILTER_SHAPES = ("3x3", "5x5", "7x7", "3x7", "7x3")  # frames x mels
-MOST_FILTERS = 64
+MOST_FILTERS = 32  # as in the thesis network
 
 
 def study_network(trial, class_names=CLASS_NAMES, seed=0):
     """The network that an Optuna trial proposes: its depth, filters, filter shape, pool size and dropout."""
     shape = tuple(map(int, trial.suggest_categorical("filter_shape", FILTER_SHAPES).split("x")))
-    pool_size, filters = trial.suggest_int("pool_size", 2, 3), trial.suggest_categorical("filters", (8, 16))
+    pool_size, filters = trial.suggest_int("pool_size", 2, 3), trial.suggest_categorical("filters", (4, 8, 16))
     layers = [MelSpectrogram(), BatchNormalization(momentum=0.9)]
     for depth in range(trial.suggest_int("depth", 2, 5)):
         layers += [Conv2D(min(filters * 2**depth, MOST_FILTERS), shape), ReLU(), MaxPooling2D(pool_size, padding="same")]
@@ -43,7 +43,7 @@ def run_study(name, storage, clips_dir, n_trials=40, n_clips=2000, epochs=3, wor
         The file of Optuna's journal, or the URL of any Optuna storage, such as "postgresql://...".
     clips_dir : str or Path
         A folder made by `pipeline.corpus.dataset.build`; trials learn from its train split and are judged by its validation
-        split, of both of which `n_clips` and a quarter of that, equally many of each class, are drawn by `seed`.
+        split, of which `n_clips` and half as many, equally many of each class, are drawn by `seed`.
     epochs : int
         Of each trial; the value of a trial is the best validation accuracy of its epochs.
     workers, dask
@@ -109,7 +109,7 @@ def train(trial, clips_dir, n_clips, epochs, seed, run=""):
     optimizer = RMSprop(trial.suggest_float("learning_rate", 1e-4, 1e-2, log=True))
     rng = np.random.default_rng(seed)
     class_names, data = _draw(clips_dir, "train", n_clips, rng, batch_size=batch_size, shuffle=True, seed=seed)
-    _, validation = _draw(clips_dir, "validation", n_clips // 4, rng)
+    _, validation = _draw(clips_dir, "validation", n_clips // 2, rng)
     model = study_network(trial, class_names, seed)
     trial.set_user_attr("parameters", sum(layer.n_parameters for layer in model.layers))
     reporter = _Reporter(trial)
