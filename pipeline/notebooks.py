@@ -4,12 +4,13 @@ them on a tiny dataset and changes no file that is under version control.
 
 import argparse
 import importlib.metadata
-import os
 import platform
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+
+from pipeline import files
 
 ROOT = Path(__file__).parents[1]
 TIMEOUT = 3 * 3600  # seconds for one cell
@@ -47,11 +48,8 @@ def prepare_clips(fast, n_clips=33_602, seed=0):
 
 def save_table(table, folder, name):
     """Write a DataFrame as `folder`/NAME.csv, four significant digits a number, and return the path."""
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.csv"
-    temporary = path.with_name(f"{path.name}.tmp")
-    table.to_csv(temporary, index=False, float_format="%.4g")
-    os.replace(temporary, path)
+    files.write_table(path, table, float_format="%.4g")
     return path
 
 
@@ -76,10 +74,8 @@ def run(path, fast=False):
     NotebookClient(notebook, timeout=TIMEOUT, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}},
                    record_timing=False, extra_arguments=["--IPKernelApp.log_level=40"]).execute()
     target = ROOT / "data/generated/fast" / path.name if fast else path
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.tmp")
-    nbformat.write(_tidied(notebook), temporary)
-    os.replace(temporary, target)
+    with files.replacing(target) as temporary:
+        nbformat.write(_tidied(notebook), temporary)
 
 
 def _tidied(notebook):

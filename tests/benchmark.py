@@ -34,6 +34,7 @@ import nn  # noqa: E402
 from nn.layer import forward  # noqa: E402
 from nn.parallel import one_blas_thread, set_threads  # noqa: E402
 from nn.training import train_batch  # noqa: E402
+from pipeline import files  # noqa: E402
 
 BENCHMARKS = []
 
@@ -308,8 +309,7 @@ def main(words):
         figures = f"{r['ours']:9.1f} {r['theirs']:9.1f} {r['unit']:4} {r['ratio']:6.2f} {r['at_most']:7.2f}"
         print(f"{r['work']:68} {r['peer']:24} {figures}{verdict}")
     if not words:
-        RESULTS.with_suffix(".tmp").write_text(json.dumps(rows, indent=1) + "\n")
-        os.replace(RESULTS.with_suffix(".tmp"), RESULTS)
+        files.write_json(RESULTS, rows)
     return any(r["ratio"] > r["at_most"] for r in rows)
 
 

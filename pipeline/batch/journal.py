@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from pipeline import files
 from pipeline.errors import PipelineError
 
 APPLICATION_ID = 0x50694F74  # "PiOt", written into the header of the file
@@ -132,23 +133,20 @@ class Journal:
         from pyarrow import parquet
 
         schema = _schema(pa, class_names).with_metadata({"batch": json.dumps(self.about)})
-        temporary = self.path.with_name(self.path.name + ".tmp")
         rows = self._database.execute(f"SELECT source, row FROM songs WHERE state IN ({DONE}, {FAILED}) ORDER BY line, position")
         try:
-            with parquet.ParquetWriter(temporary, schema, compression="zstd") as writer:
-                while chunk := rows.fetchmany(CHUNK):
-                    found = [json.loads(row) | {"source": _text(os.fsdecode(source))} for source, row in chunk]
-                    writer.write_table(pa.Table.from_pylist([row | {"title": _text(row.get("title"))} for row in found], schema))
-            with open(temporary, "rb+") as file:
-                os.fsync(file.fileno())
-            os.replace(temporary, self.path)
+            with files.replacing(self.path) as temporary:
+                with parquet.ParquetWriter(temporary, schema, compression="zstd") as writer:
+                    while chunk := rows.fetchmany(CHUNK):
+                        found = [json.loads(row) | {"source": _text(os.fsdecode(source))} for source, row in chunk]
+                        writer.write_table(pa.Table.from_pylist([row | {"title": _text(row.get("title"))} for row in found], schema))
+                with open(temporary, "rb+") as file:
+                    os.fsync(file.fileno())
             with self._transaction():
                 self._database.execute("UPDATE about SET is_written = 1")
         except OSError as error:
             raise BatchError("output", f"{self.path} cannot be written ({error.strerror or error}); the rows are safe in the journal, "
                                        "so make room and run the same command again.") from error
-        finally:
-            temporary.unlink(missing_ok=True)
 
     def _insert(self, rows):
         encoded = ((line, position, os.fsencode(source), os.fsencode(key)) for line, position, source, key in rows)

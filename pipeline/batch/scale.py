@@ -1,114 +1,76 @@
 """How fast, how large, how much: the measurements behind docs/scale.md, on the machine at hand.
 
-`python -m pipeline.batch.scale` writes data/results/scale.json and the figures. It wants a machine with nothing else to do;
-the full run, up to a million clips, takes about an hour on two cores (`--most-clips 10000` a few minutes).
+`python -m pipeline.batch.scale` measures what is missing in data/results/scale.json, part by part, then draws the figures and
+writes the page's section; with names of parts it measures these again. It wants a machine with nothing else to do: about
+ten minutes on two cores, no part more than four.
 """
 
 import argparse
 import json
 import os
 import platform
-import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
+from datetime import date
+from functools import partial
 from pathlib import Path
 
-import av
-import numpy as np
-
-from nn import ClipSequence, Model, RMSprop, parallel
-from nn.parallel import one_blas_thread
-from pipeline import recognition
-from pipeline.audio import SAMPLE_RATE, decode, load
-from pipeline.batch import labelling, song_list
-from pipeline.batch.journal import Journal
-from pipeline.cleaning import cut
+from nn import Model
+from pipeline import files, recognition
+from pipeline.batch import findings, labelling, lengths, stages
 from pipeline.workers import Pool
 
-RESULTS = recognition.MODEL_PATH.parent / "results" / "scale.json"
-SAMPLES = recognition.MODEL_PATH.parent / "samples"
-SONG_SECONDS = 240
-ENGINES = (("processes", 1), ("processes", 2), ("dask", 1), ("dask", 2), ("dask", 4))
+TASKS = {"labelling": 1, "decoding": 1 / 2, "features": 2, "inference": 1 / 2, "training": 1 / 3}  # for each song of a Size
 
 
-def make_song(path, seconds=SONG_SECONDS, rate=44_100):
-    """Write a song as YouTube serves it (AAC in m4a, 44.1 kHz, stereo, 128 kbit/s), of the samples that ship, repeated."""
-    songs = [load(song) for song in sorted(SAMPLES.iterdir()) if song.stem.startswith(("piano-", "other-"))]
-    samples = np.resize(np.concatenate(songs), seconds * SAMPLE_RATE)
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("aac", rate=rate, layout="stereo")
-        stream.bit_rate = 128_000
-        resampler = av.AudioResampler(format="fltp", layout="stereo", rate=rate)
-        for start in range(0, len(samples), SAMPLE_RATE):
-            frame = av.AudioFrame.from_ndarray(samples[np.newaxis, start : start + SAMPLE_RATE], format="fltp", layout="mono")
-            frame.sample_rate, frame.pts = SAMPLE_RATE, start
-            for resampled in resampler.resample(frame):
-                container.mux(stream.encode(resampled))
-        container.mux(stream.encode(None))
+@dataclass(frozen=True)
+class Size:
+    """How much is measured."""
+
+    song_seconds: int = 240
+    songs: int = 24  # labelled by each engine
+    repeats: int = 5  # of each stage
+    most: int = 1_000_000  # clips of the largest dataset and batch, and lines of the longest list
+    listened: int = 120  # songs of a batch that are listened to, at its end
+    batches: int = 64  # of a dataset that are learnt from
 
 
-def stages(song, model_path, repeats=5):
-    """Seconds of one core for each stage of labelling a song, and for training on its clips; the fastest of `repeats`."""
-    parallel.set_threads(1)
-    model = Model.load(model_path)
-    blocks = list(decode(song))
-    clips = np.stack([clip.samples for clip in cut(blocks)])
-    features = model.layers[0]
-    data = ClipSequence(clips, np.arange(len(clips)) % len(model.class_names), len(model.class_names))
-    work = {
-        "decoding": lambda: list(decode(song)),
-        "cleaning": lambda: list(cut(blocks)),
-        "features": lambda: [features.forward(clips[i : i + 32]) for i in range(0, len(clips), 32)],
-        "features and network": lambda: model.predict(clips),
-        "training": lambda: model.fit(data, epochs=1, optimizer=RMSprop(1e-4), progress=False),
-    }
-    with one_blas_thread():
-        seconds = {name: min(_timed(function) for _ in range(repeats)) for name, function in work.items()}
-    seconds["network"] = seconds.pop("features and network") - seconds["features"]
-    return {"seconds": {name: round(value, 4) for name, value in seconds.items()}, "clips": len(clips)}
+TINY = Size(song_seconds=8, songs=4, repeats=1, most=1000, listened=4, batches=2)
 
 
-def _timed(function):
-    started = time.perf_counter()
-    function()
-    return time.perf_counter() - started
+def one_core(song, version, size):
+    """Seconds of one core for each stage of labelling a song, and for training on its clips."""
+    for work in stages.works(song, version):
+        yield {"stage": work, "seconds": round(stages.fastest(work, song, version, size.repeats), 4)}
 
 
-def timed_listen(path, version):
-    """In some process: label a song; how long it took, and the peak memory of the process so far (MB)."""
-    started = time.perf_counter()
-    row = labelling.listen(str(path), None, str(path), Path(path).name, version, None, 0)
-    if "error" in row:
-        raise RuntimeError(row["message"])
-    return time.perf_counter() - started, peak_mb()
-
-
-def peak_mb(pid="self"):
-    """The peak memory of a process so far, in MB (getrusage would count that of the process it was forked from)."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
-
-
-def engines(song, version, n_songs=24):
-    """Songs an hour with each engine and number of workers, the share of time lost between songs, and peak memory (MB)."""
-    rows = []
-    for kind, n in ENGINES:
+def engines(kind, counts, song, version, size):
+    """Times real time of each work with so many workers, the share of time lost between songs, and peak memory (MB)."""
+    for n in counts:
         cluster = _cluster(n) if kind == "dask" else None
+        row = {"engine": kind, "workers": n, "real_time": {}}
         with Pool(n, cluster and cluster.scheduler_address) as pool:
-            for finished in pool.run(timed_listen, [(song, version)] * 2 * n):  # everybody has started and loaded the model
-                finished.result()
-            started = time.perf_counter()
-            found = [finished.result() for finished in pool.run(timed_listen, [(song, version)] * n_songs)]
-            wall = time.perf_counter() - started
+            for work, share in TASKS.items():
+                warm = "labelling" if work == "labelling" else "features"
+                _run(pool, warm, 2 * n, song, version)  # everybody has started, loaded the model, and decoded the song
+                n_tasks = max(round(share * size.songs), 1)
+                wall, found = _run(pool, work, n_tasks, song, version)
+                row["real_time"][work] = round(n_tasks * size.song_seconds / wall, 1)
+                if work == "labelling":
+                    row["lost"] = round(1 - sum(seconds for seconds, _ in found) / n / wall, 4)
+                    row["worker_mb"] = round(max(peak for _, peak in found))
         if cluster:
             cluster.close()
-        busy = sum(seconds for seconds, _ in found) / n
-        rows.append({"engine": kind, "workers": n, "songs": n_songs, "seconds": round(wall, 2), "lost": round(1 - busy / wall, 4),
-                     "songs_per_hour": round(3600 * n_songs / wall, 1), "real_time": round(n_songs * SONG_SECONDS / wall, 1),
-                     "worker_mb": round(max(peak for _, peak in found))})
-        print(rows[-1], flush=True)
-    return rows
+        yield row
+
+
+def _run(pool, work, n_tasks, song, version):
+    """Seconds on the clock for `n_tasks` times the same work, and what each returned."""
+    started = time.perf_counter()
+    found = [finished.result() for finished in pool.run(stages.timed, [(work, song, version)] * n_tasks)]
+    return time.perf_counter() - started, found
 
 
 def _cluster(n):
@@ -117,92 +79,52 @@ def _cluster(n):
     return LocalCluster(n_workers=n, threads_per_worker=1, processes=True, dashboard_address=None)
 
 
-_BATCH = """
-import sys, time
-from contextlib import suppress
-import psutil
-from pipeline.batch import labelling
-from pipeline.batch.scale import peak_mb
-
-workers = {}
-
-def watch(*_):
-    for child in psutil.Process().children(recursive=True):
-        with suppress(OSError):  # it has just ended
-            workers[child.pid] = peak_mb(child.pid)
-
-started = time.perf_counter()
-summary = labelling.run(*sys.argv[1:4], workers=2, progress=watch)
-assert summary.failed == 0
-print(time.perf_counter() - started, peak_mb(), max(workers.values()))
-"""
-
-
-def lengths(song, model_path, folder, most_clips):
-    """Whole batches of more and more songs: time, rate, and peak memory (MB) of the parent and of the largest worker."""
-    rows, n_clips = [], 1000
-    while n_clips <= most_clips:
-        songs = Path(folder, f"songs-{n_clips}")
-        songs.mkdir()
-        n_songs = max(round(n_clips / SONG_SECONDS), 1)
-        for i in range(n_songs):
-            (songs / f"{i:06}.m4a").symlink_to(song)
-        command = [sys.executable, "-c", _BATCH, songs, f"{songs}.parquet", model_path]
-        seconds, parent, worker = map(float, subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())
-        rows.append({"clips": n_songs * SONG_SECONDS, "songs": n_songs, "seconds": round(seconds, 2), "parent_mb": round(parent),
-                     "worker_mb": round(worker), "clips_per_second": round(n_songs * SONG_SECONDS / seconds, 1),
-                     "parquet_bytes_per_song": round(os.path.getsize(f"{songs}.parquet") / n_songs)})
-        print(rows[-1], flush=True)
-        n_clips *= 10
-    return rows
-
-
-def lists(folder, most_lines=1_000_000):
-    """Reading a list into the journal: seconds and the growth of this process's peak memory (MB)."""
-    rows, n_lines = [], 10_000
-    while n_lines <= most_lines:
-        path = Path(folder, f"list-{n_lines}.txt")
-        with open(path, "w") as file:
-            file.writelines(f"https://www.youtube.com/watch?v={i:011d}\n" for i in range(n_lines))
-        before = peak_mb()
-        started = time.perf_counter()
-        with Journal(Path(folder, f"list-{n_lines}.parquet"), {"list": song_list.digest(path)}) as journal:
-            journal.fill((entry, song_list.key(entry)) for entry in song_list.entries(path))
-        grown = peak_mb() - before
-        rows.append({"lines": n_lines, "seconds": round(time.perf_counter() - started, 2), "grown_mb": round(grown, 1)})
-        print(rows[-1], flush=True)
-        n_lines *= 10
-    return rows
+PARTS = {
+    "lists": lengths.lists,
+    "stages": one_core,
+    "processes": partial(engines, "processes", (1, 2)),
+    "dask": partial(engines, "dask", (1, 2, 4)),
+    "datasets": lengths.datasets,
+    "batches": lengths.batches,
+}
 
 
 def main(arguments=None):
     """Run the command line; returns its exit code."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.batch.scale", description="Measure throughput and memory on this machine.")
-    parser.add_argument("--model", default=recognition.MODEL_PATH, help="a model file (default: the one that ships)")
-    parser.add_argument("--most-clips", type=int, default=1_000_000, help="of the longest batch (default: 1,000,000)")
-    parser.add_argument("--results", default=RESULTS, help="the JSON file to write")
-    parser.add_argument("--figures", default=None, help="the folder for the figures (default: figures/)")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"what to measure again, out of {', '.join(PARTS)} (default: what is missing)")
+    parser.add_argument("--into", type=Path, default=lengths.ROOT, metavar="FOLDER", help="where data/results, figures and docs/scale.md are (default: here)")
+    parser.add_argument("--tiny", action="store_true", help="try everything in a minute; the figures mean nothing")
     options = parser.parse_args(arguments)
-    version = labelling.Version(str(Path(options.model).absolute()), labelling.fingerprint(options.model))
+    if unknown := set(options.parts) - set(PARTS):
+        parser.error(f"no such part: {', '.join(sorted(unknown))}; choose from {', '.join(PARTS)}")
+    size = TINY if options.tiny else Size()
+    path = options.into / "data/results/scale.json"
+    version = labelling.Version(str(recognition.MODEL_PATH), labelling.fingerprint(recognition.MODEL_PATH))
+    about = {"machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}",
+             "parameters": int(Model.load(version.path).summary()["parameters"].iloc[-1]), "song_seconds": size.song_seconds}
+    results = json.loads(path.read_text()) if path.exists() else {}
+    if any(results.get(name) != value for name, value in about.items()):
+        results = about  # what another machine or network did is no part of this
     with tempfile.TemporaryDirectory() as folder:
-        read = lists(folder)  # first, while this process is small
         song = Path(folder, "song.m4a")
-        make_song(song)
-        results = {
-            "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}",
-            "song_seconds": SONG_SECONDS,
-            "song_bytes": song.stat().st_size,
-            "lists": read,
-            "stages": stages(song, version.path),
-            "engines": engines(song, version),
-            "lengths": lengths(song, version.path, folder, options.most_clips),
-        }
-    path = Path(options.results)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(results, indent=1) + "\n")
+        stages.make_song(song, size.song_seconds)
+        results["song_bytes"] = song.stat().st_size
+        for name in options.parts or [name for name in PARTS if name not in results]:
+            started, rows = time.monotonic(), []
+            for row in PARTS[name](str(song), version, size):
+                print(f"{name}: {row}", flush=True)
+                rows.append(row)
+            results |= {name: rows, "date": f"{date.today():%Y-%m-%d}"}
+            files.write_json(path, results)
+            print(f"{name} took {time.monotonic() - started:.0f} s", flush=True)
+    if missing := [name for name in PARTS if name not in results]:
+        print(f"Still to be measured: {', '.join(missing)}")
+        return 0
     from pipeline.figures import scale as figures
 
-    figures.write(results, options.figures)
+    figures.write(results, options.into / "figures")
+    files.write_section(options.into / "docs/scale.md", "scale", findings.markdown(results))
     return 0
 
 

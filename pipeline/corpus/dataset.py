@@ -5,7 +5,6 @@ The same seed makes the same clips.
 
 import argparse
 import json
-import os
 import zlib
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from pipeline import files
 from pipeline.corpus import collection
 from pipeline.corpus.augment import augment, resample_speed
 from pipeline.errors import PipelineError, SourceError
@@ -109,7 +109,7 @@ def _remember(out, plan):
     file = out / "plan.json"
     if file.exists() and json.loads(file.read_text()) != plan:
         raise SourceError("dataset", f"{out} holds another dataset (other sources, size or seed); choose another folder or delete it.")
-    _write(file, json.dumps(plan))
+    files.write_json(file, plan)
 
 
 def _shard(out, job):
@@ -132,12 +132,9 @@ def _make_shard(recordings, job, seed, path):
         misses = 0 if made else misses + 1
         if misses > 2000:
             raise SourceError("silent", f"The recordings labelled {label} hold hardly any sound; check their files.")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.stem}.{os.getpid()}.tmp")
-    with open(temporary, "wb") as file:
+    with files.replacing(path) as temporary, open(temporary, "wb") as file:
         np.save(file, clips)
-    os.replace(temporary, path)
-    _write(path.with_suffix(".csv"), pd.DataFrame(rows, columns=COLUMNS).to_csv(index=False))
+    files.write_table(path.with_suffix(".csv"), pd.DataFrame(rows, columns=COLUMNS))
     return n
 
 
@@ -183,20 +180,19 @@ def cut(recording, rng):
 def _assemble(out, plan):
     """Join the shards, split by split, into one array and one table; then write the report."""
     total = sum(job[3] for job in plan)
-    temporary = out / "clips.npy.tmp"
-    clips = np.lib.format.open_memmap(temporary, "w+", np.int16, (total, RATE))
     tables, at = [], 0
-    for job in plan:
-        shard = np.load(_shard(out, job), mmap_mode="r")
-        clips[at:at + len(shard)] = shard
-        at += len(shard)
-        tables.append(pd.read_csv(_shard(out, job).with_suffix(".csv"), keep_default_na=False))
-    clips.flush()
-    os.replace(temporary, out / "clips.npy")
+    with files.replacing(out / "clips.npy") as temporary:
+        clips = np.lib.format.open_memmap(temporary, "w+", np.int16, (total, RATE))
+        for job in plan:
+            shard = np.load(_shard(out, job), mmap_mode="r")
+            clips[at:at + len(shard)] = shard
+            at += len(shard)
+            tables.append(pd.read_csv(_shard(out, job).with_suffix(".csv"), keep_default_na=False))
+        clips.flush()
     table = pd.concat(tables, ignore_index=True)
     report = describe(table)
-    _write(out / "report.json", json.dumps(report, indent=1))
-    _write(out / "clips.csv", table.to_csv(index=False))
+    files.write_json(out / "report.json", report)
+    files.write_table(out / "clips.csv", table)
     return report
 
 
@@ -217,12 +213,6 @@ def describe(table):
 
 def _rms(samples):
     return float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
-
-
-def _write(path, text):
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text)
-    os.replace(temporary, path)
 
 
 def main(arguments=None):

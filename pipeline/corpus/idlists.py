@@ -4,12 +4,12 @@ AudioSet (Gemmeke et al., 2017) lists segments of ten seconds with what can be h
 """
 
 import csv
-import os
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from pipeline import files
 from pipeline.errors import SourceError
 from pipeline.links import Link
 
@@ -47,11 +47,7 @@ def from_audioset(path, n, without=PIANO_IDS, label="Other", seed=0):
 
 def save(rows, path):
     """Write rows (label, link, limit) as a table for `pipeline.corpus.playlists.scrape`, in place of what is there."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.tmp")
-    pd.DataFrame(rows, columns=["label", "link", "limit"]).to_csv(temporary, index=False)
-    os.replace(temporary, path)
+    files.write_table(path, pd.DataFrame(rows, columns=["label", "link", "limit"]))
 
 
 def _read(path, **options):

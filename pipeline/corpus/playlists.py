@@ -5,7 +5,6 @@ Songs that fail are reported and do not stop the others.
 
 import argparse
 import csv
-import os
 import re
 import shutil
 import time
@@ -13,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
-from pipeline import download, links
+from pipeline import download, files, links
 from pipeline.errors import DownloadError, LinkError, PipelineError, SourceError
 
 PAUSE = (5.0, 10.0)  # seconds between two downloads
@@ -82,15 +82,12 @@ def scrape(path, folder, progress=None, pause=PAUSE, seed=0, ydl_factory=None):
         try:
             with download.download(link, ydl_factory=ydl_factory) as song:
                 target = folder / label / f"{link.id}{song.path.suffix}"
-                # first copied under a hidden name of another ending, so that half a copy is never taken for a song
-                temporary = folder / label / f".{link.id}.tmp"
-                shutil.copyfile(song.path, temporary)
-                os.replace(temporary, target)
+                with files.replacing(target) as temporary:
+                    shutil.copyfile(song.path, temporary)
         except PipelineError as error:
             failures.append(_failure(label, link, error))
         time.sleep(rng.uniform(*pause))
-    folder.mkdir(parents=True, exist_ok=True)
-    _write(folder / "failures.csv", failures)
+    files.write_table(folder / "failures.csv", pd.DataFrame(failures, columns=["label", "link", "error", "message"]))
     if progress:
         progress("downloading", len(wanted), len(wanted))
     return failures
@@ -98,15 +95,6 @@ def scrape(path, folder, progress=None, pause=PAUSE, seed=0, ydl_factory=None):
 
 def _failure(label, link, error):
     return {"label": label, "link": link.url, "error": error.kind, "message": str(error)}
-
-
-def _write(path, failures):
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    with open(temporary, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, ["label", "link", "error", "message"])
-        writer.writeheader()
-        writer.writerows(failures)
-    os.replace(temporary, path)
 
 
 def main(arguments=None):

@@ -3,12 +3,12 @@ It needs no network and no package; nothing that is learnt from it means anythin
 """
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from pipeline import files
 from pipeline.audio import is_audio, load
 from pipeline.cleaning import cut_array
 from pipeline.corpus import dataset
@@ -34,21 +34,19 @@ def build(out, songs=SAMPLES):
 def _make(out, songs):
     parts = {split: ([], []) for split in SPLITS}
     for label in ("Piano", "Other"):
-        files = sorted(path for path in songs.glob(f"{label.lower()}-*") if is_audio(path))
-        if len(files) < len(SPLITS):
-            raise SourceError("missing", f"{songs} holds {len(files)} songs of class {label}; a rehearsal needs {len(SPLITS)}.")
-        for number, path in enumerate(files):
+        paths = sorted(path for path in songs.glob(f"{label.lower()}-*") if is_audio(path))
+        if len(paths) < len(SPLITS):
+            raise SourceError("missing", f"{songs} holds {len(paths)} songs of class {label}; a rehearsal needs {len(SPLITS)}.")
+        for number, path in enumerate(paths):
             clips, starts = (part[:PER_SONG] for part in cut_array(load(path)))
             split = SPLITS[number % len(SPLITS)]
             parts[split][0].append(np.rint(clips * 32767).astype(np.int16))
             parts[split][1].extend(_rows(path, label, split, starts))
     table = pd.DataFrame([row for _, rows in parts.values() for row in rows], columns=dataset.COLUMNS)
-    out.mkdir(parents=True, exist_ok=True)
-    np.save(out / "clips.npy.tmp.npy", np.concatenate([clips for part, _ in parts.values() for clips in part]))
-    os.replace(out / "clips.npy.tmp.npy", out / "clips.npy")
-    for name, text in (("clips.csv", table.to_csv(index=False)), ("report.json", json.dumps(dataset.describe(table)))):
-        (out / f"{name}.tmp").write_text(text)
-        os.replace(out / f"{name}.tmp", out / name)
+    with files.replacing(out / "clips.npy") as temporary, open(temporary, "wb") as file:
+        np.save(file, np.concatenate([clips for part, _ in parts.values() for clips in part]))
+    files.write_table(out / "clips.csv", table)
+    files.write_json(out / "report.json", dataset.describe(table))
 
 
 def _rows(path, label, split, starts):

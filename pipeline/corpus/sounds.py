@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline import audio
+from pipeline import audio, files
 from pipeline.corpus import noises
 from pipeline.corpus.render import RATE, Touch, render
 from pipeline.corpus.scores import PIANOS, improvise, midi_in_wad, read_midi
@@ -100,12 +100,9 @@ def decoded(path):
     key = hashlib.sha256(f"{os.path.abspath(path)} {stat.st_size} {stat.st_mtime_ns}".encode()).hexdigest()[:24]
     target = DECODED / f"{key}.npy"
     if not target.exists():
-        target.parent.mkdir(parents=True, exist_ok=True)
         samples = np.clip(np.rint(audio.load(path) * 32767), -32768, 32767).astype(np.int16)
-        temporary = target.with_name(f"{key}.{os.getpid()}.tmp")
-        with open(temporary, "wb") as file:
+        with files.replacing(target) as temporary, open(temporary, "wb") as file:
             np.save(file, samples)
-        os.replace(temporary, target)
     return np.load(target, mmap_mode="r")
 
 

@@ -1,87 +1,84 @@
 """Figures of the study of scale: where the time goes, what more workers and more clips bring, and what a million songs cost."""
 
-from pathlib import Path
-
 import matplotlib.pyplot as plt
 
+from pipeline.batch import findings
 from pipeline.figures import style
-from pipeline.figures.style import BLUE, DARK, GREEN, GREY, LIGHT, ORANGE, WIDTH
+from pipeline.figures.style import BLUE, DARK, GREEN, GREY, LIGHT, ORANGE, PINK, WIDTH
 
-STAGES = ("decoding", "cleaning", "features", "network")
-DOWNLOADS = 300  # an hour, what YouTube grants a guest
-SONGS = 1_000_000
+ENGINES = (("processes", "processes (joblib)", BLUE, "o"), ("dask", "Dask workers", ORANGE, "s"))
 
 
-def write(results, folder=None):
+def write(results, folder):
     """Draw all figures from what `pipeline.batch.scale` measured, as `figure-scale-NAME.png` and `.svg` in `folder`."""
     style.use()
-    folder = Path(folder or style.FIGURES)
-    folder.mkdir(parents=True, exist_ok=True)
     for name, draw in (("stages", stages), ("workers", workers), ("clips", clips), ("million", million)):
         figure = draw(results)
-        for suffix, options in (("png", {"dpi": style.PRINT_DPI}), ("svg", {"metadata": {"Date": None}})):
-            figure.savefig(folder / f"figure-scale-{name}.{suffix}", **options)
+        style.save(figure, f"scale-{name}", folder)
         plt.close(figure)
 
 
 def stages(results):
     """Core-seconds for each stage of one song, as one bar."""
-    seconds, total = results["stages"]["seconds"], sum(results["stages"]["seconds"][name] for name in STAGES)
+    seconds = findings.stage_seconds(results)
+    total = sum(seconds.values())
     figure, ax = plt.subplots(figsize=(WIDTH, 1.5))
     left = 0
-    for name, color in zip(STAGES, (BLUE, GREY, GREEN, ORANGE)):
-        ax.barh(0, seconds[name], left=left, color=color, label=f"{name} {seconds[name] / total:.0%}")
-        left += seconds[name]
-    ax.set(yticks=[], xlabel=f"Seconds of one core for a song of {results['song_seconds'] // 60} minutes", xlim=(0, total))
+    for (name, value), color in zip(seconds.items(), (BLUE, GREY, GREEN, ORANGE)):
+        ax.barh(0, value, left=left, color=color, label=f"{name} {value / total:.0%}")
+        left += value
+    ax.set(yticks=[], xlabel=f"Seconds of one core for a song of {results['song_seconds']} seconds", xlim=(0, total))
     ax.set_title(f"{results['song_seconds'] / total:.0f} times real time")
     figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure
 
 
 def workers(results):
-    """Throughput and memory against workers, for processes of one machine and for a Dask cluster on it."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 2.7))
-    for engine, color, marker, name in (("processes", BLUE, "o", "processes (joblib)"), ("dask", ORANGE, "s", "Dask workers")):
-        rows = [row for row in results["engines"] if row["engine"] == engine]
-        counts = [row["workers"] for row in rows]
-        left.plot(counts, [row["real_time"] for row in rows], marker=marker, color=color, label=name)
-        right.plot(counts, [row["worker_mb"] for row in rows], marker=marker, color=color)
-    one = next(row["real_time"] for row in results["engines"] if row["workers"] == 1)
-    left.plot([1, 2], [one, 2 * one], color=DARK, linewidth=0.9, linestyle=(0, (2, 2)), label="twice as many, twice as fast")
-    left.set(xlabel="Workers", ylabel="Times real time", xticks=(1, 2, 4), ylim=(0, 1.1 * max(2 * one, *(row["real_time"] for row in results["engines"]))))
-    right.axhline(400, color=DARK, linewidth=0.9, linestyle=(0, (2, 2)))
-    right.text(4, 400, "limit", ha="right", va="bottom", fontsize=7, color=DARK)
-    right.set(xlabel="Workers", ylabel="Peak memory of a worker (MB)", xticks=(1, 2, 4), ylim=(0, 440))
-    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    """Speed of each work, and memory, against workers: processes of one machine and a Dask cluster on it."""
+    figure, axes = plt.subplots(2, 3, figsize=(WIDTH, 4.2), sharex=True)
+    memory = axes.flat[-1]
+    for kind, name, color, marker in ENGINES:
+        counts = [row["workers"] for row in results[kind]]
+        for work, ax in zip(findings.WORKS, axes.flat):
+            one = results["processes"][0]["real_time"][work]
+            ax.plot(counts, [row["real_time"][work] / one for row in results[kind]], marker=marker, color=color, label=name)
+            ax.set_title(work)
+        memory.plot(counts, [row["worker_mb"] for row in results[kind]], marker=marker, color=color)
+    for ax in axes.flat[:-1]:
+        ax.set_ylim(0, 2.3)
+        ax.plot([1, 2], [1, 2], color=DARK, linewidth=0.9, linestyle=(0, (2, 2)), label="twice as many, twice as fast")
+    memory.axhline(findings.WANTED_MB, color=DARK, linewidth=0.9, linestyle=(0, (2, 2)))
+    memory.set(title="peak memory (MB)", xticks=(1, 2, 4), ylim=(0, 1.1 * findings.WANTED_MB))
+    for ax in axes[:, 0]:
+        ax.set_ylabel("Speed-up over one process")
+    for ax in axes[1]:
+        ax.set_xlabel("Workers")
+    figure.legend(*axes.flat[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
 
 
 def clips(results):
-    """Throughput and memory of whole batches against the number of their clips."""
-    rows = results["lengths"]
-    figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 2.7))
-    counts = [row["clips"] for row in rows]
-    left.semilogx(counts, [row["clips_per_second"] for row in rows], marker="o", color=BLUE)
-    left.set(xlabel="Clips in the batch", ylabel="Clips a second, 2 workers", ylim=(0, 1.15 * max(row["clips_per_second"] for row in rows)))
-    right.semilogx(counts, [row["worker_mb"] for row in rows], marker="s", color=ORANGE, label="largest worker")
-    right.semilogx(counts, [row["parent_mb"] for row in rows], marker="o", color=BLUE, label="process that writes the rows")
-    right.set(xlabel="Clips in the batch", ylabel="Peak memory (MB)", ylim=(0, 440))
-    figure.legend(*right.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    """Throughput and memory against the number of clips, of datasets and of whole batches."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 3.0))
+    for work, color in (("reading", GREY), ("features", GREEN), ("inference", BLUE), ("training", ORANGE)):
+        left.loglog([row["clips"] for row in results["datasets"]], [row[work] for row in results["datasets"]], marker="o", color=color, label=work)
+    counts = [row["clips"] for row in results["batches"]]
+    left.loglog(counts, [row["songs_per_second"] * results["song_seconds"] for row in results["batches"]], marker="s", color=PINK,
+                label="labelling, 2 workers")
+    left.set(xlabel="Clips", ylabel="Clips a second")
+    for rows, key, color, name in (("datasets", "peak_mb", ORANGE, "process that trains"), ("batches", "worker_mb", PINK, "largest worker of a batch"),
+                                   ("batches", "parent_mb", BLUE, "process that writes its rows")):
+        right.semilogx([row["clips"] for row in results[rows]], [row[key] for row in results[rows]], marker="o", color=color, label=name)
+    highest = max(row[key] for rows, key in (("datasets", "peak_mb"), ("batches", "worker_mb"), ("batches", "parent_mb")) for row in results[rows])
+    right.set(xlabel="Clips", ylabel="Peak memory (MB)", ylim=(0, 1.15 * highest))
+    left.legend(fontsize=7)
+    right.legend(fontsize=7, loc="lower left")
     return figure
-
-
-def costs(results):
-    """What a million songs would cost, extrapolated: core-hours, and days by what limits them."""
-    two = next(row for row in results["engines"] if row["engine"] == "processes" and row["workers"] == 2)
-    core_hours = SONGS * 2 / two["songs_per_hour"]
-    days = {"downloading, 300 an hour": SONGS / DOWNLOADS / 24, "listening, 2 cores": core_hours / 2 / 24, "listening, 64 cores": core_hours / 64 / 24}
-    rows = results["lengths"][-1]["parquet_bytes_per_song"] * SONGS / 1e9
-    return {"core_hours": core_hours, "days": days, "download_tb": SONGS * results["song_bytes"] / 1e12, "rows_gb": rows}
 
 
 def million(results):
     """Days for a million songs, by what limits them."""
-    days = costs(results)["days"]
+    days = findings.costs(results)["days"]
     figure, ax = plt.subplots(figsize=(WIDTH, 1.7))
     bars = ax.barh(list(days)[::-1], list(days.values())[::-1], color=[BLUE, BLUE, ORANGE], height=0.6)
     ax.bar_label(bars, [f" {value:,.0f} days" if value >= 2 else f" {24 * value:,.0f} hours" for value in list(days.values())[::-1]])

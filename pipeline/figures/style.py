@@ -3,11 +3,12 @@
 import base64
 import html
 import io
-import os
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 from IPython.display import display
+
+from pipeline import files
 
 # Okabe and Ito, 2008: colours that differ for every kind of colour vision, and differ in lightness too.
 BLUE, ORANGE, GREEN, PINK, YELLOW, SKY, BLACK = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"
@@ -31,10 +32,7 @@ def publish(figure, alt, name=None, folder=FIGURES):
     `alt` says in words what the figure shows; it goes with the picture into the notebook and into its HTML.
     """
     if name is not None:
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        _save(figure, folder / f"figure-{name}.png", dpi=PRINT_DPI)
-        _save(figure, folder / f"figure-{name}.svg", dpi=PRINT_DPI, metadata={"Date": None})
+        save(figure, name, folder)
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=SCREEN_DPI)
     plt.close(figure)
@@ -44,7 +42,8 @@ def publish(figure, alt, name=None, folder=FIGURES):
     display({"text/html": image, "text/plain": alt}, raw=True)
 
 
-def _save(figure, path, **options):
-    temporary = path.with_name(f"{path.name}.tmp")
-    figure.savefig(temporary, format=path.suffix[1:], **options)
-    os.replace(temporary, path)
+def save(figure, name, folder=FIGURES):
+    """Write a figure as `figure-NAME.png` and `.svg` into `folder`."""
+    for suffix, options in (("png", {}), ("svg", {"metadata": {"Date": None}})):
+        with files.replacing(Path(folder, f"figure-{name}.{suffix}")) as temporary:
+            figure.savefig(temporary, format=suffix, dpi=PRINT_DPI, **options)

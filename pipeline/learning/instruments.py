@@ -7,7 +7,6 @@ pip, npm and apt.
 
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import pandas as pd
 import soundfile
 from tqdm import tqdm
 
+from pipeline import files
 from pipeline.corpus import catalogue
 from pipeline.corpus.packages import fetch
 from pipeline.corpus.render import RATE, FontPlayer, Touch
@@ -64,15 +64,13 @@ def write(folder, n_solos=8, seed=0):
             for i, place in enumerate(rng.choice(len(pieces), n_solos, replace=False)):
                 path = Path(folder, name, f"{family}-{i}-{pieces[place].name}.flac".replace(" ", "_"))
                 rows.append((path.relative_to(folder).as_posix(), family))
-                path.parent.mkdir(parents=True, exist_ok=True)
                 if path.exists():
                     continue
                 rng = np.random.default_rng([seed, number, i, *family.encode()])
                 sound = Solo(InRange(player, lowest, highest), pieces[place], one_note).excerpt(rng, SECONDS).samples
-                temporary = path.with_suffix(".tmp")
-                soundfile.write(temporary, 0.5 * sound / max(np.abs(sound).max(), 1e-3), RATE, format="FLAC")
-                os.replace(temporary, path)
-    pd.DataFrame(rows, columns=["file", "group"]).to_csv(Path(folder, "groups.csv"), index=False)
+                with files.replacing(path) as temporary:
+                    soundfile.write(temporary, 0.5 * sound / max(np.abs(sound).max(), 1e-3), RATE, format="FLAC")
+    files.write_table(Path(folder, "groups.csv"), pd.DataFrame(rows, columns=["file", "group"]))
 
 
 def _players(program, samples):

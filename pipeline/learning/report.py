@@ -1,9 +1,9 @@
 """The evaluation of a model as one page of HTML that stands alone: who was taken for whom, and in which recordings."""
 
-import os
 from datetime import date
 from html import escape
-from pathlib import Path
+
+from pipeline import files
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #222; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
@@ -51,10 +51,7 @@ which nothing was in training or validation{"; with so few groups, other ones ma
 <ul>{"".join(f"<li>{escape(str(name))}: {escape(str(value))}</li>" for name, value in about.items())}<li>written on {date.today():%Y-%m-%d}</li></ul>
 </html>
 """
-    path = Path(path)
-    temporary = path.with_name(f"{path.name}.tmp")
-    temporary.write_text(page, encoding="utf-8")
-    os.replace(temporary, path)
+    files.write_text(path, page)
 
 
 def _matrix(counts):

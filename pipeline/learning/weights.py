@@ -7,13 +7,13 @@ how good it is. What was done already is not done again, so that a stopped run g
 import argparse
 import json
 import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from scipy.optimize import minimize
 from scipy.special import expit, logit
 
+from pipeline import files
 from pipeline.corpus import dataset
 from pipeline.errors import PipelineError
 from pipeline.learning import voting
@@ -193,8 +193,7 @@ def main(arguments=None):
         "sources": options.sources, "figures": figures,
     }
     model.save(options.out, include_optimizer=False)
-    Path(options.results).parent.mkdir(parents=True, exist_ok=True)
-    Path(options.results).write_text(json.dumps(figures, indent=1) + "\n")
+    files.write_json(options.results, figures)
     print(json.dumps(figures, indent=1))
     if options.dev_folder:
         print(markdown(figures))

@@ -1,0 +1,61 @@
+"""Files that are whole or not there: written under a temporary name beside their place, then moved into it.
+
+Everything that is kept goes through here, JSON, tables and pages; whoever is killed leaves the file that was there before.
+"""
+
+import json
+import os
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def replacing(path):
+    """A context with a temporary path, whose file takes the place of `path` if nothing was raised.
+
+    The folder is made. The temporary name is hidden and ends in .tmp, so that half a song is never taken for one.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path, text):
+    """Write a text, UTF-8."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_json(path, value):
+    """Write plain values as JSON, a line each."""
+    write_text(path, json.dumps(value, indent=1) + "\n")
+
+
+def write_table(path, table, **options):
+    """Write a DataFrame as CSV without its index; options as in `DataFrame.to_csv`."""
+    write_text(path, table.to_csv(index=False, **options))
+
+
+def section(path, name):
+    """The part of a Markdown file between the lines `<!-- NAME -->` and `<!-- end of NAME -->`."""
+    return _divided(path, name)[1].strip()
+
+
+def write_section(path, name, text):
+    """Put `text` in the place of that part."""
+    before, _, after = _divided(path, name)
+    write_text(path, f"{before}\n{text.strip()}\n\n{after}")
+
+
+def _divided(path, name):
+    text = Path(path).read_text(encoding="utf-8")
+    before, start, rest = text.partition(f"<!-- {name} -->\n")
+    part, end, after = rest.partition(f"<!-- end of {name} -->")
+    if not end:
+        raise ValueError(f"{path} has no section {name}")
+    return before + start, part, end + after
