@@ -80,6 +80,14 @@ def server(kind, folder, environment):
             process.wait()
 
 
+def evidence(page, picture, log):
+    """What is left of a page that a test gave up: its picture in a file, and in words how its text and its server's log end."""
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=picture)
+    text = page.locator("body").inner_text()
+    return f"The page: {picture}\nIts text ends: {text[-800:]}\nThe log of its server ends: {log.read_text()[-3000:]}"
+
+
 def voila_command():
     """What `make app` runs, read from the Makefile, so that the tests meet what a person meets."""
     line = next(line for line in (ROOT / "Makefile").read_text().splitlines() if "-m voila" in line)

@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect
 
 import browser
 from youtube import LoopbackYouTube, Video
@@ -17,6 +18,10 @@ SAMPLES = browser.ROOT / "data" / "samples"
 FIGURES = Path(os.environ.get("FIGURES", browser.ROOT / "figures" / "generated"))
 PATIENCE = 90_000  # ms until a state is given up; a machine may be busy
 HOSTILE = "<img src=x onerror='window.hacked = 1'>"
+# What stands on a page that can be used. JupyterLab shows a notebook before its kernel: Run All would run nothing yet.
+READY = {"voila": ".po-stage", "lab": '.jp-StatusBar-Item:has-text("| Idle")'}
+
+expect.set_options(timeout=PATIENCE)
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +30,7 @@ def youtube():
     videos = {
         "piano000001": Video(piano, title="Satie: Gymnopédie No. 1"),
         "ensemble001": Video(SAMPLES / "other-ensemble-with-piano.mp3", title="An ensemble with a piano in it"),
-        "speech00001": Video(speech, title=f"Somebody speaks {HOSTILE}"), "private0001": "private", "slow0000001": Video(piano, how="slow"),
+        "speech00001": Video(speech, title=f"Somebody speaks {HOSTILE}"), "private0001": "private", "stall000001": Video(piano, how="stall"),
     }
     with LoopbackYouTube(videos, {"PLplaylist01": ["speech00001", "private0001", "piano000001"]}) as server:
         yield server
@@ -53,29 +58,30 @@ def chromium():
 
 
 @pytest.fixture
-def voila(servers, chromium):
-    """A function that opens the demo in Voila as another person would, and returns the page."""
-    with ExitStack() as stack:
+def visit(servers, chromium, request):
+    """A function that opens the demo in "lab" or "voila" as another person would: `with visit("voila") as page`."""
 
-        def visit(**options):
-            page = stack.enter_context(_page(chromium, **options))
-            page.goto(servers("voila")[0])
-            page.locator(".po-stage").wait_for()
-            return page
+    @contextmanager
+    def visit(kind, width=1000, height=1250, **options):
+        address, folder = servers(kind)
+        context = chromium.new_context(viewport={"width": width, "height": height}, **options)
+        context.set_default_timeout(PATIENCE)
+        page, errors = context.new_page(), []
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        try:
+            page.goto(address)
+            page.locator(READY[kind]).wait_for()
+            yield page
+            assert page.evaluate("window.hacked") is None
+            assert errors == []
+        except Exception as error:
+            picture = browser.ROOT / "figures" / "generated" / f"failed-{request.node.name}-{len(chromium.contexts)}.png"
+            error.add_note(browser.evidence(page, picture, folder / f"home-{kind}" / "log.txt"))
+            raise
+        finally:
+            context.close()
 
-        yield visit
-
-
-@contextmanager
-def _page(chromium, width=1000, height=1250, **options):
-    context = chromium.new_context(viewport={"width": width, "height": height}, **options)
-    context.set_default_timeout(PATIENCE)
-    page, errors = context.new_page(), []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    yield page
-    assert page.evaluate("window.hacked") is None
-    assert errors == []
-    context.close()
+    return visit
 
 
 def submit(page, link):
@@ -97,138 +103,132 @@ def is_playing(page, label):
     page.wait_for_function(f"{video}.currentTime != {before}")
 
 
-def is_in_sight(page, selector):
-    """Whether an element stands within the window, where nobody has to scroll."""
-    box = page.locator(selector).bounding_box()
-    return box["y"] >= 0 and box["y"] + box["height"] <= page.viewport_size["height"]
+def comes_into_sight(page, selector):
+    """Wait until an element stands within the window, where nobody has to scroll."""
+    expect(page.locator(selector)).to_be_in_viewport(ratio=0.99)
 
 
 def screenshot(page, name):
     """Write the whole app as it looks now."""
-    page.wait_for_timeout(900)  # the halves of the stage come to rest
+    moves = "document.querySelector('.po-app').getAnimations({subtree: true}).some((each) => each.playState === 'running')"
+    page.wait_for_function(f"!{moves}")
     height = page.evaluate("document.querySelector('.po-app').scrollHeight") + 300
     page.set_viewport_size({"width": page.viewport_size["width"], "height": height})
     FIGURES.mkdir(parents=True, exist_ok=True)
     page.locator(".po-app").screenshot(path=FIGURES / f"{name}.png")
 
 
-def test_use_case_1_a_valid_link_of_a_piano_song(voila):
-    page = voila()
-    screenshot(page, "figure-3.13-app-start")
-    submit(page, "youtu.be/piano000001")
-    answer(page, "Piano", "Satie")
-    is_playing(page, "Piano")
-    screenshot(page, "figure-4.1-valid-link")
-    page.get_by_role("button", name="Play the song").click()
-    page.wait_for_function("document.querySelector('.po-player audio').currentTime > 0.5")
-    page.wait_for_function("parseFloat(document.querySelector('.po-head').style.left) > 1")
-    screenshot(page, "figure-3.14-app-piano")
-
-
-def test_use_case_2_an_invalid_link(voila):
-    page = voila()
-    submit(page, "https://vimeo.com/123")
-    page.get_by_text("only links of YouTube work").first.wait_for()
-    assert page.locator(".po-player, .po-session table").count() == 0
-    screenshot(page, "figure-4.2-invalid-link")
-    submit(page, "youtu.be/speech00001")
-    answer(page, "Other", "Somebody speaks")
-    is_playing(page, "Other")
-    screenshot(page, "figure-3.15-app-other")
-
-
-def test_use_case_3_a_confusing_song(voila):
-    page = voila()
-    submit(page, "https://www.youtube.com/watch?v=ensemble001")
-    answer(page, "Other", "An ensemble with a piano in it")
-    is_playing(page, "Other")
-    screenshot(page, "figure-4.3-confusing-song")
-
-
-def test_cancel_in_the_middle_then_two_songs_in_a_row(voila, servers):
-    page = voila()
-    submit(page, "youtu.be/slow0000001")
-    page.get_by_text("Downloading").first.wait_for()
-    page.get_by_role("button", name="Cancel").click()
-    page.locator('.po-stage[data-phase="idle"]').wait_for()
-    assert page.evaluate("document.activeElement.tagName") == "INPUT", "the keyboard is back where the next link goes"
-    submit(page, "youtu.be/speech00001")
-    answer(page, "Other", "Somebody speaks")
-    submit(page, "youtu.be/piano000001")
-    answer(page, "Piano", "Satie")
-    is_playing(page, "Piano")
-    assert page.locator(".po-session tbody tr").count() == 2
-    assert page.evaluate("document.querySelector('.po-half[data-name=\"Other\"] video').paused")
-    assert browser.temporary_songs(servers("voila")[1]) == []
-
-
-def test_a_file_of_ones_own_and_a_playlist_with_a_failing_entry(voila, servers, tmp_path):
-    page = voila()
-    own = tmp_path / f"{HOSTILE.replace('/', '')}.opus"
-    own.write_bytes((SAMPLES / "other-speech.opus").read_bytes())
-    page.locator(".po-file input").set_input_files(own)
-    answer(page, "Other", "window.hacked")
-    submit(page, "https://www.youtube.com/playlist?list=PLplaylist01")
-    page.get_by_text("3 songs: 1 Piano, 1 Other, 1 without an answer").first.wait_for()
-    rows = page.locator(".po-session tbody tr")
-    assert rows.count() == 4 and "private" in rows.nth(2).inner_text()
-    with page.expect_download() as download:
-        page.get_by_text("Save as CSV").click()
-    assert download.value.suggested_filename == "piano-or-other.csv"
-    lines = Path(download.value.path()).read_text(encoding="utf-8-sig").splitlines()
-    assert len(lines) == 5 and ",Piano," in lines[4] and ",private," in lines[3]
-    assert browser.temporary_songs(servers("voila")[1]) == []
-
-
-def test_keyboard_only_in_a_narrow_window_without_motion(voila):
-    page = voila(width=360, height=560, reduced_motion="reduce", color_scheme="dark")
-    assert page.evaluate("document.querySelector('.po-app').scrollWidth <= document.querySelector('.po-app').clientWidth")
-    page.keyboard.press("Tab")
-    while page.evaluate("document.activeElement.closest('.po-link') === null"):
-        page.keyboard.press("Tab")
-    page.keyboard.type("youtu.be/piano000001")
-    page.keyboard.press("Enter")
-    answer(page, "Piano", "Satie")
-    assert is_in_sight(page, ".po-label")
-    assert page.evaluate("document.querySelector('.po-app').scrollWidth <= document.querySelector('.po-app').clientWidth")
-    assert page.get_by_role("status").inner_text().startswith("Piano, with a confidence of")
-    assert page.evaluate("[...document.querySelectorAll('.po-half video')].every((video) => video.paused)")
-    _tab_to(page, "Play animation")
-    page.keyboard.press("Enter")
-    is_playing(page, "Piano")
-    _tab_to(page, "Position in the song")
-    for _ in range(3):
-        page.keyboard.press("ArrowRight")
-    slider = page.get_by_label("Position in the song")
-    assert slider.get_attribute("aria-valuetext").startswith("0:03 of 0:30, ")
-    page.keyboard.press("Space")
-    page.wait_for_function("document.querySelector('.po-player audio').currentTime > 3.2")
-    screenshot(page, "app-narrow-dark")
-
-
-def test_two_people_at_once(voila):
-    one, other = voila(), voila()
-    submit(one, "youtu.be/piano000001")
-    submit(other, "youtu.be/speech00001")
-    answer(one, "Piano", "Satie")
-    answer(other, "Other", "Somebody speaks")
-    assert one.locator(".po-session tbody tr").count() == other.locator(".po-session tbody tr").count() == 1
-
-
-def test_in_jupyterlab(servers, chromium):
-    address, folder = servers("lab")
-    with _page(chromium, width=1280, height=800) as page:
-        page.goto(address)
-        page.locator(".jp-Notebook .jp-CodeCell").first.wait_for()
-        page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]').first.wait_for(state="attached")
-        for _ in range(2):  # running everything again must be harmless
-            _run_all(page)
-        assert page.locator(".po-app").count() == 1
-        page.wait_for_timeout(500)  # the app comes into sight
-        assert is_in_sight(page, ".po-link input") and is_in_sight(page, ".po-submit"), "Run All leads to the app"
+def test_use_case_1_a_valid_link_of_a_piano_song(visit):
+    with visit("voila") as page:
+        screenshot(page, "figure-3.13-app-start")
         submit(page, "youtu.be/piano000001")
         answer(page, "Piano", "Satie")
-        assert is_in_sight(page, ".po-label")
+        is_playing(page, "Piano")
+        screenshot(page, "figure-4.1-valid-link")
+        page.get_by_role("button", name="Play the song").click()
+        page.wait_for_function("document.querySelector('.po-player audio').currentTime > 0.5")
+        page.wait_for_function("parseFloat(document.querySelector('.po-head').style.left) > 1")
+        screenshot(page, "figure-3.14-app-piano")
+
+
+def test_use_case_2_an_invalid_link(visit):
+    with visit("voila") as page:
+        submit(page, "https://vimeo.com/123")
+        page.get_by_text("only links of YouTube work").first.wait_for()
+        assert page.locator(".po-player, .po-session table").count() == 0
+        screenshot(page, "figure-4.2-invalid-link")
+        submit(page, "youtu.be/speech00001")
+        answer(page, "Other", "Somebody speaks")
+        is_playing(page, "Other")
+        screenshot(page, "figure-3.15-app-other")
+
+
+def test_use_case_3_a_confusing_song(visit):
+    with visit("voila") as page:
+        submit(page, "https://www.youtube.com/watch?v=ensemble001")
+        answer(page, "Other", "An ensemble with a piano in it")
+        is_playing(page, "Other")
+        screenshot(page, "figure-4.3-confusing-song")
+
+
+def test_cancel_in_the_middle_then_two_songs_in_a_row(visit, servers):
+    with visit("voila") as page:
+        submit(page, "youtu.be/stall000001")
+        page.get_by_text("Downloading").first.wait_for()
+        page.get_by_role("button", name="Cancel").click()
+        page.locator('.po-stage[data-phase="idle"]').wait_for()
+        assert page.evaluate("document.activeElement.tagName") == "INPUT", "the keyboard is back where the next link goes"
+        submit(page, "youtu.be/speech00001")
+        answer(page, "Other", "Somebody speaks")
+        submit(page, "youtu.be/piano000001")
+        answer(page, "Piano", "Satie")
+        is_playing(page, "Piano")
+        assert page.locator(".po-session tbody tr").count() == 2
+        assert page.evaluate("document.querySelector('.po-half[data-name=\"Other\"] video').paused")
+        assert browser.temporary_songs(servers("voila")[1]) == []
+
+
+def test_a_file_of_ones_own_and_a_playlist_with_a_failing_entry(visit, servers, tmp_path):
+    with visit("voila") as page:
+        own = tmp_path / f"{HOSTILE.replace('/', '')}.opus"
+        own.write_bytes((SAMPLES / "other-speech.opus").read_bytes())
+        page.locator(".po-file input").set_input_files(own)
+        answer(page, "Other", "window.hacked")
+        submit(page, "https://www.youtube.com/playlist?list=PLplaylist01")
+        page.get_by_text("3 songs: 1 Piano, 1 Other, 1 without an answer").first.wait_for()
+        rows = page.locator(".po-session tbody tr")
+        assert rows.count() == 4 and "private" in rows.nth(2).inner_text()
+        with page.expect_download() as download:
+            page.get_by_text("Save as CSV").click()
+        assert download.value.suggested_filename == "piano-or-other.csv"
+        lines = Path(download.value.path()).read_text(encoding="utf-8-sig").splitlines()
+        assert len(lines) == 5 and ",Piano," in lines[4] and ",private," in lines[3]
+        assert browser.temporary_songs(servers("voila")[1]) == []
+
+
+def test_keyboard_only_in_a_narrow_window_without_motion(visit):
+    with visit("voila", width=360, height=560, reduced_motion="reduce", color_scheme="dark") as page:
+        assert page.evaluate("document.querySelector('.po-app').scrollWidth <= document.querySelector('.po-app').clientWidth")
+        _tab_to(page, ".po-link input")
+        page.keyboard.type("youtu.be/piano000001")
+        page.keyboard.press("Enter")
+        answer(page, "Piano", "Satie")
+        comes_into_sight(page, ".po-label")
+        assert page.evaluate("document.querySelector('.po-app').scrollWidth <= document.querySelector('.po-app').clientWidth")
+        assert page.get_by_role("status").inner_text().startswith("Piano, with a confidence of")
+        assert page.evaluate("[...document.querySelectorAll('.po-half video')].every((video) => video.paused)")
+        _tab_to(page, "[aria-label='Play animation']")
+        page.keyboard.press("Enter")
+        is_playing(page, "Piano")
+        _tab_to(page, "[aria-label='Position in the song']")
+        for _ in range(3):
+            page.keyboard.press("ArrowRight")
+        slider = page.get_by_label("Position in the song")
+        assert slider.get_attribute("aria-valuetext").startswith("0:03 of 0:30, ")
+        page.keyboard.press("Space")
+        page.wait_for_function("document.querySelector('.po-player audio').currentTime > 3.2")
+        screenshot(page, "app-narrow-dark")
+
+
+def test_two_people_at_once(visit):
+    with visit("voila") as one, visit("voila") as other:
+        submit(one, "youtu.be/piano000001")
+        submit(other, "youtu.be/speech00001")
+        answer(one, "Piano", "Satie")
+        answer(other, "Other", "Somebody speaks")
+        assert one.locator(".po-session tbody tr").count() == other.locator(".po-session tbody tr").count() == 1
+
+
+def test_in_jupyterlab(visit, servers):
+    with visit("lab", width=1280, height=800) as page:
+        for _ in range(2):  # running everything again must be harmless
+            _run_all(page)
+        expect(page.locator(".po-app")).to_have_count(1)
+        comes_into_sight(page, ".po-link input")  # Run All leads to the app
+        comes_into_sight(page, ".po-submit")
+        submit(page, "youtu.be/piano000001")
+        answer(page, "Piano", "Satie")
+        comes_into_sight(page, ".po-label")
         is_playing(page, "Piano")
         submit(page, "hello")
         page.get_by_text("This is not a link").first.wait_for()
@@ -237,22 +237,22 @@ def test_in_jupyterlab(servers, chromium):
         is_playing(page, "Other")
         page.locator(".po-app").scroll_into_view_if_needed()
         screenshot(page, "app-in-jupyterlab")
-    assert browser.temporary_songs(folder) == []
+    assert browser.temporary_songs(servers("lab")[1]) == []
 
 
 def _run_all(page):
     before = page.locator(".po-stage").element_handles()
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_text("Run All Cells", exact=True).click()
-    if before:
-        page.wait_for_function("(stage) => !stage.isConnected", arg=before[0])
+    for stage in before:
+        page.wait_for_function("(stage) => !stage.isConnected", arg=stage)
     page.locator(".po-stage").wait_for()
 
 
-def _tab_to(page, label):
-    """Press Tab until the control with this name has the focus."""
+def _tab_to(page, selector):
+    """Press Tab until this control has the focus."""
     for _ in range(60):
-        if page.evaluate("document.activeElement.getAttribute('aria-label')") == label:
+        if page.evaluate("(selector) => document.activeElement.matches(selector)", selector):
             return
         page.keyboard.press("Tab")
-    raise AssertionError(f"The keyboard does not reach {label!r}")
+    raise AssertionError(f"The keyboard does not reach {selector}")
