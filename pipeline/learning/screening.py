@@ -23,8 +23,8 @@ VARIANTS = {  # name: (network, share of piano clips that other sound is laid ov
     "recognizer": (recognizer_network, 0.1),
     "recognizer without mixing": (recognizer_network, 0.0),
     "recognizer without masking": (partial(recognizer_network, masked=False), 0.1),
-    "recognizer pooled over time": (partial(recognizer_network, last_pool=(12, 2)), 0.1),
-    "recognizer twice as wide": (partial(recognizer_network, filters=(16, 48, 64, 96)), 0.1),
+    "recognizer not pooled over time": (partial(recognizer_network, filters=(16, 32, 32, 64), last_pool=2), 0.1),
+    "recognizer twice as wide": (partial(recognizer_network, filters=(32, 64, 128, 128)), 0.1),
 }
 
 
