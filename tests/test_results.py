@@ -185,7 +185,7 @@ def test_the_filters_are_as_02_says():
 
 FEATURES = FeatureConfig()
 KNOWN = {  # numbers of the prose that no cell prints, and where they are from
-    "every": {"CC BY 4.0", "300 songs an hour"},
+    "other people": {"CC BY 4.0", "300 songs an hour"},
     "constants": {
         f"{FEATURES.n_fft // 2 + 1} frequencies", f"{FEATURES.sample_rate / FEATURES.n_fft:.0f} Hz apart", f"{FEATURES.top_db:.0f} dB below",
         f"{1000 * FEATURES.win_length // FEATURES.sample_rate} ms", f"{FEATURES.sample_rate // 2000} kHz", f"-{FEATURES.top_db:.0f}",
