@@ -1,5 +1,6 @@
 """The ONNX file says what the model says, to 1e-4, on real songs, in a runtime that knows nothing of this code."""
 
+import ast
 import json
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
+import soundfile
 
 from nn import (
     BatchNormalization,
@@ -29,6 +31,7 @@ from nn.onnx import save_onnx, write
 from pipeline.audio import load
 from pipeline.cleaning import cut_array
 from pipeline.learning.networks import dense_network, recognizer_network, thesis_network
+from pipeline.recognition import MODEL_PATH, Recognizer
 
 SAMPLES = Path(__file__).parents[1] / "data" / "samples"
 
@@ -95,6 +98,15 @@ def test_a_layer_without_a_form_in_onnx_is_named(tmp_path):
     with pytest.raises(ValueError, match="Mystery has no form in ONNX"):
         save_onnx(Model([Mystery()], (2,), ("a", "b")), tmp_path / "model.onnx")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_example_of_the_page_gives_what_the_recognizer_gives(tmp_path):
+    code = (SAMPLES.parents[1] / "docs" / "onnx.md").read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
+    samples = load(SAMPLES / "other-ensemble-with-piano.mp3")[160_000:240_000] * np.repeat([1, 0.5, 0.7, 0.2, 1], 16_000)
+    soundfile.write(tmp_path / "song.wav", samples, 16_000, subtype="FLOAT")
+    Model.load(MODEL_PATH).to_onnx(tmp_path / "model.onnx")
+    said = subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, capture_output=True, text=True).stdout
+    assert ast.literal_eval(said) == pytest.approx(Recognizer().recognize(str(tmp_path / "song.wav")).probabilities, abs=1e-3)
 
 
 def test_nn_does_without_the_package_onnx():

