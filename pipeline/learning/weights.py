@@ -39,7 +39,7 @@ def calibrate(model, clips, table):
 
     The scale (temperature; Guo et al., 2017) makes the pooled probabilities of excerpts of a few seconds as often right as
     they say, both classes counting the same: it is songs that get an answer. The shift puts one half, above which a clip
-    votes for piano, into the middle of the thresholds at which most recordings get their label. The order of clips by
+    votes for piano, halfway between the thresholds at which most recordings get their label. The order of clips by
     probability stays. Returns (scale, shift).
 
     `clips` (n, samples) and `table` (a row a clip: recording, label) are as `folder_clips` gives them.
@@ -80,9 +80,10 @@ def _told_right(table, probability):
 
 
 def _threshold(right, is_piano):
-    """The middle of the thresholds at which most recordings are right, both classes counting the same."""
+    """Halfway, in log odds, from the lowest to the highest threshold at which most recordings of both classes are right."""
     share = right[is_piano].mean(axis=0) + right[~is_piano].mean(axis=0)
-    return THRESHOLDS[np.isclose(share, share.max())].mean()
+    best = THRESHOLDS[np.isclose(share, share.max())]
+    return expit(logit([best.min(), best.max()]).mean())
 
 
 def others_threshold(table, probability):
