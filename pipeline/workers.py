@@ -4,6 +4,7 @@ A process that dies loses nothing: what it was working on is run again, and only
 by itself ends in WorkerDied. Each process computes with one thread, because the tasks fill the cores.
 """
 
+import asyncio
 import itertools
 import os
 import threading
@@ -123,10 +124,13 @@ class _Cluster:
         from distributed import Client
 
         try:
-            self._client = Client(address, timeout=TIMEOUT, set_as_default=False)
-        except (OSError, ValueError) as error:
+            kind = _who_answers(address)
+        except Exception as error:  # of a machine that is silent, a name nobody has, or a web server: each fails in its own way
             raise PipelineError("dask", f"No Dask scheduler answered at {address} within {TIMEOUT} s; check the address, "
                                         "and that the scheduler runs.") from error
+        if kind != "Scheduler":
+            raise PipelineError("dask", f"At {address} answers a Dask {kind.lower()}; give the address of the scheduler.")
+        self._client = Client(address, timeout=TIMEOUT, set_as_default=False)
         try:
             self._client.wait_for_workers(1, timeout=TIMEOUT)
         except TimeoutError:
@@ -159,6 +163,18 @@ class _Cluster:
     def close(self):
         self._executor.shutdown(wait=False)
         self._client.close()
+
+
+def _who_answers(address):
+    """What is at a Dask address, "Scheduler" or "Worker"; a Client that cannot connect would take 20 s more to close."""
+    from distributed.core import rpc
+
+    async def ask():
+        async with rpc(address) as server:
+            return (await server.identity())["type"]
+
+    with ThreadPoolExecutor(1) as thread:  # in a notebook, this thread runs a loop already
+        return thread.submit(asyncio.run, asyncio.wait_for(ask(), TIMEOUT)).result()
 
 
 def _hand_over(attempt, task):

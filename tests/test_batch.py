@@ -3,10 +3,13 @@
 import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import tracemalloc
 from collections import Counter
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -253,11 +256,22 @@ def test_workers_with_another_version_of_the_model_are_refused(folder, tmp_path,
         assert journal.count() == (N_SONGS, 0, 0)
 
 
-def test_a_dask_address_where_nobody_answers(folder, tmp_path, monkeypatch):
+def test_a_dask_address_where_nobody_answers(folder, tmp_path, monkeypatch, cluster):
     assert workers.TIMEOUT <= 10
     monkeypatch.setattr(workers, "TIMEOUT", 1)
     with pytest.raises(PipelineError, match="No Dask scheduler answered at tcp://127.0.0.1:9 within 1 s"):
         labelling.run(folder / "Café songs", tmp_path / "out.parquet", folder / "model.npz", dask="tcp://127.0.0.1:9")
+    with socket.create_server(("127.0.0.1", 0)) as silent, ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as web:
+        threading.Thread(target=web.serve_forever, daemon=True).start()
+        for port in (silent.getsockname()[1], web.server_port):
+            with pytest.raises(PipelineError, match=f"No Dask scheduler answered at tcp://127.0.0.1:{port}"):
+                Pool(dask=f"tcp://127.0.0.1:{port}")
+        web.shutdown()
+    for address in ("nonsense", "http://127.0.0.1:9"):
+        with pytest.raises(PipelineError, match=f"answered at {address}"):
+            Pool(dask=address)
+    with pytest.raises(PipelineError, match="give the address of the scheduler"):
+        Pool(dask=next(iter(cluster.workers.values())).address)
 
 
 FAST = 1e9  # downloads an hour

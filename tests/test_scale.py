@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 
 from pipeline import files
@@ -37,8 +38,6 @@ def test_the_study_goes_on_part_by_part_and_then_writes_its_page(tmp_path, capsy
 
 
 def test_repeated_clips_are_read_from_all_over_and_a_share_ends_early():
-    import numpy as np
-
     clips = np.repeat(np.arange(10, dtype=np.float32), 4).reshape(10, 4)
     labels = np.arange(1000) % 2
     share = lengths.Share(lengths.Repeated(clips, 1000), labels, 2, 8, shuffle=True, most=5)
