@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+from scipy.special import expit, logit
 
 from nn import Model
 from pipeline.corpus import dataset
@@ -72,8 +73,11 @@ def test_a_stopped_training_goes_on_and_the_best_epoch_is_kept(made, tmp_path):
 
 
 def _by_song(table, probability):
-    songs = table.assign(p=probability).groupby("recording").agg(label=("label", "first"), p=("p", "mean"))
-    return songs["label"] == "Piano", songs["p"]
+    """Whether each song is a piano, and the probability at the mean of its clips' log odds by level."""
+    songs = table.assign(odds=logit(probability) * table["level"]).groupby("recording").agg(
+        label=("label", "first"), odds=("odds", "sum"), level=("level", "sum")
+    )
+    return songs["label"] == "Piano", expit(songs["odds"] / songs["level"])
 
 
 def test_calibration_keeps_the_order_and_divides_the_songs(made):
