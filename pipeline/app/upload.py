@@ -26,7 +26,7 @@ class Upload(anywidget.AnyWidget):
         TemporaryDirectory that is then the listener's to clean up, or `upload_fails(error)`.
     """
 
-    _esm = web("upload.js")
+    _esm = web("common.js", "upload.js")
     accept = traitlets.Unicode("audio/*,video/*," + ",".join(sorted(AUDIO_SUFFIXES))).tag(sync=True)
 
     def __init__(self, listener):
