@@ -5,6 +5,7 @@ only listed; its songs are downloaded one by one.
 """
 
 import io
+import os
 import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from pathlib import Path
 from pipeline import ytdlp
 from pipeline.errors import DownloadError, printable
 from pipeline.links import VIDEO_ID, Link
+
+FOLDER = "song-of-piano-or-other-"  # how the name of a temporary folder begins; the number of its process follows
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ def download(link, progress=None, cookies=None, cookies_from_browser=None, ydl_f
         protected, paid, sign_in, forbidden, rate_limited, no_network, timeout, incomplete, server_error, disk_full,
         cookies, refused or outdated.
     """
-    with tempfile.TemporaryDirectory(prefix="song-", ignore_cleanup_errors=True) as folder:
+    with temporary_folder() as folder:
         options = _cookie_options(cookies, cookies_from_browser)
         info = ytdlp.call(link.url, options, folder, progress, ydl_factory)
         files = info.get("requested_downloads") or [{}]
@@ -121,6 +124,11 @@ def playlist(link, limit=None, progress=None, cookies=None, cookies_from_browser
     if not found:
         raise DownloadError("empty_playlist", "This playlist is empty or private; paste the link of another one.")
     return Playlist(_title(info), [Entry(entry["id"], _title(entry), entry.get("duration")) for entry in found])
+
+
+def temporary_folder():
+    """A TemporaryDirectory for one song, by whose name one can tell whether its process has ended."""
+    return tempfile.TemporaryDirectory(prefix=f"{FOLDER}{os.getpid()}-", ignore_cleanup_errors=True)
 
 
 def _title(info):

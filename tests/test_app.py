@@ -223,6 +223,21 @@ def test_a_kernel_that_is_told_to_end_leaves_nothing(youtube, model, songs, scra
     assert list(scratch.glob("song-*")) == []
 
 
+def test_what_a_killed_kernel_leaves_is_removed_at_the_next_start(youtube, model, songs, scratch):
+    (scratch / "song-of-mine").mkdir()
+    hang = "app.link.value = 'youtu.be/hhhhhhhhhhh'\napp.button.click()\napp.done.wait()"
+    with in_a_process_of_its_own(youtube, model, songs, scratch, hang) as process:
+        while "/media/hhhhhhhhhhh.m4a" not in youtube.requests:
+            assert process.poll() is None
+            time.sleep(0.02)
+        App(model, songs).close_all()
+        assert len(list(scratch.glob("song-*"))) == 2, "a song that is being worked on stays"
+        process.kill()
+    assert len(list(scratch.glob("song-*"))) == 2
+    App(model, songs).close_all()
+    assert [folder.name for folder in scratch.glob("song-*")] == ["song-of-mine"]
+
+
 def test_a_new_link_takes_the_place_of_the_one_that_runs(app, youtube):
     app.link.value = "youtu.be/hhhhhhhhhhh"
     app.button.click()

@@ -13,7 +13,7 @@ from pathlib import Path
 import ipywidgets as widgets
 
 from pipeline.app.form import Form, in_app_words
-from pipeline.app.job import Job, Request, load_in_background
+from pipeline.app.job import Job, Request, load_in_background, remove_what_others_left
 from pipeline.app.session import Session
 from pipeline.app.stage import Stage
 from pipeline.errors import Cancelled, PipelineError
@@ -53,6 +53,7 @@ class App(widgets.VBox):
             App._open.close_all()
         App._open = self
         _end_in_order()
+        remove_what_others_left()
         self._recognizer = load_in_background(model_path)
         self._lock = threading.RLock()  # around what the kernel's thread and the job's thread both change
         self._job = self._last_thread = None

@@ -4,12 +4,16 @@ It tells a listener what happens and can be stopped at any time; nothing of a so
 
 import io
 import logging
+import shutil
+import tempfile
 import threading
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+import psutil
 
 from pipeline import audio, cleaning, download, links
 from pipeline.app.player import player_of
@@ -19,6 +23,14 @@ from pipeline.links import Link
 
 LONGEST_PLAYLIST = 50  # songs
 _LOADING = threading.Lock()  # two threads that import one package at the same time break it for both
+
+
+def remove_what_others_left():
+    """Remove the songs of processes that were killed; whoever ends otherwise removes its own."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{download.FOLDER}*"):
+        process = folder.name.removeprefix(download.FOLDER).partition("-")[0]
+        if process.isdigit() and not psutil.pid_exists(int(process)):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def load_in_background(model_path=None):

@@ -15,7 +15,7 @@ class Player(anywidget.AnyWidget):
     `timeline` is the probability of piano by second or None; the pictures are PNG, `audio` is mp3, `peaks` a byte a column.
     """
 
-    _esm = web("player.js")
+    _esm = web("common.js", "player.js")
     seconds = traitlets.Float().tag(sync=True)
     timeline = traitlets.List().tag(sync=True)
     threshold = traitlets.Float(0.5).tag(sync=True)

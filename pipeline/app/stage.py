@@ -18,9 +18,9 @@ STEPS = {
 }
 
 
-def web(name):
-    """The text of a script or style in pipeline/app/web. As text, since anywidget watches a file for its widget's whole life and beyond."""
-    return (Path(__file__).parent / "web" / name).read_text(encoding="utf-8")
+def web(*names):
+    """The text of scripts or styles in pipeline/app/web. As text, since anywidget watches a file for its widget's whole life and beyond."""
+    return "\n".join((Path(__file__).parent / "web" / name).read_text(encoding="utf-8") for name in names)
 
 
 class Stage(anywidget.AnyWidget):
@@ -29,7 +29,7 @@ class Stage(anywidget.AnyWidget):
     `on_submit(text)` is called when a browser submits the text in the link box.
     """
 
-    _esm = web("stage.js")
+    _esm = web("common.js", "stage.js")
     _css = web("app.css")
     view = traitlets.Dict().tag(sync=True)
 
@@ -105,6 +105,7 @@ class Stage(anywidget.AnyWidget):
             found = {name: self._folder / f"{name.lower()}.{wanted}" for name in ANIMATIONS}
             clips = {name: path.read_bytes() for name, path in found.items() if path.is_file()}
             self.send({"animations": list(clips), "format": wanted}, buffers=list(clips.values()))
+            self.send_state("view")  # which may have changed before this browser could hear
 
 
 def clock(seconds):

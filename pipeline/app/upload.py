@@ -3,7 +3,6 @@ Pieces, because Jupyter closes the connection of whoever sends more than 10 MB a
 the last has been written, so it can be stopped at any time and shows how far it is.
 """
 
-import tempfile
 from pathlib import Path
 
 import anywidget
@@ -11,6 +10,7 @@ import traitlets
 
 from pipeline.app.stage import web
 from pipeline.audio import AUDIO_SUFFIXES
+from pipeline.download import temporary_folder
 from pipeline.errors import SourceError
 
 LARGEST = 400_000_000  # bytes
@@ -26,7 +26,7 @@ class Upload(anywidget.AnyWidget):
         TemporaryDirectory that is then the listener's to clean up, or `upload_fails(error)`.
     """
 
-    _esm = web("upload.js")
+    _esm = web("common.js", "upload.js")
     accept = traitlets.Unicode("audio/*,video/*," + ",".join(sorted(AUDIO_SUFFIXES))).tag(sync=True)
 
     def __init__(self, listener):
@@ -57,7 +57,7 @@ class Upload(anywidget.AnyWidget):
             self._listener.upload_fails(SourceError("too_large", f"This file is larger than {LARGEST // 1_000_000} MB; choose a shorter recording."))
             return
         self._name, self._size, self._id, self._done = name, size, identity, 0
-        self._folder = tempfile.TemporaryDirectory(prefix="song-", ignore_cleanup_errors=True)
+        self._folder = temporary_folder()
         # The file is called after no one: of the name only a known ending is taken.
         suffix = Path(name).suffix.lower()
         self._path = Path(self._folder.name) / f"recording{suffix if suffix in AUDIO_SUFFIXES else ''}"

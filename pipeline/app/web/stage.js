@@ -8,14 +8,8 @@ const ANIMATIONS = {
   Other: "Animation: drums, a guitar and loudspeakers play",
 };
 
-function element(tag, className, text) {
-  const node = document.createElement(tag);
-  if (className) node.className = className;
-  if (text) node.textContent = text;
-  return node;
-}
-
 function render({ model, el }) {
+  hear(model);
   const calm = matchMedia("(prefers-reduced-motion: reduce)");
   const stage = element("section", "po-stage");
   stage.setAttribute("aria-label", "Answer");
@@ -87,11 +81,8 @@ function render({ model, el }) {
     if (view.phase === last.phase && sameButProgress(view, last)) {
       move(view.more || view);
     } else {
-      const active = document.activeElement;
-      if (view.phase !== "working" && active && active.closest(".po-cancel")) {
-        // Cancel is about to be switched off: the keyboard goes back to where the next link is typed.
-        app?.querySelector(".po-link input")?.focus();
-      }
+      // Cancel is about to be switched off: the keyboard goes back to where the next link is typed.
+      if (view.phase !== "working" && document.activeElement?.closest(".po-cancel")) field()?.focus();
       stage.dataset.phase = view.phase;
       screen.dataset.show = view.animation || "both";
       words.replaceChildren(...WORDS[view.phase](view));
@@ -111,26 +102,23 @@ function render({ model, el }) {
 
   // Enter and Submit take the text along: ipywidgets sends what is typed with a delay, so that a quick hand, or a busy
   // kernel, would submit the beginning of a link.
-  let app = null;
+  const field = () => stage.closest(".po-app")?.querySelector(".po-link input");
   const take = (event) => {
-    const field = app.querySelector(".po-link input");
-    const isEnter = event.type === "keydown" && event.key === "Enter" && event.target === field;
-    if (!isEnter && !(event.type === "click" && event.target.closest(".po-submit"))) return;
+    const isEnter = event.type === "keydown" && event.key === "Enter" && event.target === field();
+    const isSubmit = event.type === "click" && event.target.closest(".po-submit") && isWithin(event.target, stage);
+    if (!isEnter && !isSubmit) return;
     event.stopPropagation();
     event.preventDefault();
-    model.send({ submit: field.value });
+    model.send({ submit: field().value });
   };
   const kinds = ["keydown", "click"];
+  kinds.forEach((kind) => document.addEventListener(kind, take, true));
   if (document.body.dataset.voila) document.title = "Is it a piano?";
-  requestAnimationFrame(() => {
-    app = el.closest(".po-app");
-    kinds.forEach((kind) => app?.addEventListener(kind, take, true));
-  });
 
   model.on("change:view", update);
   update();
   return () => {
-    kinds.forEach((kind) => app?.removeEventListener(kind, take, true));
+    kinds.forEach((kind) => document.removeEventListener(kind, take, true));
     model.off("change:view", update);
     model.off("msg:custom", onMessage);
     urls.forEach((url) => URL.revokeObjectURL(url));

@@ -3,6 +3,7 @@
 const PIECE = 1 << 20;
 
 function render({ model, el }) {
+  hear(model);
   const label = document.createElement("label");
   label.className = "po-file jupyter-button";
   label.title = "m4a, mp3, wav, ogg, flac, webm, or a video; or drop a file here";
@@ -32,21 +33,17 @@ function render({ model, el }) {
 
   // A file may be dropped anywhere on the app.
   const over = (event) => {
-    if (!event.dataTransfer?.types.includes("Files")) return;
+    if (!event.dataTransfer?.types.includes("Files") || !isWithin(event.target, label)) return;
     event.preventDefault();
     event.stopPropagation();
     if (event.type === "drop") send(event.dataTransfer.files[0]);
-    app?.classList.toggle("po-over", event.type === "dragover");
+    label.closest(".po-app").classList.toggle("po-over", event.type === "dragover");
   };
-  let app = null;
   const kinds = ["dragover", "dragleave", "drop"];
-  requestAnimationFrame(() => {
-    app = el.closest(".po-app");
-    kinds.forEach((kind) => app?.addEventListener(kind, over));
-  });
+  kinds.forEach((kind) => document.addEventListener(kind, over, true));
   return () => {
     model.off("msg:custom", onMessage);
-    kinds.forEach((kind) => app?.removeEventListener(kind, over));
+    kinds.forEach((kind) => document.removeEventListener(kind, over, true));
   };
 }
 
