@@ -82,7 +82,7 @@ def _by_song(table, probability):
 
 def test_calibration_keeps_the_order_and_divides_the_songs(made):
     clips, table = folder_clips(made[1])
-    model = training.train(made[0], made[0].parent / "b.npz", epochs=2, progress=False)
+    model = training.train(made[0], made[0].parent / "b.npz", epochs=8, progress=False)
     before = piano_probabilities(model, clips)
     weights.calibrate(model, clips, table)
     after = piano_probabilities(model, clips)
@@ -98,9 +98,9 @@ def test_a_threshold_of_the_others_knows_nothing_of_the_recording_itself():
     recordings = {"a": ("Piano", 0.8), "b": ("Piano", 0.7), "c": ("Other", 0.3), "d": ("Other", 0.6)}
     table = pd.DataFrame([{"recording": name, "label": label, "p": p} for name, (label, p) in recordings.items() for _ in range(3)])
     chosen = dict(zip(table["recording"], weights.others_threshold(table, table["p"].to_numpy())))
-    assert chosen["a"] == pytest.approx(0.65, abs=0.01) == chosen["c"]  # between d and b
-    assert chosen["b"] == pytest.approx(0.7, abs=0.01)  # between d and a
-    assert chosen["d"] == pytest.approx(0.5, abs=0.01)  # between c and b: d itself would be taken for a piano
+    assert chosen["a"] == pytest.approx(0.65, abs=0.02) == chosen["c"]  # between d and b
+    assert chosen["b"] == pytest.approx(0.7, abs=0.02)  # between d and a
+    assert chosen["d"] == pytest.approx(0.5, abs=0.02)  # between c and b: d itself would be taken for a piano
 
 
 def test_the_weights_command_says_how_good_its_model_is(made, tmp_path, monkeypatch):
