@@ -294,6 +294,8 @@ def test_a_file_that_is_too_large_is_refused_before_it_comes(app, scratch):
 
 
 def test_random_clips_vote_if_asked_to(app):
+    assert (app.form.browser.label, app.form.n_clips.label) == ("none", "all"), "what is chosen can be read"
+    assert app.form.choices() == {"n_clips": None, "browser": None, "cookies": ""}
     app.form.n_clips.value = 10
     app.form.samples[0].click()
     assert app.done.wait(PATIENCE) and app.stage.view["phase"] == "answer"

@@ -64,7 +64,7 @@ class Form(widgets.VBox):
 
     def choices(self):
         """What the options say, as keyword arguments of a `Request`."""
-        return {"n_clips": self.n_clips.value, "browser": self.browser.value, "cookies": self._cookies}
+        return {"n_clips": self.n_clips.value or None, "browser": self.browser.value or None, "cookies": self._cookies}
 
     def _make_options(self):
         explanation = widgets.HTML(
@@ -75,11 +75,10 @@ class Form(widgets.VBox):
         self.cookies.observe(self._take_cookies, "value")
         self.forget = _button("✓ Cookies in use: forget them", self._forget_cookies)
         self._forget_cookies()
-        self.browser = widgets.Dropdown(
-            options=[("none", None), *((name, name) for name in BROWSERS)], description="Cookies of the browser"
-        )
+        # Dropdowns take None for nothing chosen and would show nothing.
+        self.browser = widgets.Dropdown(options=[("none", ""), *((name, name) for name in BROWSERS)], description="Cookies of the browser")
         self.n_clips = widgets.Dropdown(
-            options=[("all", None), ("100, drawn at random", 100), ("30, drawn at random", 30), ("10, drawn at random", 10)],
+            options=[("all", 0), ("100, drawn at random", 100), ("30, drawn at random", 30), ("10, drawn at random", 10)],
             description="Seconds that vote",
         )
         choices = [explanation, self.cookies, self.forget, self.browser, self.n_clips]
