@@ -18,7 +18,7 @@ from pipeline.corpus import dataset
 from pipeline.errors import PipelineError
 from pipeline.learning import voting
 from pipeline.learning.evaluation import binary_figures, by_recording, calibration, folder_clips, piano_probabilities
-from pipeline.learning.training import hide_piano, train
+from pipeline.learning.training import hide_piano, log_loss, train
 from pipeline.recognition import MODEL_PATH, PIANO
 
 RESULTS = MODEL_PATH.parent / "results" / "model.json"
@@ -48,25 +48,13 @@ def calibrate(model, clips, table):
     place = table.groupby("recording").cumcount() // EXCERPT
     excerpts = by_recording(table.assign(recording=table["recording"] + " " + place.astype(str)), probability)
     is_piano, score = excerpts["label"] == PIANO, logit(excerpts["piano_probability"])
-    scale = minimize(lambda line: _platt_loss(is_piano, expit(line[0] * score + line[1])), [1.0, 0.0], method="Nelder-Mead").x[0]
+    scale = minimize(lambda line: log_loss(is_piano, expit(line[0] * score + line[1]), smoothed=True), [1.0, 0.0], method="Nelder-Mead").x[0]
     shift = -scale * logit(_threshold(*_told_right(table, probability)))
     last = [layer for layer in model.layers if layer.params][-1]
     last.params["kernel"] *= np.float32(scale)
     last.params["bias"] *= np.float32(scale)
     last.params["bias"][model.class_names.index(PIANO)] += np.float32(shift)
     return float(scale), float(shift)
-
-
-def _platt_loss(is_piano, probability):
-    """Mean cross-entropy, each class counting the same, with the targets of Platt (1999), which are never quite 0 and 1.
-
-    Where the scores tell the classes apart without a mistake, no scale would be the best one without them.
-    """
-    n_pianos, n_others = is_piano.sum(), (~is_piano).sum()
-    target = np.where(is_piano, (n_pianos + 1) / (n_pianos + 2), 1 / (n_others + 2))
-    probability = np.clip(probability, 1e-6, 1 - 1e-6)
-    loss = -target * np.log(probability) - (1 - target) * np.log(1 - probability)
-    return (loss[is_piano].mean() + loss[~is_piano].mean()) / 2
 
 
 def _told_right(table, probability):
