@@ -128,7 +128,7 @@ def cut(sound, seed=0):
     return list(dataset.cut(recording, np.random.default_rng(seed)))
 
 
-def test_silence_tails_and_what_is_no_mixture_are_left_out():
+def test_silence_and_what_is_no_mixture_are_left_out():
     rng = np.random.default_rng(0)
     loud = rng.standard_normal(6 * RATE) * 0.1
     loud[2 * RATE:3 * RATE] *= 1e-3

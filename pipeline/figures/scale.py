@@ -44,8 +44,9 @@ def workers(results):
             ax.plot(counts, [row["real_time"][work] / one for row in results[kind]], marker=marker, color=color, label=name)
             ax.set_title(work)
         memory.plot(counts, [row["worker_mb"] for row in results[kind]], marker=marker, color=color)
+    highest = max(ax.dataLim.y1 for ax in axes.flat[:-1])
     for ax in axes.flat[:-1]:
-        ax.set_ylim(0, 2.3)
+        ax.set_ylim(0, 1.1 * highest)
         ax.plot([1, 2], [1, 2], color=DARK, linewidth=0.9, linestyle=(0, (2, 2)), label="twice as many, twice as fast")
     memory.axhline(findings.WANTED_MB, color=DARK, linewidth=0.9, linestyle=(0, (2, 2)))
     memory.set(title="peak memory (MB)", xticks=(1, 2, 4), ylim=(0, 1.1 * findings.WANTED_MB))
