@@ -1,6 +1,7 @@
 """From a dataset to a model file: training that can be stopped, calibration that keeps the order, votes compared."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -120,12 +121,30 @@ def test_ways_to_vote_differ_where_they_should():
     one = {name: way(probability[:4], level[:4]) for name, way in voting.WAYS.items()}
     assert one["majority vote"] == 0.5 and one["mean"] == pytest.approx(0.675) and one["mean of loud clips"] == pytest.approx(0.9)
     assert one["mean by level"] > 0.89 and one["mean"] < one["mean of log odds"] < 0.9 and one["median"] == pytest.approx(0.675)
-    figures = voting.compare(table, probability, lengths=(2, None)).set_index(["way", "seconds"])
+    clips = table.assign(probability=probability, place=[0, 1, 2, 3] * 2)
+    figures = voting.compare(clips, lengths=(2, None)).set_index(["way", "seconds"])
     assert figures.loc[("mean", "all"), "auc"] == 1.0 and figures.loc[("mean", 2), "n"] == 4
     assert figures.loc[("majority vote", 2), "recall"] == 0.5
+    between = clips[clips["place"] < 3].assign(place=lambda row: row["place"] + 0.5, probability=0.2)
+    overlapping = voting.compare(pd.concat([clips, between]), lengths=(2, None)).set_index(["way", "seconds"])
+    assert overlapping.loc[("majority vote", 2)].equals(figures.loc[("majority vote", 2)])
+    # In two seconds there are three clips, of which the one between says no: the piano is right only where both others say yes.
+    assert overlapping.loc[("majority vote" + voting.OVERLAPPING, 2), ["n", "recall"]].tolist() == [4, 0.5]
+    assert overlapping.loc[("majority vote" + voting.OVERLAPPING, "all"), "recall"] == 0
     songs = by_recording(table, probability).set_index("recording")["piano_probability"]
     assert songs["a"] == pytest.approx(one["mean of log odds by level"])
     assert by_recording(table.drop(columns="level"), probability)["piano_probability"][0] == pytest.approx(one["mean of log odds"])
+
+
+def test_a_clip_between_is_half_of_each_neighbour_in_a_recording():
+    clips = np.arange(12, dtype=np.float32).reshape(3, 4)
+    table = pd.DataFrame({"recording": ["a", "a", "b"], "label": "Piano", "level": levels(clips)})
+    asked = []
+    model = SimpleNamespace(class_names=["Piano", "Other"], predict=lambda samples: asked.append(samples) or np.full((len(samples), 2), 0.5))
+    both = voting.judged(model, clips, table)
+    assert asked[0].tolist() == [*clips.tolist(), [2, 3, 4, 5]]
+    assert both["place"].tolist() == [0, 0.5, 1, 0] and both["recording"].tolist() == ["a", "a", "a", "b"]
+    assert both["level"].tolist() == pytest.approx(levels(np.array([[0, 1, 2, 3], [2, 3, 4, 5], [4, 5, 6, 7], [8, 9, 10, 11]])).tolist())
 
 
 def test_a_screening_has_a_row_for_each_epoch_and_goes_on(made, tmp_path, monkeypatch):

@@ -6,8 +6,8 @@ Songs are also cut into excerpts of a few seconds, since short recordings are wh
 import numpy as np
 import pandas as pd
 
-from pipeline.learning.evaluation import binary_figures, calibration, pooled_piano
-from pipeline.recognition import PIANO
+from pipeline.learning.evaluation import binary_figures, calibration, piano_probabilities, pooled_piano
+from pipeline.recognition import PIANO, levels
 
 QUIET = 0.1  # of the loudest second of a song, for the way that leaves softer seconds out
 
@@ -51,21 +51,39 @@ WAYS = {
     "majority vote": majority, "mean": mean, "mean of log odds": log_odds, "mean by level": weighted,
     "mean of log odds by level": weighted_log_odds, "mean of loud clips": loud, "median": median,
 }
+OVERLAPPING = ", overlapping clips"  # after the name of a way: with a clip every half second
+WAYS |= {name + OVERLAPPING: WAYS[name] for name in ("majority vote", "mean of log odds by level")}
 
 
-def compare(table, probability, lengths=(1, 3, 10, None)):
+def judged(model, clips, table):
+    """What `compare` takes: each clip and, between every two of a recording, one of half the one and half the other.
+
+    `clips` (n, samples) and `table`, a row a clip: recording, label, level, are in the order of the songs, as
+    `folder_clips` gives them. Where silence was left out, a clip between bridges it as clips do.
+    """
+    table = table.assign(place=table.groupby("recording").cumcount())
+    pairs = np.flatnonzero(table["place"].diff() == 1) - 1  # the clips that another one of their recording follows
+    half = clips.shape[1] // 2
+    between = np.concatenate([clips[pairs, half:], clips[pairs + 1, :half]], axis=1)
+    both = pd.concat([table, table.iloc[pairs].assign(level=levels(between), place=table["place"] + 0.5)])
+    both["probability"] = piano_probabilities(model, np.concatenate([clips, between]))
+    return both.sort_index(kind="stable")
+
+
+def compare(clips, lengths=(1, 3, 10, None)):
     """A row for each way and length of excerpts (seconds; None: whole songs), with the figures of `binary_figures`.
 
-    `table` has a row a clip with recording, label and level, in the order of the songs, as `folder_clips` gives it;
-    `probability` is that of piano.
+    `clips` has a row a clip: recording, label, level, probability (of piano), and place, its number in the recording;
+    clips with half a number lie between two others and count only for the ways called overlapping.
     """
-    clips = table[["recording", "label", "level"]].assign(probability=probability)
-    place = clips.groupby("recording").cumcount()
     rows = []
     for length in lengths:
-        songs = [group for _, group in clips.groupby(["recording", place // length if length else 0 * place], sort=False)]
-        is_piano = np.array([song["label"].iloc[0] == PIANO for song in songs])
+        first, last = (each(clips["place"]) // (length or np.inf) for each in (np.floor, np.ceil))
+        inside = clips.assign(excerpt=first)[first == last]
         for name, way in WAYS.items():
+            used = inside if name.endswith(OVERLAPPING) else inside[inside["place"] % 1 == 0]
+            songs = [song for _, song in used.groupby(["recording", "excerpt"], sort=False)]
+            is_piano = np.array([song["label"].iloc[0] == PIANO for song in songs])
             score = np.array([way(song["probability"].to_numpy(), song["level"].to_numpy()) for song in songs])
             error = calibration(is_piano, score)[1]
             rows.append({"way": name, "seconds": length or "all", **binary_figures(is_piano, score), "calibration_error": error})
