@@ -275,7 +275,9 @@ def test_a_file_that_is_no_song(app, scratch, data):
 def test_an_upload_can_be_cancelled(app, songs, scratch):
     upload(app, (songs / "other-a-deep-tone.mp3").read_bytes(), "song.mp3", piece=1000, stop_after=3000)
     assert app.stage.view["step"].startswith("Reading the file") and not app.done.is_set()
+    assert "po-kept" in app.player_box._dom_classes, "the player has its place, so that what is below does not jump"
     app.cancel_button.click()
+    assert "po-kept" not in app.player_box._dom_classes
     assert app.done.is_set() and app.stage.view["phase"] == "idle" and list(scratch.glob("song-*")) == []
 
 

@@ -249,7 +249,22 @@ def test_in_jupyterlab(visit, servers):
         is_playing(page, "Other")
         page.locator(".po-app").scroll_into_view_if_needed()
         screenshot(page, "app-in-jupyterlab")
+        _restart_kernel(page)
+        submit(page, "youtu.be/piano000001")
+        expect(page.locator(".po-sentence")).to_contain_text("has ended; run the cell again")
+        expect(page.locator(".po-live")).to_contain_text("has ended; run the cell again")
+        page.locator(READY["lab"]).wait_for()
+        _run_all(page)
+        submit(page, "youtu.be/piano000001")
+        answer(page, "Piano", "Satie")
     assert browser.temporary_songs(servers("lab")[1]) == []
+
+
+def test_a_kernel_that_does_not_answer(visit):
+    with visit("voila") as page:
+        page.evaluate("WebSocket.prototype.send = () => {}")
+        submit(page, "youtu.be/piano000001")
+        expect(page.locator(".po-sentence")).to_contain_text("does not answer")
 
 
 def _run_all(page):
@@ -259,6 +274,14 @@ def _run_all(page):
     for stage in before:
         page.wait_for_function("(stage) => !stage.isConnected", arg=stage)
     page.locator(".po-stage").wait_for()
+
+
+def _restart_kernel(page):
+    """Through the menu, until the page has lost its kernel."""
+    page.get_by_role("menuitem", name="Kernel", exact=True).click()
+    page.get_by_text("Restart Kernel…", exact=True).click()
+    page.get_by_role("button", name="Confirm Kernel Restart").click()
+    page.locator(".po-link.jupyter-widgets-disconnected").wait_for()
 
 
 def _tab_to(page, selector):

@@ -143,6 +143,7 @@ class App(widgets.VBox):
         """A file is on its way."""
         with self._lock:
             self._prepare()
+            self._keep_place(True)
 
     def upload_moves(self, done, total):
         """A piece of it has arrived."""

@@ -97,7 +97,8 @@ class Stage(anywidget.AnyWidget):
         self.view = {"phase": "error", "headline": "No answer this time", "sentence": sentence, "title": printable(title), "live": sentence}
 
     def _on_message(self, _, content, __):
-        """A browser submits, or asks for the animations in the format that it plays."""
+        """A browser submits, asks for the animations in the format that it plays, or only whether somebody is here."""
+        self.send({})
         if self._on_submit and isinstance(content.get("submit"), str):
             self._on_submit(content["submit"])
         wanted = content.get("want")

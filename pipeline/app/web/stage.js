@@ -8,6 +8,14 @@ const ANIMATIONS = {
   Other: "Animation: drums, a guitar and loudspeakers play",
 };
 
+// What the kernel cannot say itself.
+const PATIENCE = 8000; // ms
+const withoutKernel = (sentence) => ({ phase: "error", headline: "No answer this time", sentence, live: sentence });
+const ENDED = withoutKernel("The kernel that worked for this page has ended; run the cell again, or load the page anew.");
+const SILENT = withoutKernel(
+  "The kernel of this page does not answer. If it is busy, this goes on by itself; if not, run the cell again, or load the page anew.",
+);
+
 function render({ model, el }) {
   hear(model);
   const calm = matchMedia("(prefers-reduced-motion: reduce)");
@@ -44,6 +52,7 @@ function render({ model, el }) {
   // Both clips come once, in the format that this browser plays.
   const format = videos.Piano.canPlayType('video/webm; codecs="vp9"') ? "webm" : "mp4";
   const onMessage = (content, buffers) => {
+    heard();
     if (!content.animations) return;
     content.animations.forEach((name, i) => {
       const url = URL.createObjectURL(new Blob([buffers[i]], { type: `video/${content.format}` }));
@@ -76,9 +85,8 @@ function render({ model, el }) {
   pause.addEventListener("click", () => (shown().paused ? shown().play() : shown().pause()));
 
   let last = {};
-  function update() {
-    const view = model.get("view");
-    if (view.phase === last.phase && sameButProgress(view, last)) {
+  function show(view) {
+    if (isSameButProgress(view, last)) {
       move(view.more || view);
     } else {
       // Cancel is about to be switched off: the keyboard goes back to where the next link is typed.
@@ -94,6 +102,28 @@ function render({ model, el }) {
     last = view;
   }
 
+  // Send something to the kernel, which answers whatever it gets; a person reads it if the kernel has ended or is silent.
+  let waiting = 0;
+  function tell(content) {
+    clearTimeout(waiting);
+    try {
+      model.send(content);
+      waiting = setTimeout(() => show(SILENT), PATIENCE);
+      return true;
+    } catch {
+      show(ENDED);
+      return false;
+    }
+  }
+
+  // The kernel is there; while it works and says no more, it is asked again.
+  function heard() {
+    clearTimeout(waiting);
+    const view = model.get("view");
+    if (view !== last) show(view);
+    if (isMoving(view)) waiting = setTimeout(() => tell({}), PATIENCE);
+  }
+
   function move(progress) {
     words.querySelector(".po-step").textContent = progress.step;
     words.querySelector(".po-detail").textContent = progress.detail || " ";
@@ -103,23 +133,32 @@ function render({ model, el }) {
   // Enter and Submit take the text along: ipywidgets sends what is typed with a delay, so that a quick hand, or a busy
   // kernel, would submit the beginning of a link.
   const field = () => stage.closest(".po-app")?.querySelector(".po-link input");
+  const stop = (event) => {
+    event.stopImmediatePropagation();
+    event.preventDefault();
+  };
   const take = (event) => {
     const isEnter = event.type === "keydown" && event.key === "Enter" && event.target === field();
-    const isSubmit = event.type === "click" && event.target.closest(".po-submit") && isWithin(event.target, stage);
+    const isSubmit = event.type === "click" && isWithin(event.target, stage) && event.target.closest(".po-submit");
     if (!isEnter && !isSubmit) return;
-    event.stopPropagation();
-    event.preventDefault();
-    model.send({ submit: field().value });
+    stop(event);
+    tell({ submit: field().value });
   };
-  const kinds = ["keydown", "click"];
-  kinds.forEach((kind) => document.addEventListener(kind, take, true));
+  // Every other control speaks to the kernel itself, if there is one.
+  const guard = (event) => {
+    const isControl = isWithin(event.target, stage) && (event.type === "drop" || event.target.closest(".jupyter-button"));
+    if (isControl && !tell({})) stop(event);
+  };
+  const listeners = [["keydown", take], ["click", take], ["click", guard], ["drop", guard]];
+  listeners.forEach(([kind, listener]) => window.addEventListener(kind, listener, true));
   if (document.body.dataset.voila) document.title = "Is it a piano?";
 
-  model.on("change:view", update);
-  update();
+  model.on("change:view", heard);
+  heard();
   return () => {
-    kinds.forEach((kind) => document.removeEventListener(kind, take, true));
-    model.off("change:view", update);
+    clearTimeout(waiting);
+    listeners.forEach(([kind, listener]) => window.removeEventListener(kind, listener, true));
+    model.off("change:view", heard);
     model.off("msg:custom", onMessage);
     urls.forEach((url) => URL.revokeObjectURL(url));
   };
@@ -134,11 +173,13 @@ function setBar(bar, view) {
   bar.setAttribute("aria-valuetext", view.step);
 }
 
+// Whether something goes on.
+const isMoving = (view) => view.phase === "working" || Boolean(view.more && !view.more.ended);
+
 // Whether nothing but the progress has moved, so that the page need not be built anew.
-function sameButProgress(view, last) {
-  if (view.phase === "working") return true;
-  const moving = (each) => Boolean(each.more) && !each.more.ended;
-  return view.phase === "answer" && moving(view) && moving(last) && view.live === last.live;
+function isSameButProgress(view, last) {
+  if (view.phase !== last.phase || !isMoving(view) || !isMoving(last)) return false;
+  return view.phase === "working" || view.live === last.live;
 }
 
 function progressOf(view) {
