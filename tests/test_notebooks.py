@@ -65,10 +65,8 @@ def test_cells_are_short(notebook):
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_was_executed_in_order_without_error_or_noise(path):
-    """In order from top to bottom, or not at all: never a part."""
     cells = code(nbformat.read(path, as_version=4))
-    counts = [cell.execution_count for cell in cells]
-    assert counts in (list(range(1, len(counts) + 1)), [None] * len(counts))
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
     for cell in cells:
         for output in cell.outputs:
             assert output.output_type != "error" and output.get("name") != "stderr", cell.source

@@ -12,7 +12,7 @@ import pytest
 from nn import FeatureConfig, Model
 from nn.spectrogram import mel_filters
 from pipeline import audio, cleaning
-from pipeline.learning import sweep, tracing
+from pipeline.learning import experiments, sweep, tracing
 from pipeline.learning.networks import dense_network, thesis_network
 from pipeline.learning.weights import markdown
 from pipeline.recognition import MODEL_PATH
@@ -51,6 +51,10 @@ def results():
 
 def prose(number):
     return "\n".join(cell.source for cell in NOTEBOOKS[number].cells if cell.cell_type == "markdown")
+
+
+def code(number):
+    return "\n".join(cell.source for cell in NOTEBOOKS[number].cells if cell.cell_type == "code")
 
 
 def printed(number):
@@ -148,6 +152,32 @@ def test_the_notebooks_say_what_the_results_say(notebook, words, results):
     assert CLAIMS[notebook, words](results), f"Notebook {notebook} says {words!r}, the results do not: rewrite that sentence"
 
 
+def shown(number, line):
+    """The numbers with a decimal point that the cell with this line of code shows as text."""
+    cell, = (cell for cell in NOTEBOOKS[number].cells if cell.cell_type == "code" and line in cell.source.splitlines())
+    text = "".join(output.get("data", {}).get("text/plain", "") for output in cell.outputs)
+    return np.array(re.findall(r"-?\d+\.\d+", text), float)
+
+
+@pytest.mark.parametrize("number, files", [("03", ["before_convolution"]), ("04", ["with_convolution", "before_convolution"])])
+def test_the_results_are_of_the_runs_that_the_notebook_shows(number, files, results):
+    outcome = experiments.outcome(pd.concat([results[f"{file}_epochs"] for file in files]))
+    found = shown(number, "experiments.outcome(epochs).round(3)")
+    assert np.allclose(found, outcome.to_numpy().ravel(), rtol=0, atol=0.0011)
+
+
+def test_the_results_are_of_the_search_that_05_shows(results):
+    trials, last = results["sweep_trials"], results["sweep_best"]
+    best_first = trials.sort_values("value", ascending=False).head(8)
+    found = shown("05", 'trials.sort_values("value", ascending=False).head(8).round(4)')
+    assert np.allclose(np.sort(found[-16:]), np.sort(best_first[["dropout", "value"]].to_numpy().ravel()), rtol=0, atol=0.0006)
+    assert len(trials) == int(re.search(r"N_TRIALS = (\d+)", code("05")).group(1))
+    found = shown("05", 'table[["network", "seed", "parameters", "val_accuracy", "test_accuracy"]].round(3)')
+    assert np.allclose(found, last[["val_accuracy", "test_accuracy"]].to_numpy().ravel(), rtol=0, atol=0.0006)
+    means = last.groupby("network", sort=False)["test_accuracy"].mean()
+    assert f"by {100 * (means['best of the sweep'] - means['thesis network, fewer clips']):+.1f} points" in printed("05")
+
+
 def test_a_wrong_sentence_is_found(results):
     """Had the figures of each table come in the reverse order, most of what the notebooks say would be wrong."""
     wrong = {}
@@ -204,7 +234,7 @@ def test_every_number_in_prose_comes_from_a_cell(number):
     text = re.sub(r"^# .*|^Takes .*|\[[^]]*\]\([^)]*\)|`[^`]*`|Figure 3\.\d+", "", prose(number), flags=re.M)
     for words in sorted(set().union(*KNOWN.values()), key=len, reverse=True):
         text = text.replace(words, "")
-    cells = "\n".join(cell.source for cell in NOTEBOOKS[number].cells if cell.cell_type == "code") + printed(number)
+    cells = code(number) + printed(number)
     known = {token.replace("_", "").replace(",", "") for token in re.findall(r"\d[\d_,]*(?:\.\d+)?", cells)}
     unknown = [found for found in re.findall(r"\d[\d,]*(?:\.\d+)?", text) if found.rstrip(",").replace(",", "") not in known]
     assert not unknown, f"Notebook {number} says {unknown}: print it in a cell, or say here where it is from"
