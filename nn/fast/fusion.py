@@ -14,9 +14,10 @@ import numpy as np
 from nn.activations import ReLU
 from nn.convolution import Conv2D
 from nn.fast.correlation import Blocks, as_kernel, inner_taps, weights
+from nn.fast.inference import Inference
 from nn.fast.memory import Backward, Forward, Images, Ones
 from nn.normalization import BatchNormalization
-from nn.parallel import SLICE, map_slices_together, reuse
+from nn.parallel import SLICE, map_slices, map_slices_together, reuse
 from nn.pooling import MaxPooling2D
 
 GROUP_BYTES = 1 << 20  # of images worked on together: more leave the cache, fewer make threads wait for Python
@@ -49,7 +50,9 @@ def _run(layers, may_lead):
 
 
 def _fits(layer):
-    return type(layer) is not MaxPooling2D or (layer.strides == layer.pool_size and layer.padding == "valid")
+    if type(layer) is not MaxPooling2D:
+        return True
+    return layer.strides == layer.pool_size and layer.padding == "valid" and layer.pool_size[1] <= 4
 
 
 class FusedStack:
@@ -65,6 +68,9 @@ class FusedStack:
     def forward(self, inputs, training=False):
         """The output of the last layer, `(batch, *output_shape)`, in memory that the next call uses again."""
         output = reuse(self, "output", (len(inputs), *self.runs[-1].output_shape), inputs.dtype)
+        if not training:
+            self._infer(inputs, output)
+            return output
         self._inputs = inputs
         for run in self.runs:
             run.prepare(inputs, training)
@@ -79,6 +85,22 @@ class FusedStack:
 
         map_slices_together(propagate, len(inputs))
         return output
+
+    def _infer(self, inputs, output):
+        stages = [run.inference for run in self.runs]
+        for stage in stages:
+            stage.prepare(inputs.dtype)
+        leading = self.runs[0].leading
+        line = leading.lines(inputs, False)[0] if leading else None
+
+        def propagate(part):
+            images = [stage.images(part.stop - part.start, inputs.dtype) for stage in stages]
+            enter(inputs[part], line, images[0].inlet)
+            targets = [each.inlet for each in images[1:]] + [output[part].swapaxes(0, 1)]
+            for stage, own, target in zip(stages, images, targets):
+                stage.forward(own, target)
+
+        map_slices(propagate, len(inputs))
 
     def backward(self, output_gradient):
         """Fill the layers' `grads` and return the gradient with respect to the inputs, or None if nobody needs it."""
@@ -128,6 +150,7 @@ class FusedConvolution:
         rows = max(inner * self.n_channels, math.prod(blocks.taps) * self.n_filters // inner)
         self.group = int(np.clip(GROUP_BYTES // (4 * rows * math.prod(blocks.grid)), 1, SLICE))
         self._images = {}
+        self.inference = Inference(self)
 
     def images(self, part, dtype, training):
         """The memory of a slice; at inference the thread's own, which all of its slices use."""
@@ -285,6 +308,16 @@ class FusedConvolution:
         gradient = self.blocks.contract(as_kernel(gradient, self.n_channels, self.blocks.taps))
         gradient = gradient.reshape(self.conv.params["kernel"].shape)
         return gradient * _spread(self._sign) if self.norm else gradient
+
+
+def enter(inputs, line, inlet):
+    """Write inputs `(n, channels, height, width)` to an inlet, scaled and shifted by channel if there is a line."""
+    if line is None:
+        np.copyto(inlet, inputs.swapaxes(0, 1))
+    else:
+        scale, shift = (values.reshape(-1, 1, 1, 1) for values in line)
+        np.multiply(inputs.swapaxes(0, 1), scale, out=inlet)
+        np.add(inlet, shift, out=inlet)
 
 
 def _largest(values, winners, out):
