@@ -11,6 +11,7 @@ from functools import cache
 import numpy as np
 
 from nn.fast.correlation import Blocks, shifted
+from nn.fast.run import Run
 from nn.parallel import SLICE, of_thread, workspace
 
 POINTS = 0, 1, -1, 2, -2, 0.5, -0.5  # and infinity: small powers of two, whose powers are exact
@@ -46,15 +47,16 @@ def plain_sum(taps):
     return np.ones((1, taps)), np.eye(taps), np.eye(taps)
 
 
-class Inference:
-    """How a slice of a batch goes through a `Run` of layers: from an array with a frame of zeros to the next one's.
+class Inference(Run):
+    """A run of layers at inference: from an array with a frame of zeros to the next one's.
 
     The columns of a pooling window are phases of the convolution (see `Blocks`), and so are its rows where channels
     are few; the largest is taken over phases first, then over what is left of the rows.
     """
 
-    def __init__(self, run):
-        self.run, conv, (down, across) = run, run.conv, run.pool
+    def __init__(self, layers):
+        super().__init__(layers)
+        conv, (down, across) = self.conv, self.pool
         few = conv.input_shape[0] < 4 and down * across < 10
         self.blocks = blocks = Blocks(conv, (down if few else 1, across))
         self.rows = down // blocks.phases[0]  # of a window that are not phases
@@ -63,7 +65,7 @@ class Inference:
         # With a handful of filters, transforming the images takes longer than all products.
         self.matrices = (toom_cook if self.n_channels * self.n_filters >= 8 else plain_sum)(blocks.taps[0])
         self.tile = len(self.matrices[0])
-        n_rows, n_columns = run.output_shape[1] * self.rows, run.output_shape[2]
+        n_rows, n_columns = self.output_shape[1] * self.rows, self.output_shape[2]
         self.n_tiles, self.width = -(-n_rows // self.tile), n_columns + blocks.taps[1] - 1
         # In pixels, with room for all of the image, whether an output looks at it or not.
         grid = self.n_tiles * self.tile + blocks.taps[0] - 1, self.width
@@ -72,9 +74,10 @@ class Inference:
         n_bytes = 4 * len(self.matrices[1]) * rows * self.n_tiles * self.width
         self.group = int(np.clip(GROUP_BYTES // n_bytes, 1, SLICE))
 
-    def prepare(self, dtype):
+    def prepare(self, inputs):
         """Transform the weights for all slices, with the normalization behind them and the averages it keeps."""
-        kernel, bias, norm = *self.run.conv.params.values(), self.run.norm
+        dtype, self.lines = inputs.dtype, self.lead(inputs, training=False)
+        kernel, bias, norm = self.conv.params["kernel"], self.conv.params["bias"], self.norm
         if norm:
             scale, shift = norm.line(norm.buffers["mean"], norm.buffers["variance"])
             kernel, bias = kernel * scale.reshape(-1, 1, 1, 1), bias * scale + shift
@@ -82,17 +85,19 @@ class Inference:
         self.weights = products.swapaxes(2, 3).reshape(*products.shape[:2], -1).astype(dtype)
         self.bias = bias.astype(dtype).reshape(-1, 1, 1, 1, 1)
 
-    def images(self, n_images, dtype):
+    def images(self, part, dtype):
         """The calling thread's `Padded` array for a slice of a batch."""
+        n_images = part.stop - part.start
         return of_thread(self, (Padded, n_images, dtype), lambda: Padded(self, n_images, dtype))
 
     def forward(self, images, target):
-        """From `images` to `target` `(filters, n, rows, columns)`."""
+        """From `images` to `target` `(filters, n, rows, columns)`; see `map_slices_together`: it waits for nobody."""
         n_images = target.shape[1]
         for start in range(0, n_images, self.group):
             size = min(self.group, n_images - start)
             tiles = of_thread(self, (Tiles, size, target.dtype), lambda: Tiles(self, size, target.dtype))
             tiles.forward(images.tiles(start, size), self.weights, self.bias, target[:, start : start + size])
+        return ()
 
 
 class Padded:
@@ -121,8 +126,8 @@ class Tiles:
     """What a thread needs for a group of images: the arrays of each step, and views of them that are made once."""
 
     def __init__(self, inference, n_images, dtype):
-        blocks, tile, filters = inference.blocks, inference.tile, inference.run.conv.filters
-        (down, across), size = inference.run.pool, (n_images, inference.n_tiles, inference.width)
+        blocks, tile, filters = inference.blocks, inference.tile, inference.conv.filters
+        (down, across), size = inference.pool, (n_images, inference.n_tiles, inference.width)
         n_values = math.prod(size)
         self.from_products, _, self.to_inputs = (matrix.astype(dtype) for matrix in inference.matrices)
         n_products, n_inputs = self.to_inputs.shape
@@ -146,11 +151,11 @@ class Tiles:
         self.best = self.places[0] if len(self.places) == 1 else workspace("best", self.places[0].shape, dtype)
         self.best_by_row = self.best.transpose(1, 2, 3, 0, 4)
         self.by_row = workspace("rows", self.best_by_row.shape, dtype)
-        (n_rows, n_columns), n = inference.run.output_shape[1:], inference.rows // inside
+        (n_rows, n_columns), n = inference.output_shape[1:], inference.rows // inside
         rows = self.by_row.reshape(filters, n_images, -1, inference.width)[:, :, : n_rows * n, :n_columns]
         self.rows = [rows[:, :, i::n] for i in range(n)]
         # An array: a maximum with a single number takes NumPy twice as long.
-        self.zeros = np.zeros(self.rows[0].shape, dtype) if inference.run.relu else None
+        self.zeros = np.zeros(self.rows[0].shape, dtype) if inference.relu else None
 
     def forward(self, tiles, weights, bias, target):
         """Convolve, take the largest of each pooling window, and write what the ReLU lets through to `target`."""
