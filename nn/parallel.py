@@ -12,6 +12,7 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
@@ -114,6 +115,15 @@ def reuse(owner, name, shape, dtype):
 def workspace(name, shape, dtype):
     """The same for this thread: to be used up before the same name is asked for again."""
     return reuse(_local, name, shape, dtype)
+
+
+def of_thread(owner, key, make):
+    """What the calling thread keeps under `key` for `owner`, for as long as there are both; at first `make()`."""
+    owners = _local.__dict__.setdefault("owners", WeakKeyDictionary())
+    kept = owners.setdefault(owner, {})
+    if key not in kept:
+        kept[key] = make()
+    return kept[key]
 
 
 @contextmanager

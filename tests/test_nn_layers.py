@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 import naive
 import nn
 from nn.fast.fusion import FusedStack, fuse
+from nn.fast.inference import plain_sum, toom_cook
 from nn.layer import forward
+from nn.parallel import set_threads
 
 pairs = st.tuples(st.integers(1, 4), st.integers(1, 4))
 
@@ -70,12 +72,58 @@ def test_convolution_and_pooling_are_the_naive_ones(shape, filters, kernel, stri
 
 
 def test_a_pool_over_the_whole_image_after_few_channels():
-    layers = [nn.Conv2D(4, 3), nn.ReLU(), nn.MaxPooling2D((20, 30)), nn.Flatten()]
-    shape = (1, 20, 30)
+    images = np.random.default_rng(0).normal(size=(3, 1, 20, 30)).astype(np.float32)
+    for pool in ((20, 30), (20, 2)):
+        layers = [nn.Conv2D(4, 3), nn.ReLU(), nn.MaxPooling2D(pool), nn.Flatten()]
+        shape = (1, 20, 30)
+        for layer in layers:
+            shape = built(layer, shape).output_shape
+        for training in (True, False):
+            expected = forward(layers, images, training)
+            np.testing.assert_allclose(forward(fuse(layers), images, training), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("taps", range(1, 10))
+@pytest.mark.parametrize("algorithm", [toom_cook, plain_sum])
+def test_products_of_values_at_points_are_a_correlation(algorithm, taps):
+    from_products, to_kernel, to_inputs = algorithm(taps)
+    rng, n_inputs = np.random.default_rng(taps), to_inputs.shape[1]
+    assert n_inputs == len(from_products) + taps - 1
+    if algorithm is toom_cook and 1 < taps < 8:
+        assert (len(to_kernel), len(from_products)) == (8, 9 - taps)
+    inputs, kernel = rng.integers(-9, 10, n_inputs), rng.integers(-9, 10, taps)
+    outputs = from_products @ ((to_kernel @ kernel) * (to_inputs @ inputs))
+    expected = [sum(kernel[j] * inputs[i + j] for j in range(taps)) for i in range(len(from_products))]
+    np.testing.assert_allclose(outputs, expected, atol=1e-10)
+
+
+@pytest.mark.parametrize("height", range(1, 10))
+def test_inference_rounds_and_training_keeps_the_plain_sum(height):
+    """Whole numbers come out of a plain sum exactly, even in float32, and of Toom-Cook with its rounding."""
+    layer, rng = built(nn.Conv2D(5, (height, 3)), (4, 30, 11)), np.random.default_rng(height)
+    layer.params["kernel"][...] = rng.integers(-9, 10, layer.params["kernel"].shape)
+    images = rng.integers(-99, 100, (3, 4, 30, 11)).astype(np.float32)
+    expected = naive.conv2d(images, layer.params["kernel"], layer.params["bias"], (1, 1), "same")
+    np.testing.assert_array_equal(forward(fuse([layer]), images, training=True), expected)
+    predicted = forward(fuse([layer]), images)
+    assert np.linalg.norm(predicted - expected) < 1e-5 * np.linalg.norm(expected)
+    assert (predicted == expected).all() == (height in (1, 8, 9))
+
+
+def test_inference_is_the_same_with_any_number_of_threads():
+    layers = [nn.BatchNormalization(), nn.Conv2D(4, 3), nn.ReLU(), nn.MaxPooling2D(2), nn.Conv2D(8, 5)]
+    shape = (1, 20, 14)
     for layer in layers:
         shape = built(layer, shape).output_shape
-    images = np.random.default_rng(0).normal(size=(3, 1, 20, 30)).astype(np.float32)
-    np.testing.assert_allclose(forward(fuse(layers), images, True), forward(layers, images, True), rtol=1e-5)
+    steps, images = fuse(layers), np.random.default_rng(0).normal(size=(37, 1, 20, 14)).astype(np.float32)
+    outputs = []
+    try:
+        for n_threads in (1, 2, 3):
+            set_threads(n_threads)
+            outputs.append(forward(steps, images).copy())
+    finally:
+        set_threads(2)
+    np.testing.assert_array_equal(outputs[1:], outputs[:1] * 2)
 
 
 def test_memory_used_again_does_not_mix_batches():
@@ -175,7 +223,7 @@ def test_runs_are_found():
         for layer in layers:
             shape = built(layer, shape).output_shape
         return [
-            [len(run.layers) for run in step.runs] if isinstance(step, FusedStack) else type(step).__name__
+            [len(run) for run in step.runs] if isinstance(step, FusedStack) else type(step).__name__
             for step in fuse(layers)
         ]
 

@@ -1,6 +1,6 @@
 """What the layers of a convolutional network compute one by one, in one go: the same numbers but for rounding, faster.
 
 Nothing here is needed to understand the network, and a model without `fuse` would learn the same. `fusion` takes runs of
-layers together, `correlation` is the arithmetic, `memory` keeps all arrays from batch to batch. The tests hold it against
-the plain layers.
+layers (`run`) together, `inference` computes them in prediction; in training `training` does, for which `correlation` is
+the arithmetic and `memory` keeps all arrays from batch to batch. The tests hold it against the plain layers.
 """

@@ -1,4 +1,4 @@
-"""The memory of a fused convolution, and all views into it: made once, used by every batch.
+"""The memory of a run in training, and all views into it: made once, used by every batch.
 
 `Images` holds what a slice of a batch leaves behind for the backward pass, the other classes what a thread needs while
 it works on a group of those images.
@@ -12,7 +12,7 @@ from nn.fast.correlation import Correlation, KernelGradient
 
 
 class Images:
-    """One slice of a batch in a FusedConvolution `run`.
+    """One slice of a batch in a `Training` run.
 
     Attributes
     ----------
@@ -24,45 +24,33 @@ class Images:
         Views of a few images each, which are worked on together.
     """
 
-    def __init__(self, run, n_images, dtype, training):
+    def __init__(self, run, n_images, dtype):
         blocks, (rows, columns) = run.blocks, run.output_shape[1:]
         self.padded, self.inlet = blocks.padded(n_images, dtype)
         self._by_block = blocks.by_block(self.padded)
         is_grid = self._by_block.flags.c_contiguous
         self._blocks = None if is_grid else np.zeros(self._by_block.shape, dtype)
         grid = (self.padded if is_grid else self._blocks).reshape(run.n_channels, n_images, *blocks.grid)
-        self.target = self.sums = self.pooled = right = lower = None
-        if training:
-            gradient = np.zeros((run.conv.filters, n_images, *run.pooled_size), dtype)
-            self.gradient = gradient[:, :, :rows, :columns]
-            self.live = np.zeros(self.gradient.shape, bool)  # what the ReLU has let through
-            right = run.rows(n_images, bool, run.pool[1] - 1)
-            lower = np.zeros((run.pool[0] - 1, *gradient.shape), bool)
-            self.total = np.zeros((run.n_filters, *blocks.grid), dtype)
-            if run.norm:
-                self.sums = np.zeros((run.n_filters, n_images, *blocks.size), dtype)
-                self.pooled = np.zeros_like(gradient)
+        gradient = np.zeros((run.conv.filters, n_images, *run.pooled_size), dtype)
+        self.gradient = gradient[:, :, :rows, :columns]
+        self.live = np.zeros(self.gradient.shape, bool)  # what the ReLU has let through
+        right = run.rows(n_images, bool, run.pool[1] - 1)
+        lower = np.zeros((run.pool[0] - 1, *gradient.shape), bool)
+        self.total = np.zeros((run.n_filters, *blocks.grid), dtype)
+        if run.norm:
+            sums = np.zeros((run.n_filters, n_images, *blocks.size), dtype)
+            self.pooled = np.zeros_like(gradient)
         self.groups = []
         for start in range(0, n_images, run.group):
             part = slice(start, min(start + run.group, n_images))
-            forward = run.scratch(Forward, part.stop - start, dtype)
-            group = SimpleNamespace(part=part, size=part.stop - start, right=None, lower=None)
-            group.taps = forward.correlation.taps(grid, start * grid[0, 0].size)
-            if training:
-                group.gradient, group.lower, group.right = gradient[:, part], lower[:, :, part], right[:, :, :, part]
-            if self.sums is not None:
-                group.sums, group.pooled = self.sums[:, part], self.pooled[:, part]
+            group = SimpleNamespace(part=part, size=part.stop - start, gradient=gradient[:, part])
+            group.lower, group.right = lower[:, :, part], right[:, :, :, part]
+            correlation = run.scratch(Forward, group.size, dtype).correlation
+            group.taps = correlation.taps(grid, start * grid[0, 0].size)
+            if run.norm:
+                group.sums, group.pooled = sums[:, part], self.pooled[:, part]
                 group.windows = run.windows(group.sums)
             self.groups.append(group)
-
-    def enter(self, inputs, line):
-        """Write inputs `(n, channels, height, width)` to the inlet, scaled and shifted by channel if there is a line."""
-        if line is None:
-            np.copyto(self.inlet, inputs.swapaxes(0, 1))
-        else:
-            scale, shift = (values.reshape(-1, 1, 1, 1) for values in line)
-            np.multiply(inputs.swapaxes(0, 1), scale, out=self.inlet)
-            np.add(self.inlet, shift, out=self.inlet)
 
     def fill_grid(self):
         """Sort the pixels into blocks, where blocks are more than a pixel."""
@@ -106,7 +94,7 @@ class Ones:
     """An image of ones, and the gradient of the kernel that met it: what all pixels have in common."""
 
     def __init__(self, run, n_images, dtype):
-        blocks, images = run.blocks, Images(run, 1, dtype, False)
+        blocks, images = run.blocks, Images(run, 1, dtype)
         images.inlet[...] = 1
         images.fill_grid()
         flat = np.zeros((run.n_filters, run.corner + blocks.grid[0] * blocks.grid[1]), dtype)
