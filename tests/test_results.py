@@ -12,7 +12,7 @@ import pytest
 from nn import FeatureConfig, Model
 from nn.spectrogram import mel_filters
 from pipeline import audio, cleaning
-from pipeline.learning import experiments, sweep, tracing
+from pipeline.learning import experiments, instruments, sweep, tracing
 from pipeline.learning.networks import dense_network, thesis_network
 from pipeline.learning.weights import markdown
 from pipeline.recognition import MODEL_PATH
@@ -32,6 +32,11 @@ def test_the_model_card_shows_the_results():
         changed = json.loads(json.dumps(FIGURES))
         changed["test clips"]["precision"] -= 0.1
         assert all(line in CARD for line in markdown(changed).splitlines())
+
+
+def test_many_classes_shows_the_results():
+    text = Path("docs/many-classes.md").read_text(encoding="utf-8")
+    assert instruments.markdown(json.loads(Path("data/results/instruments.json").read_text())) in text
 
 
 def test_the_shipped_model_is_as_good_as_it_must_be():
