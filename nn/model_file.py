@@ -7,6 +7,7 @@ import json
 import os
 import zipfile
 import zlib
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -45,11 +46,18 @@ def save(model, path, include_optimizer=True):
     if optimizer:
         arrays |= {f"slots/{key}": array for key, array in optimizer.slots.items()}
     arrays["batches"] = np.asarray(model.history.batch_rows, np.float64).reshape(-1, 4)
+    with replacing(path) as file:
+        np.savez_compressed(file, header=np.array(json.dumps(header)), **arrays)
+
+
+@contextmanager
+def replacing(path):
+    """A binary file that becomes the one at `path` once it is complete; what was there stays whole until then."""
     path = os.fspath(path)
     temporary = f"{path}.{os.getpid()}.tmp"
     try:
         with open(temporary, "wb") as file:
-            np.savez_compressed(file, header=np.array(json.dumps(header)), **arrays)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

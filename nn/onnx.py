@@ -4,14 +4,13 @@ Each layer writes the ONNX operations that do what its `forward` does at inferen
 convolution with sines and cosines. Needs the package onnx (requirements-onnx.txt).
 """
 
-import os
-import tempfile
 from functools import singledispatch
 
 import numpy as np
 
 from nn import layers as nn_layers
 from nn.convolution import margins
+from nn.model_file import replacing
 
 OPSET = 17  # of 2022: old enough for every runtime
 
@@ -41,7 +40,8 @@ def save_onnx(model, path):
     )
     helper.set_model_props(content, {"class_names": json.dumps(model.class_names)})
     onnx.checker.check_model(content, full_check=True)
-    _write_atomically(path, content.SerializeToString())
+    with replacing(path) as file:
+        file.write(content.SerializeToString())
 
 
 class _Graph:
@@ -141,15 +141,3 @@ def _mel_spectrogram(layer: nn_layers.MelSpectrogram, graph, value):
     decibels = graph.add("Mul", [graph.add("Log", [graph.add("Div", [mels, loudest])]), np.float32(20 / np.log(10))])
     limited = graph.add("Max", [decibels, np.float32(-features.top_db)])
     return graph.add("Unsqueeze", [limited, np.array([1])])
-
-
-def _write_atomically(path, content):
-    path = os.fspath(path)
-    handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path) or ".", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
