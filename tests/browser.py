@@ -3,6 +3,7 @@ Nothing of the user's own Jupyter is read or written.
 """
 
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -20,6 +21,38 @@ ARGUMENTS = [
     "--disable-component-update", "--disable-sync", "--force-color-profile=srgb",
 ]
 TOKEN = "a-token-of-the-tests"
+
+# Colours are read back from a canvas, whichever way they are written; what is translucent lies on what is behind it.
+CONTRAST = """() => {
+  const canvas = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
+  const paint = (...colours) => {
+    canvas.clearRect(0, 0, 1, 1);
+    for (const [colour, opacity] of colours) {
+      Object.assign(canvas, {fillStyle: colour, globalAlpha: opacity});
+      canvas.fillRect(0, 0, 1, 1);
+    }
+    return canvas.getImageData(0, 0, 1, 1).data;
+  };
+  const linear = (value) => (value <= 10 ? value / 3294.6 : ((value / 255 + 0.055) / 1.055) ** 2.4);
+  const luminance = ([red, green, blue]) => 0.2126 * linear(red) + 0.7152 * linear(green) + 0.0722 * linear(blue);
+  const low = [], texts = document.createTreeWalker(document.querySelector(".po-app"), NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) {
+    const text = texts.currentNode.textContent.trim(), node = texts.currentNode.parentElement;
+    if (!text || !node.checkVisibility() || node.closest(":disabled, option, style, .po-live")) continue;
+    const behind = [];
+    let opacity = 1;
+    for (let each = node; each; each = each.parentElement) {
+      behind.unshift([getComputedStyle(each).backgroundColor, 1]);
+      opacity *= getComputedStyle(each).opacity;
+    }
+    const style = getComputedStyle(node), size = parseFloat(style.fontSize);
+    const isLarge = size >= 24 || (size >= 18.66 && style.fontWeight >= 700);
+    const [dark, light] = [paint(...behind), paint(...behind, [style.color, opacity])].map(luminance).sort((a, b) => a - b);
+    const contrast = (light + 0.05) / (dark + 0.05);
+    if (contrast < (isLarge ? 3 : 4.5)) low.push([text, contrast]);
+  }
+  return low;
+}"""
 
 
 def find_browser():
@@ -88,10 +121,21 @@ def evidence(page, picture, log):
     return f"The page: {picture}\nIts text ends: {text[-800:]}\nThe log of its server ends: {log.read_text()[-3000:]}"
 
 
+def comes_to_rest(page):
+    """Wait until nothing fades or moves any more, the videos aside."""
+    moves = "document.querySelector('.po-app').getAnimations({subtree: true}).some((each) => each.playState === 'running')"
+    page.wait_for_function(f"!{moves}")
+
+
+def unreadable(page):
+    """The texts of the app whose contrast with their background is below WCAG's 4.5, or 3 where they are large: a list of (text, contrast)."""
+    return page.evaluate(CONTRAST)
+
+
 def voila_command():
     """What `make app` runs, read from the Makefile, so that the tests meet what a person meets."""
     line = next(line for line in (ROOT / "Makefile").read_text().splitlines() if "-m voila" in line)
-    return line.replace("$(RUN)", "python").replace("$(ARGS)", "").split()
+    return shlex.split(line.replace("$(RUN)", "python").replace("$(ARGS)", ""))
 
 
 def temporary_songs(folder):

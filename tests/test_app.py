@@ -18,7 +18,7 @@ from ipywidgets.widgets import widget as ipywidgets_widget
 from PIL import Image
 
 import media
-from pipeline import audio
+from pipeline import audio, download
 from pipeline.app import recording
 from pipeline.app.app import App
 from pipeline.app.form import OPTIONS, in_app_words
@@ -172,6 +172,14 @@ def test_a_playlist_gives_a_row_a_song(app, youtube):
     assert [bool(row.recognition) for row in app.session.rows] == [True, False, True]
     assert view["phase"] == "answer" and view["more"]["step"].startswith("3 songs: ") and "1 without" in view["more"]["step"]
     assert list(dict.fromkeys(seen)) == [3, 2, 1, 0], "the rows fill while the list goes on"
+
+
+def test_the_place_of_the_player_goes_before_a_playlist_is_read(app, youtube, monkeypatch):
+    ask(app, "youtu.be/aaaaaaaaaaa")
+    kept, read = ["po-kept" in app.player_box._dom_classes], download.playlist
+    monkeypatch.setattr(download, "playlist", lambda *given, **named: kept.append("po-kept" in app.player_box._dom_classes) or read(*given, **named))
+    ask(app, "https://www.youtube.com/playlist?list=PL0123456789")
+    assert kept == [True, False], "while it is read, seconds after the click, nothing jumps"
 
 
 def test_a_playlist_without_any_answer_says_so(app, youtube):

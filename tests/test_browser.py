@@ -113,8 +113,7 @@ def comes_into_sight(page, selector):
 
 def screenshot(page, name):
     """Write the whole app as it looks now."""
-    moves = "document.querySelector('.po-app').getAnimations({subtree: true}).some((each) => each.playState === 'running')"
-    page.wait_for_function(f"!{moves}")
+    browser.comes_to_rest(page)
     height = page.evaluate("document.querySelector('.po-app').scrollHeight") + 300
     page.set_viewport_size({"width": page.viewport_size["width"], "height": height})
     FIGURES.mkdir(parents=True, exist_ok=True)
@@ -211,6 +210,28 @@ def test_keyboard_only_in_a_narrow_window_without_motion(visit):
         page.keyboard.press("Space")
         page.wait_for_function("document.querySelector('.po-player audio').currentTime > 3.2")
         screenshot(page, "app-narrow-dark")
+
+
+def test_every_text_can_be_read_in_light_and_in_the_dark(visit):
+    def unreadable():
+        found = []
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            browser.comes_to_rest(page)
+            found += browser.unreadable(page)
+        return found
+
+    with visit("voila") as page:
+        page.get_by_role("button", name="Sign-in and options").click()
+        for link, words in [("hello", "This is not a link"), ("https://www.youtube.com/playlist?list=PLplaylist01", "3 songs: ")]:
+            submit(page, link)
+            page.get_by_text(words).first.wait_for()
+            assert unreadable() == []
+        submit(page, "youtu.be/speech00001")
+        answer(page, "Other", "Somebody speaks")
+        assert unreadable() == []
+        page.evaluate("document.querySelector('.po-app').style.setProperty('--po-soft', '#888')")
+        assert unreadable() != [], "what is too faint is found"
 
 
 def test_two_people_at_once(visit):

@@ -173,6 +173,11 @@ class App(widgets.VBox):
             place = f"Song {self._rows.index(self._row) + 1} of {len(self._rows)}: " if in_list and self._row else ""
             self.stage.working(step, done, total, place + (self._row.title if self._row else ""), beside_answer=in_list)
 
+    def job_reads_list(self, job):
+        """A playlist, which may take seconds to read, comes without a player: what is below moves up now, at the click."""
+        with self._only(job):
+            self._keep_place(False)
+
     def job_lists(self, job, songs):
         """These are the songs: a list of (title, source)."""
         with self._only(job):

@@ -79,7 +79,8 @@ class Job:
     recognizer : concurrent.futures.Future
         From `load_in_background`; it may still be loading.
     listener : object
-        `job_lists(job, [(title, source), ...])` once, or `job_fails(job, error)` where the request stands for no song;
+        `job_reads_list(job)` for a playlist; `job_lists(job, [(title, source), ...])` once, or `job_fails(job, error)` where
+        the request stands for no song;
         `job_opens(job, index)` for each song, `job_names(job, title)` when it is downloaded, then
         `job_answers(job, recognition, url)` or `job_fails(job, error)`; `job_draws(job, player)` for a song by itself;
         `job_moves(job, step, done, total)` in between; `job_ends(job)`. It may raise Cancelled, which ends the job.
@@ -142,6 +143,7 @@ class Job:
         self._moves("checking", 0, None)
         link = links.parse(self.request.text)
         if link.kind == "playlist" or (self.request.whole_playlist and link.playlist_id):
+            self._listener.job_reads_list(self)
             whole = Link("playlist", link.playlist_id, link.playlist_id)
             entries = download.playlist(whole, LONGEST_PLAYLIST, self._moves, **self._access()).entries
             return [(entry.title, entry.url, entry.link) for entry in entries]
