@@ -1,8 +1,8 @@
 """How fast, and how small in memory: our work beside that of others, alternating in one run.
 
 `python tests/benchmark.py [WORD ...]` prints a table of all benchmarks, or of those whose name holds one of the words.
-A run of all writes data/results/bench.json, which `--table` prints in Markdown; the exit status is 1 if a row is above
-its bound. To add a benchmark, write a function that yields rows and decorate it with `benchmark`.
+A run of all writes data/results/bench.json and README.md's table, which `--table` prints again from that file; the exit
+status is 1 if a row is above its bound. To add a benchmark, write a function that yields rows and decorate it with `benchmark`.
 """
 
 import json
@@ -310,6 +310,7 @@ def main(words):
         print(f"{r['work']:68} {r['peer']:24} {figures}{verdict}")
     if not words:
         files.write_json(RESULTS, rows)
+        files.write_section(ROOT / "README.md", "bench", table(rows))
     return any(r["ratio"] > r["at_most"] for r in rows)
 
 

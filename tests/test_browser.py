@@ -5,6 +5,7 @@ YouTube on a loopback server behind the real yt-dlp. Screenshots go to figures/g
 import os
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import expect
@@ -69,14 +70,17 @@ def visit(servers, chromium, request):
         context = chromium.new_context(viewport={"width": width, "height": height}, **options)
         context.set_default_timeout(PATIENCE)
         context.add_init_script(script)
-        page, errors = context.new_page(), []
+        page, errors, outside = context.new_page(), [], []
         page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("requestfailed", lambda request: _is_outside(request.url) and outside.append(request.failure))
+        page.on("response", lambda response: _is_outside(response.url) and outside.append(response.url))
         try:
             page.goto(address)
             page.locator(READY[kind]).wait_for()
             yield page
             assert page.evaluate("window.hacked") is None
             assert set(errors) <= {TOO_BUSY}
+            assert set(outside) <= {"csp"}, "the page waits for nobody on the web"
         except Exception as error:
             picture = browser.ROOT / "figures" / "generated" / f"failed-{request.node.name}-{len(chromium.contexts)}.png"
             error.add_note(browser.evidence(page, picture, folder / f"home-{kind}" / "log.txt"))
@@ -85,6 +89,10 @@ def visit(servers, chromium, request):
             context.close()
 
     return visit
+
+
+def _is_outside(address):
+    return urlsplit(address).scheme in ("http", "https") and urlsplit(address).hostname not in ("127.0.0.1", "localhost")
 
 
 def submit(page, link):

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
@@ -32,6 +34,13 @@ def test_the_model_card_shows_the_results():
         changed = json.loads(json.dumps(FIGURES))
         changed["test clips"]["precision"] -= 0.1
         assert all(line in CARD for line in markdown(changed).splitlines())
+
+
+def test_the_readme_shows_the_benchmarks_and_they_are_within_their_bounds():
+    printed = subprocess.run([sys.executable, "tests/benchmark.py", "--table"], check=True, capture_output=True, text=True).stdout
+    assert printed.strip() in Path("README.md").read_text(encoding="utf-8") and printed.count("\n| ") >= 10
+    rows = json.loads(Path("data/results/bench.json").read_text())
+    assert not [row["work"] for row in rows if row["ratio"] > row["at_most"]]
 
 
 def test_many_classes_shows_the_results():
