@@ -118,7 +118,10 @@ def workspace(name, shape, dtype):
 
 
 def of_thread(owner, key, make):
-    """What the calling thread keeps under `key` for `owner`, for as long as there are both; at first `make()`."""
+    """What the calling thread keeps under `key` for `owner`, for as long as there are both; at first `make()`.
+
+    It must not refer to the owner, or that would never end.
+    """
     owners = _local.__dict__.setdefault("owners", WeakKeyDictionary())
     kept = owners.setdefault(owner, {})
     if key not in kept:

@@ -1,5 +1,8 @@
 """What each layer computes: by hand, against naive loops, and at the edges."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -124,6 +127,18 @@ def test_inference_is_the_same_with_any_number_of_threads():
     finally:
         set_threads(2)
     np.testing.assert_array_equal(outputs[1:], outputs[:1] * 2)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_memory_goes_with_the_layers_that_it_was_for(training):
+    layers = [built(nn.Conv2D(8, 3), (1, 20, 14)), built(nn.MaxPooling2D(2), (8, 20, 14))]
+    steps, images = fuse(layers), np.ones((40, 1, 20, 14), np.float32)
+    forward(steps, images, training)
+    kept = weakref.ref(steps[0]._training[0] if training else steps[0]._inference[0])
+    assert kept()
+    del steps
+    gc.collect()
+    assert kept() is None
 
 
 def test_memory_used_again_does_not_mix_batches():

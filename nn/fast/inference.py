@@ -104,21 +104,21 @@ class Padded:
     """Images inside of a frame of zeros; `inlet` `(channels, n, height, width)` is where they are written."""
 
     def __init__(self, inference, n_images, dtype):
-        self._inference, blocks = inference, inference.blocks
+        blocks = inference.blocks
         self._array = np.zeros((blocks.channels, n_images, *inference.frame), dtype)
-        (top, left), (height, width) = blocks.before, blocks.image
+        (top, left), (height, width), (down, across) = blocks.before, blocks.image, blocks.block
         self.inlet = self._array[:, :, top : top + height, left : left + width]
+        channel, self._image, row, _ = (stride // self._array.itemsize for stride in self._array.strides)
+        self._block = len(inference.matrices[2]), blocks.channels, down, across
+        self._grid = inference.n_tiles, inference.width
+        self._strides = down * row, channel, row, 1, self._image, inference.tile * down * row, across
         self._views = {}
 
     def tiles(self, start, n_images):
         """The view `(inputs, channels, *block, n, tiles, width)` of the blocks in each tile, which overlap."""
         if (start, n_images) not in self._views:
-            own, (down, across) = self._inference, self._inference.blocks.block
-            channel, image, row, _ = (stride // self._array.itemsize for stride in self._array.strides)
-            inputs = len(own.matrices[2])
-            shape = inputs, len(self._array), down, across, n_images, own.n_tiles, own.width
-            strides = down * row, channel, row, 1, image, own.tile * down * row, across
-            self._views[start, n_images] = shifted(self._array, shape, strides, start * image)
+            shape = *self._block, n_images, *self._grid
+            self._views[start, n_images] = shifted(self._array, shape, self._strides, start * self._image)
         return self._views[start, n_images]
 
 
