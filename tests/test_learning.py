@@ -138,11 +138,11 @@ def test_ways_to_vote_differ_where_they_should():
 
 def test_a_clip_between_is_half_of_each_neighbour_in_a_recording():
     clips = np.arange(12, dtype=np.float32).reshape(3, 4)
-    table = pd.DataFrame({"recording": ["a", "a", "b"], "label": "Piano", "level": levels(clips)})
+    table = pd.DataFrame({"recording": ["a", "a", "b"], "label": "Piano", "level": levels(clips), "probability": [0.1, 0.2, 0.3]})
     asked = []
     model = SimpleNamespace(class_names=["Piano", "Other"], predict=lambda samples: asked.append(samples) or np.full((len(samples), 2), 0.5))
-    both = voting.judged(model, clips, table)
-    assert asked[0].tolist() == [*clips.tolist(), [2, 3, 4, 5]]
+    both = voting.overlapped(model, clips, table)
+    assert asked[0].tolist() == [[2, 3, 4, 5]] and both["probability"].tolist() == [0.1, 0.5, 0.2, 0.3]
     assert both["place"].tolist() == [0, 0.5, 1, 0] and both["recording"].tolist() == ["a", "a", "a", "b"]
     assert both["level"].tolist() == pytest.approx(levels(np.array([[0, 1, 2, 3], [2, 3, 4, 5], [4, 5, 6, 7], [8, 9, 10, 11]])).tolist())
 

@@ -55,19 +55,18 @@ OVERLAPPING = ", overlapping clips"  # after the name of a way: with a clip ever
 WAYS |= {name + OVERLAPPING: WAYS[name] for name in ("majority vote", "mean of log odds by level")}
 
 
-def judged(model, clips, table):
+def overlapped(model, clips, table):
     """What `compare` takes: each clip and, between every two of a recording, one of half the one and half the other.
 
-    `clips` (n, samples) and `table`, a row a clip: recording, label, level, are in the order of the songs, as
-    `folder_clips` gives them. Where silence was left out, a clip between bridges it as clips do.
+    `clips` (n, samples) and `table`, a row a clip: recording, label, level, probability (of piano), are in the order of the
+    songs, as `folder_clips` gives them. Where silence was left out, a clip between bridges it as clips do.
     """
     table = table.assign(place=table.groupby("recording").cumcount())
     pairs = np.flatnonzero(table["place"].diff() == 1) - 1  # the clips that another one of their recording follows
     half = clips.shape[1] // 2
     between = np.concatenate([clips[pairs, half:], clips[pairs + 1, :half]], axis=1)
-    both = pd.concat([table, table.iloc[pairs].assign(level=levels(between), place=table["place"] + 0.5)])
-    both["probability"] = piano_probabilities(model, np.concatenate([clips, between]))
-    return both.sort_index(kind="stable")
+    rows = table.iloc[pairs].assign(level=levels(between), probability=piano_probabilities(model, between), place=table["place"] + 0.5)
+    return pd.concat([table, rows]).sort_index(kind="stable")
 
 
 def compare(clips, lengths=(1, 3, 10, None)):

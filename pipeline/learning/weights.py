@@ -110,7 +110,8 @@ def report(model, dataset_folder, recordings=None):
         figures["real recordings"] = _song_figures(songs)
         wrong = songs[(songs["label"] == PIANO) != songs["predicted_piano"]]
         figures["real recordings that were wrong"] = wrong.set_index("recording")["piano_probability"].round(3).to_dict()
-        figures["ways to vote"] = voting.compare(voting.judged(model, clips, table)).round(4).to_dict("records")
+        judged = voting.overlapped(model, clips, table.assign(probability=probabilities))
+        figures["ways to vote"] = voting.compare(judged).round(4).to_dict("records")
     return figures
 
 
