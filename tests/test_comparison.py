@@ -40,5 +40,5 @@ def test_intervals_are_drawn_over_recordings():
 
 def test_a_threshold_of_its_own():
     is_piano, score = np.array([True, False] * 5), np.array([0.4, 0.2] * 5)
-    table = compare({"a": score, "b": score}, is_piano, np.arange(10), thresholds={"b": 0.3}, n_draws=20)
+    table = compare({"a": score, "b": score}, is_piano, np.arange(10), thresholds={"b": 0.3})
     assert table.loc["a", "recall"] == 0 and table.loc["b", "recall"] == 1

@@ -1,6 +1,7 @@
 """From a dataset to a model file: training that can be stopped, calibration that keeps the order, votes compared."""
 
 import json
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,6 +19,7 @@ from pipeline.learning.evaluation import binary_figures, by_recording, folder_cl
 from pipeline.recognition import levels
 
 RATE = 16000
+SMALL = partial(training.recognizer_network, filters=(8, 16, 16, 16))
 
 
 def song(path, is_piano, seed, seconds=6):
@@ -61,7 +63,7 @@ def test_other_sound_over_a_piano_makes_it_other():
 
 def test_a_stopped_training_goes_on_and_the_best_epoch_is_kept(made, tmp_path):
     clips, dev = made
-    settings = {"recordings": dev, "monitor": "recordings_loss", "limit": 64, "progress": False}
+    settings = {"network": SMALL, "recordings": dev, "monitor": "recordings_loss", "limit": 64, "progress": False}
     training.train(clips, tmp_path / "a.npz", epochs=3, **settings)
     history = Model.load(f"{tmp_path / 'a.npz'}.checkpoint.npz").history.epochs
     assert list(history.index) == [1, 2, 3] and history["recordings_auc"].between(0, 1).all()
@@ -83,9 +85,10 @@ def _by_song(table, probability):
 
 def test_calibration_keeps_the_order_and_divides_the_songs(made):
     clips, table = folder_clips(made[1])
-    model = training.train(made[0], made[0].parent / "b.npz", epochs=8, progress=False)
+    model = training.train(made[0], made[0].parent / "b.npz", SMALL, epochs=8, progress=False)
     before = piano_probabilities(model, clips)
     weights.calibrate(model, clips, table)
+    model.layers[-2].params["bias"][0] -= logit(weights.PRIOR)  # half of these songs are pianos
     after = piano_probabilities(model, clips)
     assert np.array_equal(np.argsort(before, kind="stable"), np.argsort(after, kind="stable"))
     is_piano = table["label"] == "Piano"
@@ -98,7 +101,8 @@ def test_calibration_keeps_the_order_and_divides_the_songs(made):
 def test_a_threshold_of_the_others_knows_nothing_of_the_recording_itself():
     recordings = {"a": ("Piano", 0.8), "b": ("Piano", 0.7), "c": ("Other", 0.3), "d": ("Other", 0.6)}
     table = pd.DataFrame([{"recording": name, "label": label, "p": p} for name, (label, p) in recordings.items() for _ in range(3)])
-    chosen = dict(zip(table["recording"], weights.others_threshold(table, table["p"].to_numpy())))
+    thresholds = expit(logit(weights.others_threshold(table, table["p"].to_numpy())) + logit(weights.PRIOR))
+    chosen = dict(zip(table["recording"], thresholds))  # as if half of all songs were pianos
     assert chosen["a"] == pytest.approx(0.65, abs=0.02) == chosen["c"]  # between d and b
     assert chosen["b"] == pytest.approx(0.7, abs=0.02)  # between d and a
     assert chosen["d"] == pytest.approx(0.5, abs=0.02)  # between c and b: d itself would be taken for a piano

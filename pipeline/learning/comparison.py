@@ -8,7 +8,7 @@ from sklearn.preprocessing import StandardScaler
 
 from nn import MelSpectrogram
 from nn.data import to_float
-from pipeline.learning.evaluation import binary_figures
+from pipeline.learning.evaluation import with_intervals
 
 BATCH = 256  # clips turned into pictures at once
 
@@ -28,7 +28,7 @@ def logistic_regression(clips, is_piano):
     return lambda clips: regression.predict_proba(mean_spectrum(clips))[:, 1]
 
 
-def compare(scores, is_piano, recordings, thresholds=None, n_draws=500, seed=0):
+def compare(scores, is_piano, recordings, thresholds=None):
     """A table of models: `evaluation.binary_figures` of each, and FIGURE_low and FIGURE_high of each figure.
 
     Parameters
@@ -36,17 +36,13 @@ def compare(scores, is_piano, recordings, thresholds=None, n_draws=500, seed=0):
     scores : dict of model to float array (n,), the probability of piano
     is_piano : bool array (n,)
     recordings : array (n,) of the clips' recordings
-        Clips of one recording resemble each other, so the 95 % bootstrap intervals come from drawing whole recordings.
+        They are drawn whole for the 95 % bootstrap intervals.
     thresholds : dict of model to threshold, 0.5 where it is missing
     """
-    rng, codes = np.random.default_rng(seed), pd.factorize(np.asarray(recordings))[0]
-    rows_of = np.split(np.argsort(codes, kind="stable"), np.cumsum(np.bincount(codes))[:-1])
-    draws = [np.concatenate([rows_of[i] for i in rng.integers(len(rows_of), size=len(rows_of))]) for _ in range(n_draws)]
-    draws = [rows for rows in draws if 0 < is_piano[rows].sum() < len(rows)]
     table = {}
     for name, score in scores.items():
-        threshold = (thresholds or {}).get(name, 0.5)
-        drawn = pd.DataFrame([binary_figures(is_piano[rows], score[rows], threshold) for rows in draws])
-        low, high = (drawn.quantile(q).drop(["n", "n_piano"]) for q in (0.025, 0.975))
-        table[name] = binary_figures(is_piano, score, threshold) | low.add_suffix("_low").to_dict() | high.add_suffix("_high").to_dict()
+        figures = with_intervals(is_piano, score, score > (thresholds or {}).get(name, 0.5), recordings)
+        ends = figures.pop("intervals")
+        low, high = ({f"{figure}_{end}": pair[i] for figure, pair in ends.items()} for i, end in enumerate(("low", "high")))
+        table[name] = figures | low | high
     return pd.DataFrame(table).T.rename_axis("model")

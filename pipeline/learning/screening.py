@@ -18,13 +18,17 @@ from pipeline.learning.networks import recognizer_network, thesis_network
 from pipeline.learning.training import hide_piano, train
 from pipeline.notebooks import save_table
 
+NARROW = 16, 32, 64, 64  # filters
 VARIANTS = {  # name: (network, share of piano clips that other sound is laid over)
     "thesis network": (thesis_network, 0.1),
     "recognizer": (recognizer_network, 0.1),
     "recognizer without mixing": (recognizer_network, 0.0),
-    "recognizer without masking": (partial(recognizer_network, masked=False), 0.1),
-    "recognizer not pooled over time": (partial(recognizer_network, filters=(16, 32, 32, 64), last_pool=2), 0.1),
-    "recognizer twice as wide": (partial(recognizer_network, filters=(32, 64, 128, 128)), 0.1),
+    "recognizer with masking": (partial(recognizer_network, masked=True), 0.1),
+    "narrow recognizer": (partial(recognizer_network, filters=NARROW), 0.1),
+    "narrow recognizer with masking": (partial(recognizer_network, filters=NARROW, masked=True), 0.1),
+    "narrow recognizer with masking, not pooled over time": (
+        partial(recognizer_network, filters=(16, 32, 32, 64), last_pool=2, masked=True), 0.1),
+    "recognizer, narrower at first and wider at last": (partial(recognizer_network, filters=(16, 32, 96, 128)), 0.1),
 }
 
 

@@ -17,13 +17,14 @@ from pipeline import files
 from pipeline.corpus import dataset
 from pipeline.errors import PipelineError
 from pipeline.learning import voting
-from pipeline.learning.evaluation import binary_figures, by_recording, calibration, folder_clips, piano_probabilities
+from pipeline.learning.evaluation import as_text, by_recording, calibration, folder_clips, piano_probabilities, with_intervals
 from pipeline.learning.training import hide_piano, log_loss, train
 from pipeline.recognition import MODEL_PATH, PIANO
 
 RESULTS = MODEL_PATH.parent / "results" / "model.json"
 
 THRESHOLDS = np.linspace(0.05, 0.95, 181)
+PRIOR = 1 / 4  # of the songs that people ask about, those that are a piano alone: a guess, since most music is not
 EXCERPT = 5  # clips; what the probabilities are calibrated for: longer than a note, shorter than a song
 
 # What is most easily taken for a piano, and what never should be: a part of the instrument's or the kind's name.
@@ -38,9 +39,9 @@ def calibrate(model, clips, table):
     """Scale and shift the scores of the last dense layer by recordings that the model was not trained on.
 
     The scale (temperature; Guo et al., 2017) makes the pooled probabilities of excerpts of a few seconds as often right as
-    they say, both classes counting the same: it is songs that get an answer. The shift puts one half, above which a clip
-    votes for piano, halfway between the thresholds at which most recordings get their label. The order of clips by
-    probability stays. Returns (scale, shift).
+    they say, both classes counting the same: it is songs that get an answer. The shift makes what is halfway between the
+    thresholds at which most recordings get their label as probable as a piano is before anybody listens, `PRIOR`; a clip
+    votes for piano above one half. The order of clips by probability stays. Returns (scale, shift).
 
     `clips` (n, samples) and `table` (a row a clip: recording, label) are as `folder_clips` gives them.
     """
@@ -49,7 +50,7 @@ def calibrate(model, clips, table):
     excerpts = by_recording(table.assign(recording=table["recording"] + " " + place.astype(str)), probability)
     is_piano, score = excerpts["label"] == PIANO, logit(excerpts["piano_probability"])
     scale = minimize(lambda line: log_loss(is_piano, expit(line[0] * score + line[1]), smoothed=True), [1.0, 0.0], method="Nelder-Mead").x[0]
-    shift = -scale * logit(_threshold(*_told_right(table, probability)))
+    shift = logit(PRIOR) - scale * _halfway(*_told_right(table, probability))
     last = [layer for layer in model.layers if layer.params][-1]
     last.params["kernel"] *= np.float32(scale)
     last.params["bias"] *= np.float32(scale)
@@ -67,11 +68,11 @@ def _told_right(table, probability):
     return np.array(right), np.array(is_piano)
 
 
-def _threshold(right, is_piano):
-    """Halfway, in log odds, from the lowest to the highest threshold at which most recordings of both classes are right."""
+def _halfway(right, is_piano):
+    """The log odds halfway from the lowest to the highest threshold at which most recordings of both classes are right."""
     share = right[is_piano].mean(axis=0) + right[~is_piano].mean(axis=0)
     best = THRESHOLDS[np.isclose(share, share.max())]
-    return expit(logit([best.min(), best.max()]).mean())
+    return logit([best.min(), best.max()]).mean()
 
 
 def others_threshold(table, probability):
@@ -80,8 +81,8 @@ def others_threshold(table, probability):
     What is judged by it is judged as a recording is that nobody had when the model was made.
     """
     right, is_piano = _told_right(table, probability)
-    chosen = [_threshold(*(np.delete(each, number, axis=0) for each in (right, is_piano))) for number in range(len(right))]
-    return np.array(chosen)[pd.factorize(table["recording"])[0]]
+    chosen = [_halfway(*(np.delete(each, number, axis=0) for each in (right, is_piano))) for number in range(len(right))]
+    return expit(np.array(chosen) - logit(PRIOR))[pd.factorize(table["recording"])[0]]
 
 
 def report(model, dataset_folder, recordings=None):
@@ -89,7 +90,7 @@ def report(model, dataset_folder, recordings=None):
     clips, labels, table, names = dataset.load(dataset_folder, "test")
     probabilities = piano_probabilities(model, clips)
     is_piano = labels == names.index(PIANO)
-    figures = {"test clips": binary_figures(is_piano, probabilities)}
+    figures = {"test clips": with_intervals(is_piano, probabilities, groups=table["recording"])}
     predicted = pd.DataFrame({"kind": table["label"] + ": " + table["kind"], "right": (probabilities > 0.5) == is_piano})
     figures["test clips right, by kind"] = predicted.groupby("kind")["right"].mean().round(4).to_dict()
     songs = by_recording(table, probabilities)
@@ -104,9 +105,10 @@ def report(model, dataset_folder, recordings=None):
         clips, table = folder_clips(recordings)
         probabilities = piano_probabilities(model, clips)
         songs = by_recording(table, probabilities)
-        figures["real clips"] = binary_figures(table["label"] == PIANO, probabilities)
+        is_piano, groups = table["label"] == PIANO, table["recording"]
+        figures["real clips"] = with_intervals(is_piano, probabilities, groups=groups)
         unseen = probabilities > others_threshold(table, probabilities)
-        figures["real clips, threshold of the other recordings"] = binary_figures(table["label"] == PIANO, probabilities, predicted=unseen)
+        figures["real clips, threshold of the other recordings"] = with_intervals(is_piano, probabilities, unseen, groups)
         figures["real recordings"] = _song_figures(songs)
         wrong = songs[(songs["label"] == PIANO) != songs["predicted_piano"]]
         figures["real recordings that were wrong"] = wrong.set_index("recording")["piano_probability"].round(3).to_dict()
@@ -116,8 +118,9 @@ def report(model, dataset_folder, recordings=None):
 
 
 def markdown(figures):
-    """The figures that `report` gives as the two tables of the model card."""
-    lines = ["| on | n | balanced accuracy | precision | recall | F1 | AUC |", "|---|---|---|---|---|---|---|"]
+    """The figures that `report` gives as the two tables of the model card, with their 95 % intervals over recordings."""
+    columns = {"balanced accuracy": "balanced_accuracy", "precision": "precision", "recall": "recall", "F1": "f1", "AUC": "auc"}
+    lines = [f"| on | n | {' | '.join(columns)} |", "|---" * (2 + len(columns)) + "|"]
     rows = {
         "real recordings, majority vote": figures["real recordings"]["by majority vote"],
         "their seconds": figures["real clips"],
@@ -126,22 +129,17 @@ def markdown(figures):
         "the recordings that these come from, majority vote": figures["test recordings"]["by majority vote"],
     }
     for name, row in rows.items():
-        shown = " | ".join(_short(row[key], 3 if key == "auc" else 2) for key in ("balanced_accuracy", "precision", "recall", "f1", "auc"))
-        lines.append(f"| {name} | {row['n']:,} | {shown} |")
+        lines.append(f"| {name} | {row['n']:,} | {' | '.join(as_text(row)[key] for key in columns.values())} |")
     lines += ["", "| test recordings of | n | taken for piano |", "|---|---|---|"]
     lines += [f"| {name} | {row['n']} | {row['share']:.0%} |" for name, row in figures["test recordings taken for piano"].items() if row["n"]]
     return "\n".join(lines)
 
 
-def _short(value, digits):
-    return f"{value:.{digits}f}".removeprefix("0")
-
-
 def _song_figures(songs):
     is_piano = songs["label"] == PIANO
     return {
-        "by majority vote": binary_figures(is_piano, songs["piano_probability"], predicted=songs["predicted_piano"]),
-        "by mean probability": binary_figures(is_piano, songs["piano_probability"]),
+        "by majority vote": with_intervals(is_piano, songs["piano_probability"], songs["predicted_piano"]),
+        "by mean probability": with_intervals(is_piano, songs["piano_probability"]),
         "expected calibration error": calibration(is_piano, songs["piano_probability"])[1],
     }
 
