@@ -45,8 +45,8 @@ def markdown(results):
     engines = [(ENGINES[kind], row) for kind in ENGINES for row in results[kind]]
     limits = sorted(found["days"].items(), key=lambda item: -item[1])
     parts = [
-        f"Measured on {results['date']} ({results['machine']}) with songs of {results['song_seconds']} seconds, AAC in stereo, and the network "
-        f"that ships ({results['parameters']:,} parameters). A clip is a second of sound, so clips a second are times real time.",
+        f"Measured on {results['date']} ({results['machine']}) with songs of {results['song_seconds']} seconds, AAC in stereo, and the model that shipped "
+        f"then ({results['parameters']:,} parameters). A clip is a second of sound, so clips a second are times real time.",
         _table(["labelling", "found", "wanted", ""], [[name, *goal[:2], "reached" if goal[2] else "**missed**"] for name, goal in goals(results).items()]),
         "### Where the time goes",
         _table(["stage of a song", "core-seconds", "share", "times real time"],
