@@ -160,3 +160,5 @@ def test_a_screening_has_a_row_for_each_epoch_and_goes_on(made, tmp_path, monkey
     table = pd.read_csv(tmp_path / "s.csv")
     assert table[["seed", "epoch"]].to_numpy().tolist() == [[0, 1], [0, 2], [1, 1], [1, 2]]
     assert {"variant", "clips", "parameters", "val_accuracy", "recordings_auc"} <= set(table.columns)
+    for clips, rows in (("0", 5), ("64", 5)):  # of all clips, then of 64 again, which is no new row
+        assert screening.main([*command, "--clips", clips, "--epochs", "1"]) == 0 and len(pd.read_csv(tmp_path / "s.csv")) == rows

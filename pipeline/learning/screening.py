@@ -47,7 +47,7 @@ def screen(data, recordings, folder, variants=VARIANTS, seeds=(0,), epochs=4, li
             train(data, out, network, epochs, seed=seed, recordings=recordings, monitor="recordings_loss", augment=hide_piano(share), limit=limit)
             model = Model.load(f"{out}.checkpoint.npz")
             parameters = sum(layer.n_parameters for layer in model.layers)
-            about = {"variant": variant, "seed": seed, "clips": limit or "all", "parameters": parameters}
+            about = {"variant": variant, "seed": seed, "clips": str(limit or "all"), "parameters": parameters}
             tables.append(model.history.epochs.reset_index().assign(**about))
     table = pd.concat(tables, ignore_index=True)
     return table[[*about, *table.columns.difference(about, sort=False)]]
@@ -72,7 +72,7 @@ def main(arguments=None):
         return 1
     out = Path(options.out)
     if out.exists():
-        table = pd.concat([pd.read_csv(out), table]).drop_duplicates(["variant", "seed", "clips", "epoch"], keep="last")
+        table = pd.concat([pd.read_csv(out, dtype={"clips": str}), table]).drop_duplicates(["variant", "seed", "clips", "epoch"], keep="last")
     save_table(table, out.parent, out.stem)
     return 0
 
