@@ -15,6 +15,8 @@ from pipeline.cleaning import cut_array
 from pipeline.errors import SourceError
 from pipeline.recognition import PIANO, levels, pooled
 
+DRAWS = 500  # of the bootstrap
+
 
 def folder_clips(folder):
     """The clips of every recording below `folder`, which has a sub-folder for each class.
@@ -83,31 +85,24 @@ def binary_figures(is_piano, score, threshold=0.5, predicted=None):
     }
 
 
-def intervals(figures, *columns, groups=None, n_draws=500, seed=0):
-    """95 % bootstrap intervals of every figure: `figures(*columns)` over rows drawn anew, with replacement.
-
-    The first of the columns says what is a piano; draws in which a class is missing do not count. `groups` (n,): rows of
-    one group are drawn together, as clips of one recording resemble each other. Returns a dict name -> [low, high].
-    """
-    rng, columns = np.random.default_rng(seed), [np.asarray(column) for column in columns]
-    group = np.arange(len(columns[0])) if groups is None else pd.factorize(np.asarray(groups))[0]
-    rows_of, drawn = np.split(np.argsort(group, kind="stable"), np.cumsum(np.bincount(group))[:-1]), []
-    for _ in range(n_draws):
-        rows = np.concatenate([rows_of[i] for i in rng.integers(len(rows_of), size=len(rows_of))])
-        if 0 < columns[0][rows].sum() < len(rows):
-            drawn.append(figures(*(column[rows] for column in columns)))
-    table = pd.DataFrame(drawn).drop(columns=["n", "n_piano"], errors="ignore")
-    return {name: table[name].quantile([0.025, 0.975]).tolist() for name in table}
-
-
 def with_intervals(is_piano, score, predicted=None, groups=None):
-    """`binary_figures`, and under "intervals" those of all of them; arguments as in both."""
-    predicted = score > 0.5 if predicted is None else predicted
+    """`binary_figures`, and under "intervals" their 95 % bootstrap intervals: name -> [low, high].
 
-    def figures(is_piano, score, predicted):
-        return binary_figures(is_piano, score, predicted=predicted)
-
-    return figures(is_piano, score, predicted) | {"intervals": intervals(figures, is_piano, score, predicted, groups=groups)}
+    They come from rows drawn anew, with replacement; draws in which a class is missing do not count. `groups` (n,): rows
+    of one group are drawn together, as clips of one recording resemble each other.
+    """
+    is_piano, score = np.asarray(is_piano, bool), np.asarray(score, float)
+    predicted = score > 0.5 if predicted is None else np.asarray(predicted, bool)
+    group = np.arange(len(is_piano)) if groups is None else pd.factorize(np.asarray(groups))[0]
+    rows_of = np.split(np.argsort(group, kind="stable"), np.cumsum(np.bincount(group))[:-1])
+    rng, drawn = np.random.default_rng(0), []
+    for _ in range(DRAWS):
+        rows = np.concatenate([rows_of[i] for i in rng.integers(len(rows_of), size=len(rows_of))])
+        if 0 < is_piano[rows].sum() < len(rows):
+            drawn.append(binary_figures(is_piano[rows], score[rows], predicted=predicted[rows]))
+    table = pd.DataFrame(drawn).drop(columns=["n", "n_piano"], errors="ignore")
+    ends = {name: table[name].quantile([0.025, 0.975]).tolist() for name in table}
+    return binary_figures(is_piano, score, predicted=predicted) | {"intervals": ends}
 
 
 def as_text(figures):

@@ -47,7 +47,7 @@ def recognizer_network(class_names=CLASS_NAMES, seed=0, filters=(24, 48, 96, 96)
     """The network that ships: 3x3 convolutions, each with batch normalization and pooling.
 
     `last_pool`: the last pooling window; (12, 2) is the whole second, so that it does not matter when in the second
-    something was heard. `masked`: pictures are disturbed in training, which with this much sound does harm.
+    something was heard. `masked`: pictures are disturbed in training.
     """
     layers = [MelSpectrogram(), *[SpectrogramAugmentation()] * masked, BatchNormalization(momentum=0.9)]
     for count, pool in zip(filters, [2] * (len(filters) - 1) + [last_pool]):

@@ -129,7 +129,8 @@ def markdown(figures):
         "the recordings that these come from, majority vote": figures["test recordings"]["by majority vote"],
     }
     for name, row in rows.items():
-        lines.append(f"| {name} | {row['n']:,} | {' | '.join(as_text(row)[key] for key in columns.values())} |")
+        texts = as_text(row)
+        lines.append(f"| {name} | {row['n']:,} | {' | '.join(texts[key] for key in columns.values())} |")
     lines += ["", "| test recordings of | n | taken for piano |", "|---|---|---|"]
     lines += [f"| {name} | {row['n']} | {row['share']:.0%} |" for name, row in figures["test recordings taken for piano"].items() if row["n"]]
     return "\n".join(lines)
