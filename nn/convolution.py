@@ -1,6 +1,6 @@
 """The convolution layer: each output is the sum of a window of the image, weighted by a filter.
 
-This is the plain form. Training and prediction run it together with the layers behind it: see `fast.fusion`.
+This is the plain form. Training and prediction run it together with the layers behind it: see the package `nn_fast`.
 """
 
 import itertools

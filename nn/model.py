@@ -8,7 +8,6 @@ import pandas as pd
 from nn import model_file, onnx, training
 from nn.data import to_float
 from nn.activations import Softmax
-from nn.fast.fusion import fuse
 from nn.history import History
 from nn.layer import backward, forward
 from nn.parallel import one_blas_thread
@@ -34,11 +33,13 @@ class Model:
         What training has seen so far, kept through saving and loading.
     optimizer : Optimizer or None
         Of the last training, with its running averages.
-    steps : list of Layer and FusedStack
-        The layers as they run in training and prediction.
+    steps : list
+        The layers as they run in training and prediction: one by one, or several as one step (see `fuse`).
     metadata : dict
         Plain values that travel with the model: how it was trained, the threshold of a class.
     """
+
+    fuse = staticmethod(list)  # makes steps of layers; the package `nn_fast` puts a faster way here
 
     def __init__(self, layers, input_shape, class_names, seed=0):
         self.layers, self.input_shape, self.class_names = list(layers), tuple(input_shape), tuple(class_names)
@@ -49,7 +50,7 @@ class Model:
             counts[kind] += 1
             layer.name = f"{kind}_{counts[kind]}"
             shape = layer.build(shape, rng)
-        self.steps = fuse(self.layers)
+        self.steps = self.fuse(self.layers)
         if shape != (len(self.class_names),):
             raise ValueError(f"The last layer gives {shape} but there are {len(self.class_names)} class names")
 

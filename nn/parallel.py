@@ -12,7 +12,6 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
@@ -37,34 +36,15 @@ def set_threads(n_threads):
 
 def map_slices(function, n_images):
     """Call `function(slice)` for the slices of a batch of `n_images`, in threads; return the results in order."""
-    return _map(function, _slices(n_images))
+    return map_items(function, slices(n_images))
 
 
-def map_slices_together(function, n_images):
-    """The same for a generator function, whose calls may wait for each other to agree on something about the batch.
-
-    Each gets on with `answer = yield make, share`, where `answer` is `make(the sum of all shares)`.
-    """
-    calls, answer = [function(part) for part in _slices(n_images)], None
-    while True:
-        outcomes = _map(lambda call: _advance(call, answer), calls)
-        if outcomes[0][0] is None:
-            return [result for _, result in outcomes]
-        answer = outcomes[0][0](sum(share for _, share in outcomes))
-
-
-def _slices(n_images):
+def slices(n_images):
+    """The slices of a batch of `n_images`."""
     return [slice(start, min(start + SLICE, n_images)) for start in range(0, n_images, SLICE)]
 
 
-def _advance(call, answer):
-    try:
-        return call.send(answer)
-    except StopIteration as end:
-        return None, end.value
-
-
-def _map(function, items):
+def map_items(function, items):
     """The results of `function(item)` in order; each of our threads takes the next item that nobody has."""
     global _pool
     if _n_threads == 1 or len(items) == 1:
@@ -115,18 +95,6 @@ def reuse(owner, name, shape, dtype):
 def workspace(name, shape, dtype):
     """The same for this thread: to be used up before the same name is asked for again."""
     return reuse(_local, name, shape, dtype)
-
-
-def of_thread(owner, key, make):
-    """What the calling thread keeps under `key` for `owner`, for as long as there are both; at first `make()`.
-
-    It must not refer to the owner, or that would never end.
-    """
-    owners = _local.__dict__.setdefault("owners", WeakKeyDictionary())
-    kept = owners.setdefault(owner, {})
-    if key not in kept:
-        kept[key] = make()
-    return kept[key]
 
 
 @contextmanager

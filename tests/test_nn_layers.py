@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 import naive
 import nn
-from nn.fast.fusion import FusedStack, fuse
-from nn.fast.inference import plain_sum, toom_cook
+from nn_fast.fusion import FusedStack, fuse
+from nn_fast.inference import plain_sum, toom_cook
 from nn.layer import forward
 from nn.parallel import set_threads
 

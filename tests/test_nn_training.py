@@ -1,6 +1,7 @@
 """Training as a whole: it learns, it is repeatable to the bit, and it goes on where it stopped."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -91,8 +92,23 @@ def test_training_goes_on_in_a_new_process_bit_for_bit(tmp_path):
     pd.testing.assert_frame_equal(resumed.history.epochs[columns], whole.history.epochs[columns])
 
 
-def run_python(code, *arguments, **options):
-    root = Path(__file__).parents[1]
+def test_nn_learns_the_same_without_the_fast_package(tmp_path):
+    shutil.copytree(Path(nn.__file__).parent, tmp_path / "nn")
+    shutil.copy(__file__, tmp_path)
+    code = (
+        "import sys; from test_nn_training import *\n"
+        "model = network(); model.fit(tones(), epochs=2, optimizer=nn.SGD(0.03), progress=False)\n"
+        "assert model.steps == model.layers; model.save(sys.argv[1])"
+    )
+    run_python(code, tmp_path / "alone.npz", root=tmp_path, cwd=tmp_path)
+    fast, alone = network(), nn.Model.load(tmp_path / "alone.npz")
+    fast.fit(tones(), epochs=2, optimizer=nn.SGD(0.03), progress=False)
+    assert len(fast.steps) < len(fast.layers)
+    for key, array in weights(fast).items():
+        np.testing.assert_allclose(weights(alone)[key], array, rtol=1e-3, atol=1e-4, err_msg=key)
+
+
+def run_python(code, *arguments, root=Path(__file__).parents[1], **options):
     path = os.pathsep.join([str(root), str(root / "tests")])
     environment = os.environ | {"PYTHONPATH": path}
     return subprocess.run([sys.executable, "-c", code, *map(str, arguments)], env=environment, check=True, **options)

@@ -4,10 +4,11 @@ Layer by layer, each step would write a whole batch to memory for the next one t
 layers give one after the other, but for rounding; of theirs, only parameters, gradients and running averages are used.
 """
 
-from nn.fast.inference import Inference
-from nn.fast.run import enter, find_run
-from nn.fast.training import Training
-from nn.parallel import map_slices_together, reuse
+from nn.parallel import reuse
+from nn_fast.inference import Inference
+from nn_fast.parallel import map_slices_together
+from nn_fast.run import enter, find_run
+from nn_fast.training import Training
 
 
 def fuse(layers):

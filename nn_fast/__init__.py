@@ -1,6 +1,11 @@
 """What the layers of a convolutional network compute one by one, in one go: the same numbers but for rounding, faster.
 
-Nothing here is needed to understand the network, and a model without `fuse` would learn the same. `fusion` takes runs of
+Nothing here is needed to understand the network, and `nn` without this package learns the same. `fusion` takes runs of
 layers (`run`) together, `inference` computes them in prediction; in training `training` does, for which `correlation` is
 the arithmetic and `memory` keeps all arrays from batch to batch. The tests hold it against the plain layers.
 """
+
+from nn.model import Model
+from nn_fast.fusion import fuse
+
+Model.fuse = staticmethod(fuse)
