@@ -16,9 +16,9 @@ from pipeline.errors import AudioError
 CLIP = SAMPLE_RATE  # samples of a clip: one second
 WINDOW = SAMPLE_RATE // 20  # samples of the envelope's window: 50 ms
 THRESHOLD = 20 / 32768  # of the envelope; what is not above it is silence or noise
-MIN_SOUND = round(0.3 * SAMPLE_RATE)  # samples; less sound than this is not judged
+MIN_SOUND = round(0.3 * SAMPLE_RATE)  # samples; less sound than this is not judged, unless the song is a second long
 MIN_LAST = CLIP // 2  # samples; a shorter rest at the end of a song is dropped, a longer one is padded with zeros
-MIN_SECOND = SAMPLE_RATE // 10  # samples; a second of the song with less sound counts as masked in the timeline
+MIN_SECOND = SAMPLE_RATE // 10  # samples; a second with less sound counts as masked in the timeline, unless there is hardly more
 
 # A recording that lies wholly below the threshold is judged by a threshold relative to its peak, unless that peak is
 # no more than the dither of a silent 16-bit file.
@@ -82,7 +82,7 @@ class Clips:
             raise _too_short(self.n_samples)
         if not self._n_kept:
             raise AudioError("silent", "There is only silence; choose a recording in which something can be heard.")
-        if self._n_kept < MIN_SOUND:
+        if self._n_kept < self._enough:
             raise _too_short(self._n_kept)
 
     def timeline(self):
@@ -91,10 +91,16 @@ class Clips:
         The last second may be a part of one. To be called after the iteration.
         """
         clip_of_second = np.full(-(-self.n_samples // SAMPLE_RATE), -1)
+        least = MIN_SECOND if self._n_kept >= MIN_SOUND else 1
         for second, (n, index) in self._best.items():
-            if n >= MIN_SECOND:
+            if n >= least:
                 clip_of_second[second] = index
         return clip_of_second
+
+    @property
+    def _enough(self):
+        """Samples of sound that make a clip, if there is no other: in a song of a second or more, a single click does."""
+        return MIN_SOUND if self.n_samples < CLIP else 1
 
     def _cut(self, threshold):
         self.n_samples, self._n_kept, self._peak, self._n_clips, self._best = 0, 0, 0.0, 0, {}
@@ -105,7 +111,7 @@ class Clips:
             for i in range(0, n_whole, CLIP):
                 yield self._clip(samples[i:i + CLIP].copy(), positions[i:i + CLIP])
             samples, positions = samples[n_whole:], positions[n_whole:]
-        if len(samples) >= (MIN_LAST if self._n_clips else MIN_SOUND):
+        if len(samples) >= (MIN_LAST if self._n_clips else self._enough):
             yield self._clip(np.pad(samples, (0, CLIP - len(samples))), positions)
 
     def _sound(self, threshold):
