@@ -139,7 +139,7 @@ def _music(name, split, licence, skip=(), path="**/*.ogg"):
 
 
 def _speech(language, split, licence="CC BY-SA 3.0"):
-    return Recordings(DEBIAN, Package("apt", f"asterisk-core-sounds-{language}-wav"), "**/*.wav", "speech", split, licence, ("silence", "beep"), True)
+    return Recordings(DEBIAN, Package("apt", f"asterisk-core-sounds-{language}-wav"), "**/*.wav", "speech", split, licence, ("silence", "beep", "_IvrvoiceRU/is.wav"), True)
 
 
 WINTERREISE, WINTERREISE_1933 = "CC BY 3.0 (Schubert Winterreise Dataset)", "public domain (Schubert Winterreise Dataset)"
@@ -187,7 +187,7 @@ RECORDINGS = (
     _music("singularity-music", "validation", "CC BY-SA 3.0"),
     _music("warzone2100-music", "test", "GPL-2.0+", path="**/*.opus"),
     _speech("en", "train"), _speech("fr", "train"), _speech("es", "train"), _speech("it", "validation"), _speech("ru", "test", "CC BY 3.0"),
-    Recordings(DEBIAN, Package("apt", "fillets-ng-data-nl"), "**/*.ogg", "speech", "train", "GPL-2.0+", (), True),
+    Recordings(DEBIAN, Package("apt", "fillets-ng-data-nl"), "**/*.ogg", "speech", "train", "GPL-2.0+", ("zd1-m-cesta", "zav-v-sto"), True),
     Recordings(DEBIAN, Package("apt", "klettres-data"), "**/*.ogg", "speech", "test", "GPL-2.0+", ("/cs/",), True),
     Recordings(DEBIAN, Package("apt", "sonic-pi-samples"), "**/*.flac", "effects", "train", "CC0 1.0", ("ambi_piano",), True),
     Recordings(DEBIAN, Package("apt", "sound-icons"), "**/*.wav", "effects", "test", "GPL-2.0+", ("piano",), True),
