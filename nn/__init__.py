@@ -2,7 +2,7 @@
 
 Read it in this order: `layer`, `dense`, `activations`, `losses`, `optimizers`, `model`, `training`; then `spectrogram`,
 `convolution`, `pooling`, `normalization`, `dropout`. The rest of this folder is for data, files and threads. It needs
-nothing else here; where the package `nn_fast` stands beside it, that computes what the layers do one by one, faster.
+nothing else here; where the package `nn_fast` is found, that computes what the layers do one by one, several times faster.
 """
 
 from importlib.util import find_spec

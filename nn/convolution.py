@@ -1,6 +1,6 @@
 """The convolution layer: each output is the sum of a window of the image, weighted by a filter.
 
-This is the plain form. Training and prediction run it together with the layers behind it: see the package `nn_fast`.
+This is the plain form; the package `nn_fast` computes it together with the layers behind it.
 """
 
 import itertools
@@ -12,36 +12,67 @@ from nn.initializers import he_normal
 from nn.layer import Layer, pair
 
 
-class Conv2D(Layer):
+class WindowLayer(Layer):
+    """What convolution and pooling share: a `window` (height, width) of pixels that moves over images by `strides`.
+
+    With padding "same" the new size of an axis is `ceil(size / stride)`, and the image is padded for it, the odd pixel at
+    its end (Keras); with "valid" it is `ceil((size - window + 1) / stride)`.
+    """
+
+    def __init__(self, window, strides, padding):
+        super().__init__()
+        self.window, self.strides, self.padding = window, strides, padding
+
+    def compute_output_shape(self, input_shape):
+        if self.padding not in ("same", "valid"):
+            raise ValueError(f'Expected "same" or "valid". Received: padding={self.padding!r}')
+        if len(input_shape) != 3:
+            kind = type(self).__name__
+            raise ValueError(f"{kind} takes images (channels, height, width). Received: input_shape={input_shape}")
+        channels, *size = input_shape
+        return channels, *(output_size(*axis, self.padding) for axis in zip(size, self.window, self.strides))
+
+    def build(self, input_shape, rng):
+        self.pads = [margins(*axis, self.padding) for axis in zip(input_shape[1:], self.window, self.strides)]
+        return super().build(input_shape, rng)
+
+    def padded(self, images, value=0):
+        """`images` `(batch, channels, height, width)` with pixels of `value` around them."""
+        return np.pad(images, ((0, 0), (0, 0), *self.pads), constant_values=value)
+
+    def cropped(self, padded):
+        """The view of the images in what `padded` returned."""
+        (top, _), (left, _) = self.pads
+        return padded[:, :, top : top + self.input_shape[1], left : left + self.input_shape[2]]
+
+    def phases(self, padded):
+        """For each place in the window, in reading order, the view of the pixels that stand there in all windows."""
+        (down, across), (_, rows, columns) = self.strides, self.output_shape
+        for y, x in itertools.product(*map(range, self.window)):
+            yield padded[:, :, y : y + rows * down : down, x : x + columns * across : across]
+
+
+class Conv2D(WindowLayer):
     """Cross-correlation of images with trained filters, as every framework calls convolution.
 
     Shapes: inputs `(batch, channels, height, width)`, output `(batch, filters, new_height, new_width)`, kernel
-    `(filters, channels, kernel_height, kernel_width)`, bias `(filters,)`. With padding "same" the new size is
-    `ceil(size / stride)`, and zeros are added around the image, the odd one at its end (Keras); with "valid" it is
-    `ceil((size - kernel + 1) / stride)`.
+    `(filters, channels, kernel_height, kernel_width)`, bias `(filters,)`; sizes and padding, with zeros, as `WindowLayer`
+    tells.
     """
 
     def __init__(self, filters, kernel_size, strides=1, padding="same"):
-        super().__init__()
+        self.kernel_size = pair(kernel_size, "kernel_size")
+        super().__init__(self.kernel_size, pair(strides, "strides"), padding)
         if filters < 1:
             raise ValueError(f"Expected at least one filter. Received: filters={filters}")
-        self.filters, self.padding = filters, padding
-        self.kernel_size, self.strides = pair(kernel_size, "kernel_size"), pair(strides, "strides")
+        self.filters = filters
 
     def compute_output_shape(self, input_shape):
-        _, height, width = image_shape(self, input_shape)
-        return self.filters, *(
-            output_size(size, *axis, self.padding)
-            for size, *axis in zip((height, width), self.kernel_size, self.strides)
-        )
+        return self.filters, *super().compute_output_shape(input_shape)[1:]
 
     def build(self, input_shape, rng):
         output_shape = super().build(input_shape, rng)
-        channels, *size = input_shape
-        self._pads = [
-            margins(*axis, self.padding) for axis in zip(size, self.kernel_size, self.strides)
-        ]
-        shape = (self.filters, channels, *self.kernel_size)
+        shape = (self.filters, input_shape[0], *self.kernel_size)
         self.params = {
             "kernel": he_normal(rng, shape, fan_in=np.prod(shape[1:])),
             "bias": np.zeros(self.filters, np.float32),
@@ -49,10 +80,9 @@ class Conv2D(Layer):
         return output_shape
 
     def forward(self, inputs, training=False):
-        padded = np.pad(inputs, ((0, 0), (0, 0), *self._pads))
         (down, across), kernel = self.strides, self.params["kernel"]
         # (batch, channels, new_height, new_width, kernel_height, kernel_width), a view
-        self._windows = sliding_window_view(padded, self.kernel_size, axis=(2, 3))[:, :, ::down, ::across]
+        self._windows = sliding_window_view(self.padded(inputs), self.kernel_size, axis=(2, 3))[:, :, ::down, ::across]
         self.output = np.moveaxis(np.tensordot(self._windows, kernel, ((1, 4, 5), (1, 2, 3))), -1, 1)
         self.output = self.output + self.params["bias"][:, np.newaxis, np.newaxis]
         return self.output
@@ -60,27 +90,12 @@ class Conv2D(Layer):
     def backward(self, output_gradient):
         self.grads["kernel"] = np.tensordot(output_gradient, self._windows, ((0, 2, 3), (0, 2, 3)))
         self.grads["bias"] = output_gradient.sum(axis=(0, 2, 3))
-        (top, bottom), (left, right) = self._pads
-        (down, across), (_, rows, columns) = self.strides, self.output_shape
-        channels, height, width = self.input_shape
-        shape = len(output_gradient), channels, top + height + bottom, left + width + right
-        padded = np.zeros(shape, output_gradient.dtype)
-        for y, x in itertools.product(*map(range, self.kernel_size)):  # what each tap of the filters has met
-            share = np.tensordot(output_gradient, self.params["kernel"][:, :, y, x], (1, 0))
-            padded[:, :, y : y + rows * down : down, x : x + columns * across : across] += np.moveaxis(share, -1, 1)
-        self.input_gradient = padded[:, :, top : top + height, left : left + width]
+        padded = self.padded(np.zeros((len(output_gradient), *self.input_shape), output_gradient.dtype))
+        taps = self.params["kernel"].reshape(*self.params["kernel"].shape[:2], -1)
+        for number, phase in enumerate(self.phases(padded)):  # what each tap of the filters has met
+            phase += np.moveaxis(np.tensordot(output_gradient, taps[:, :, number], (1, 0)), -1, 1)
+        self.input_gradient = self.cropped(padded)
         return self.input_gradient
-
-
-def image_shape(layer, input_shape):
-    """`input_shape` if it is one of images that `layer` can take, else a ValueError."""
-    if layer.padding not in ("same", "valid"):
-        raise ValueError(f'Expected "same" or "valid". Received: padding={layer.padding!r}')
-    if len(input_shape) != 3:
-        raise ValueError(
-            f"{type(layer).__name__} takes images (channels, height, width). Received: input_shape={input_shape}"
-        )
-    return input_shape
 
 
 def output_size(size, window, stride, padding):

@@ -9,7 +9,6 @@ from functools import singledispatch
 import numpy as np
 
 from nn import layers as nn_layers
-from nn.convolution import margins
 from nn.model_file import replacing
 
 OPSET = 17  # of 2022: old enough for every runtime
@@ -108,18 +107,17 @@ def _batch_normalization(layer: nn_layers.BatchNormalization, graph, value):
 @write.register
 def _conv2d(layer: nn_layers.Conv2D, graph, value):
     inputs = [value, layer.params["kernel"], layer.params["bias"]]
-    return graph.add("Conv", inputs, strides=layer.strides, pads=_pads(layer, layer.kernel_size))
+    return graph.add("Conv", inputs, strides=layer.strides, pads=_pads(layer))
 
 
 @write.register
 def _max_pooling2d(layer: nn_layers.MaxPooling2D, graph, value):
-    pads = _pads(layer, layer.pool_size)
-    return graph.add("MaxPool", [value], kernel_shape=layer.pool_size, strides=layer.strides, pads=pads)
+    return graph.add("MaxPool", [value], kernel_shape=layer.pool_size, strides=layer.strides, pads=_pads(layer))
 
 
-def _pads(layer, window):
+def _pads(layer):
     """What is added around an image, in ONNX's order: top, left, bottom, right."""
-    before, after = zip(*(margins(*axis, layer.padding) for axis in zip(layer.input_shape[1:], window, layer.strides)))
+    before, after = zip(*layer.pads)
     return [*before, *after]
 
 

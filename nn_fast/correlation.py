@@ -8,7 +8,6 @@ import math
 
 import numpy as np
 
-from nn.convolution import margins
 from nn.parallel import workspace
 
 CHUNK = 1024  # columns of a matrix product that sums over columns: so many of both sides stay in the cache
@@ -113,7 +112,7 @@ class Blocks:
         self.image, self.filters, self.channels, self.phases = image, conv.filters, channels, phases
         self.block = [s * p for s, p in zip(strides, phases)]
         self.taps = [-(-(b - s + k) // b) for b, s, k in zip(self.block, strides, size)]
-        self.before = [margins(*axis, conv.padding)[0] for axis in zip(image, size, strides)]
+        self.before = [before for before, _ in conv.pads]
         self.first = [m // b for m, b in zip(self.before, self.block)]  # the first block with a pixel of the image
         n_blocks = [(n - 1 + m) // b + 1 - f for n, m, b, f in zip(image, self.before, self.block, self.first)]
         self.size = [n // p for n, p in zip(conv.output_shape[1:], phases)]
