@@ -14,6 +14,7 @@ from nn import Model
 from pipeline.corpus import dataset
 from pipeline.corpus.collection import Recording
 from pipeline.corpus.sounds import Recorded
+from pipeline.errors import SourceError
 from pipeline.learning import screening, training, voting, weights
 from pipeline.learning.evaluation import binary_figures, by_recording, folder_clips, piano_probabilities
 from pipeline.recognition import levels
@@ -73,6 +74,8 @@ def test_a_stopped_training_goes_on_and_the_best_epoch_is_kept(made, tmp_path):
     assert loss == pytest.approx(history["recordings_loss"].min(), rel=1e-3)
     again = training.train(clips, tmp_path / "a.npz", epochs=3, **settings)  # nothing is left to do
     assert len(again.history.epochs) == len(best.history.epochs)
+    with pytest.raises(SourceError, match="another network"):
+        training.train(clips, tmp_path / "a.npz", epochs=3, **settings | {"network": partial(SMALL, masked=True)})
 
 
 def _by_song(table, probability):

@@ -5,6 +5,7 @@ does not wander from epoch to epoch as they do. Where a folder of whole recordin
 them, and the best is kept: clips of rendered sound go on improving long after real songs have not.
 """
 
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy as np
 from nn import ClipSequence, Model, ModelFileError, RMSprop
 from nn.callbacks import Callback, LearningRateSchedule, MovingAverage
 from pipeline.corpus.dataset import load
+from pipeline.errors import SourceError
 from pipeline.learning.evaluation import binary_figures, by_recording, folder_clips, piano_probabilities
 from pipeline.learning.networks import recognizer_network
 from pipeline.recognition import PIANO
@@ -100,17 +102,18 @@ def train(
     limit : int, optional; use every n-th clip only, so that about this many are left for training
 
     Returns the Model of the best epoch. Checkpoints beside `out` let a stopped training go on, and a finished one go on
-    with more epochs; delete them to begin anew.
+    with more epochs; delete them to begin anew. Raises SourceError if they are of another network.
     """
     class_names = load(dataset, "train")[3]
     clips, validation_clips = (thinned(load(dataset, split), limit) for split in ("train", "validation"))
     data = ClipSequence(*clips, len(class_names), batch_size, shuffle=True, seed=seed, augment=augment)
     validation = ClipSequence(*validation_clips, len(class_names), batch_size)
     checkpoints = Path(f"{out}.average.npz"), Path(f"{out}.checkpoint.npz")
-    try:
+    average, model = new = [network(class_names, seed=seed) for _ in checkpoints]
+    with suppress(ModelFileError):
         average, model = map(Model.load, checkpoints)
-    except ModelFileError:
-        average, model = (network(class_names, seed=seed) for _ in checkpoints)
+    if repr(model.layers) != repr(new[1].layers):
+        raise SourceError("checkpoint", f"{checkpoints[1]} is of a training of another network; delete it, or train to another file.")
     callbacks = [LearningRateSchedule(lambda epoch: learning_rate * cosine(epoch / epochs)), MovingAverage(average, len(data) / 4)]
     callbacks.append(Validation(average, validation))
     if recordings:
