@@ -16,9 +16,9 @@ from pipeline.errors import AudioError
 CLIP = SAMPLE_RATE  # samples of a clip: one second
 WINDOW = SAMPLE_RATE // 20  # samples of the envelope's window: 50 ms
 THRESHOLD = 20 / 32768  # of the envelope; what is not above it is silence or noise
-MIN_SOUND = round(0.3 * SAMPLE_RATE)  # samples; less sound than this is not judged, unless the song is a second long
+MIN_SOUND = round(0.3 * SAMPLE_RATE)  # samples; less sound than this is not judged in a song of less than a second
 MIN_LAST = CLIP // 2  # samples; a shorter rest at the end of a song is dropped, a longer one is padded with zeros
-MIN_SECOND = SAMPLE_RATE // 10  # samples; a second with less sound counts as masked in the timeline, unless there is hardly more
+MIN_SECOND = SAMPLE_RATE // 10  # samples; a second with less sound counts as masked, unless no second has as much
 
 # A recording that lies wholly below the threshold is judged by a threshold relative to its peak, unless that peak is
 # no more than the dither of a silent 16-bit file.
@@ -37,7 +37,7 @@ class Clip:
     samples : float32 array (16000,)
     start, stop : float
         Where in the song its first sample comes from and its last one ends, in seconds; more than one second apart
-        where silence in between was left out, less for a short song that was padded with zeros.
+        where silence in between was left out, less where there was no more sound and the clip was padded with zeros.
     """
 
     samples: np.ndarray
@@ -91,7 +91,7 @@ class Clips:
         The last second may be a part of one. To be called after the iteration.
         """
         clip_of_second = np.full(-(-self.n_samples // SAMPLE_RATE), -1)
-        least = MIN_SECOND if self._n_kept >= MIN_SOUND else 1
+        least = min(MIN_SECOND, max((n for n, _ in self._best.values()), default=0))
         for second, (n, index) in self._best.items():
             if n >= least:
                 clip_of_second[second] = index
@@ -143,7 +143,7 @@ class Clips:
 
 
 def _too_short(n_samples):
-    message = f"There are only {n_samples / SAMPLE_RATE:.2f} s of sound; it takes 0.3 s or more to judge."
+    message = f"There are only {n_samples / SAMPLE_RATE:.2f} s of sound; a song of less than a second needs 0.3 s to be judged."
     return AudioError("too_short", message)
 
 

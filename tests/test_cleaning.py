@@ -26,11 +26,9 @@ def naive_cut(samples):
 
 
 def naive_timeline(groups, n_samples):
-    clip_of_second, least = [], RATE / 10 if sum(map(len, groups)) >= 0.3 * RATE else 1
-    for second in range(-(-n_samples // RATE)):
-        held = [np.count_nonzero(group // RATE == second) for group in groups]
-        clip_of_second.append(int(np.argmax(held)) if max(held) >= least else -1)
-    return clip_of_second
+    held = [[np.count_nonzero(group // RATE == second) for group in groups] for second in range(-(-n_samples // RATE))]
+    least = min(RATE / 10, max(map(max, held)))
+    return [int(np.argmax(each)) if max(each) >= least else -1 for each in held]
 
 
 @st.composite
@@ -125,6 +123,13 @@ def test_a_song_of_a_second_gets_an_answer_however_short_its_sound_is(n_sound):
     clip, = clips
     assert np.count_nonzero(clip.samples) == n_sound and 1 < clip.start < clip.stop < 1.5
     assert clips.timeline().tolist() == [-1, 0, -1, -1]
+
+
+def test_a_metronome_has_a_timeline():
+    samples = np.zeros(8 * RATE, np.float32)
+    samples[RATE // 2::RATE] = 0.5
+    clips = cut([samples])
+    assert len(list(clips)) == 1 and clips.timeline().tolist() == [0] * 8
 
 
 def test_a_faint_recording_is_judged_by_a_threshold_below_its_peak():

@@ -21,7 +21,7 @@ SPLITS = ("train", "validation", "test")
 SOURCES = {"default": "pip", "npm": "npm", "debian": "apt"}
 PIANO, OTHER = "Piano", "Other"
 
-# How much of a class each kind of recording makes up; kinds that a corpus does not hold leave their share to the others.
+# How much of a class each kind of recording makes up, relative to the others.
 SHARES = {
     PIANO: {"performance": 0.55, "improvised": 0.18, "single notes": 0.19, "recorded": 0.08, "own": 0.5},
     OTHER: {"instrument": 0.24, "sampled notes": 0.07, "recorded instrument": 0.03, "single notes": 0.17, "piano with instrument": 0.11,
