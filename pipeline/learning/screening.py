@@ -18,12 +18,13 @@ from pipeline.learning.networks import recognizer_network, thesis_network
 from pipeline.learning.training import hide_piano, train
 from pipeline.notebooks import save_table
 
-NARROW = 16, 32, 64, 64  # filters
+NARROW, MEDIUM = (16, 32, 64, 64), (24, 48, 96, 96)  # filters
 VARIANTS = {  # name: (network, share of piano clips that other sound is laid over)
     "thesis network": (thesis_network, 0.1),
     "recognizer": (recognizer_network, 0.1),
     "recognizer without mixing": (recognizer_network, 0.0),
     "recognizer with masking": (partial(recognizer_network, masked=True), 0.1),
+    "medium recognizer": (partial(recognizer_network, filters=MEDIUM), 0.1),
     "narrow recognizer": (partial(recognizer_network, filters=NARROW), 0.1),
     "narrow recognizer with masking": (partial(recognizer_network, filters=NARROW, masked=True), 0.1),
     "narrow recognizer with masking, not pooled over time": (

@@ -155,7 +155,7 @@ def main(arguments=None):
     parser.add_argument("--clips", type=int, default=150_000)
     parser.add_argument("--train-folder", action="append", default=[], help="recordings of one's own to train on, by class")
     parser.add_argument("--dev-folder", help="whole recordings, by class, that choose the best epoch and calibrate")
-    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     try:
