@@ -33,8 +33,11 @@ class WindowLayer(Layer):
         return channels, *(output_size(*axis, self.padding) for axis in zip(size, self.window, self.strides))
 
     def build(self, input_shape, rng):
-        self.pads = [margins(*axis, self.padding) for axis in zip(input_shape[1:], self.window, self.strides)]
-        return super().build(input_shape, rng)
+        output_shape = super().build(input_shape, rng)
+        axes = zip(input_shape[1:], output_shape[1:], self.window, self.strides)
+        missing = [max((n_windows - 1) * stride + window - size, 0) for size, n_windows, window, stride in axes]
+        self.pads = [(n_pixels // 2, n_pixels - n_pixels // 2) for n_pixels in missing]  # before and after, on each axis
+        return output_shape
 
     def padded(self, images, value=0):
         """`images` `(batch, channels, height, width)` with pixels of `value` around them."""
@@ -104,11 +107,3 @@ def output_size(size, window, stride, padding):
     if covered < 1:
         raise ValueError(f"A window of {window} pixels does not fit into {size}; use padding='same' or a smaller one")
     return -(-covered // stride)
-
-
-def margins(size, window, stride, padding):
-    """Zeros to add (before, after) an axis of `size` pixels."""
-    if padding == "valid":
-        return 0, 0
-    total = max((output_size(size, window, stride, padding) - 1) * stride + window - size, 0)
-    return total // 2, total - total // 2

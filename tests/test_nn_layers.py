@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 import naive
 import nn
-from nn_fast.fusion import FusedStack, fuse
-from nn_fast.inference import plain_sum, toom_cook
 from nn.layer import forward
 from nn.parallel import set_threads
+from nn_fast.fusion import FusedStack, fuse
+from nn_fast.inference import plain_sum, toom_cook
 
 pairs = st.tuples(st.integers(1, 4), st.integers(1, 4))
 

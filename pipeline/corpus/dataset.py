@@ -13,6 +13,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from pipeline import files
+from pipeline.cleaning import MIN_SOUND
 from pipeline.corpus import collection
 from pipeline.corpus.augment import augment, resample_speed
 from pipeline.errors import PipelineError, SourceError
@@ -157,7 +158,7 @@ def cut(recording, rng):
     if excerpt.keep is None and rng.random() < SPEED:
         samples = resample_speed(samples, rng)
     if len(samples) < RATE:  # a short file is a clip all the same, as when it is judged
-        if len(samples) < 0.3 * RATE:
+        if len(samples) < MIN_SOUND:
             return
         samples = np.pad(samples, (0, RATE - len(samples)))
     elif len(samples) > RATE and excerpt.keep is None:

@@ -109,10 +109,11 @@ def train(
     data = ClipSequence(*clips, len(class_names), batch_size, shuffle=True, seed=seed, augment=augment)
     validation = ClipSequence(*validation_clips, len(class_names), batch_size)
     checkpoints = Path(f"{out}.average.npz"), Path(f"{out}.checkpoint.npz")
-    average, model = new = [network(class_names, seed=seed) for _ in checkpoints]
+    average, model = (network(class_names, seed=seed) for _ in checkpoints)
+    layers = repr(model.layers)
     with suppress(ModelFileError):
         average, model = map(Model.load, checkpoints)
-    if repr(model.layers) != repr(new[1].layers):
+    if repr(model.layers) != layers:
         raise SourceError("checkpoint", f"{checkpoints[1]} is of a training of another network; delete it, or train to another file.")
     callbacks = [LearningRateSchedule(lambda epoch: learning_rate * cosine(epoch / epochs)), MovingAverage(average, len(data) / 4)]
     callbacks.append(Validation(average, validation))
