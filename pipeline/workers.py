@@ -14,6 +14,7 @@ from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, 
 from pipeline.errors import PipelineError
 
 TIMEOUT = 10  # seconds for a Dask scheduler to answer, and for its first worker to be there
+MOST_MEMORY = 3 * 2**30  # bytes that a process of this machine may grow by before another one takes its place
 LOOK_AGAIN = 5  # seconds after which the size of a cluster is asked for again: workers come and go
 ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
 
@@ -188,11 +189,17 @@ def _hand_over(attempt, task):
 def _processes(n):
     from joblib.externals.loky import ProcessPoolExecutor
 
-    return ProcessPoolExecutor(n, env=ONE_THREAD, initializer=_end_with_parent, initargs=(os.getpid(),))
+    return ProcessPoolExecutor(n, env=ONE_THREAD, initializer=_begin, initargs=(os.getpid(),))
 
 
-def _end_with_parent(parent):
-    """In a worker: end when the process that started it has been killed, instead of waiting for it for ever."""
+def _begin(parent):
+    """In a worker: end when the process that started it has been killed, and not because of memory that caches take.
+
+    loky takes a worker that has grown by 300 MB for one that leaks, and starts another, which reads all sound fonts again.
+    """
+    from joblib.externals.loky import process_executor
+
+    process_executor._MAX_MEMORY_LEAK_SIZE = MOST_MEMORY
 
     def watch():
         while os.getppid() == parent:
