@@ -12,16 +12,20 @@ from pathlib import Path
 import pandas as pd
 
 from nn import Model
+from pipeline.corpus import dataset
 from pipeline.errors import PipelineError
+from pipeline.learning.evaluation import binary_figures, piano_probabilities
 from pipeline.learning.experiments import hyphenated
 from pipeline.learning.networks import recognizer_network, thesis_network
 from pipeline.learning.training import hide_piano, train
 from pipeline.notebooks import save_table
+from pipeline.recognition import PIANO
 
 NARROW, MEDIUM = (16, 32, 64, 64), (24, 48, 96, 96)  # filters
-VARIANTS = {  # name: (network, share of piano clips that other sound is laid over)
+VARIANTS = {  # name: (network, share of piano clips that other sound is laid over[, kinds of recordings left out])
     "thesis network": (thesis_network, 0.1),
     "recognizer": (recognizer_network, 0.1),
+    "recognizer, packages alone": (recognizer_network, 0.1, ("own",)),
     "recognizer without mixing": (recognizer_network, 0.0),
     "recognizer with masking": (partial(recognizer_network, masked=True), 0.1),
     "medium recognizer": (partial(recognizer_network, filters=MEDIUM), 0.1),
@@ -37,19 +41,20 @@ def screen(data, recordings, folder, variants=VARIANTS, seeds=(0,), epochs=4, li
     """Train each variant once for each seed on `limit` clips of a dataset; a DataFrame with a row an epoch.
 
     Columns: variant, seed, clips, parameters, epoch, and the figures of `History.epochs` with those of `recordings`, a
-    folder of whole recordings that nothing is trained on.
+    folder of whole recordings that nothing is trained on; test_auc, of the best epoch on the test split, is for looking on.
     """
-    tables = []
+    tables, (test_clips, test_labels, _, names) = [], dataset.load(data, "test")
     Path(folder).mkdir(parents=True, exist_ok=True)
     for variant in variants:
-        network, share = VARIANTS[variant]
+        network, share, *without = VARIANTS[variant]
         for seed in seeds:
             out = Path(folder) / f"{hyphenated(variant)}-{limit or 'all'}-{seed}.npz"
-            train(data, out, network, epochs, seed=seed, recordings=recordings, monitor="recordings_loss", augment=hide_piano(share), limit=limit)
-            model = Model.load(f"{out}.checkpoint.npz")
-            parameters = sum(layer.n_parameters for layer in model.layers)
-            about = {"variant": variant, "seed": seed, "clips": str(limit or "all"), "parameters": parameters}
-            tables.append(model.history.epochs.reset_index().assign(**about))
+            best = train(data, out, network, epochs, seed=seed, recordings=recordings, monitor="recordings_loss", augment=hide_piano(share),
+                         limit=limit, without=without[0] if without else ())
+            parameters = sum(layer.n_parameters for layer in best.layers)
+            test = binary_figures(test_labels == names.index(PIANO), piano_probabilities(best, test_clips))
+            about = {"variant": variant, "seed": seed, "clips": str(limit or "all"), "parameters": parameters, "test_auc": test["auc"]}
+            tables.append(Model.load(f"{out}.checkpoint.npz").history.epochs.reset_index().assign(**about))
     table = pd.concat(tables, ignore_index=True)
     return table[[*about, *table.columns.difference(about, sort=False)]]
 

@@ -90,7 +90,7 @@ def _rms(samples):
 
 def train(
     dataset, out, network=recognizer_network, epochs=6, batch_size=32, learning_rate=1e-3, seed=0, recordings=None,
-    monitor="val_loss", augment=None, limit=None, progress=True,
+    monitor="val_loss", augment=None, limit=None, without=(), progress=True,
 ):
     """Train `network(class_names, seed)` on a dataset folder and write the model of its best epoch to `out`.
 
@@ -100,12 +100,13 @@ def train(
     recordings : folder of whole recordings, one sub-folder a class, that judges each epoch (never trained on)
     monitor : the figure by which the best epoch is chosen; "val_..." or "recordings_..."
     limit : int, optional; use every n-th clip only, so that about this many are left for training
+    without : kinds of recordings (`pipeline.corpus.collection.SHARES`) whose clips are left out
 
     Returns the Model of the best epoch. Checkpoints beside `out` let a stopped training go on, and a finished one go on
     with more epochs; delete them to begin anew. Raises SourceError if they are of another network.
     """
     class_names = load(dataset, "train")[3]
-    clips, validation_clips = (thinned(load(dataset, split), limit) for split in ("train", "validation"))
+    clips, validation_clips = (thinned(load(dataset, split), limit, without) for split in ("train", "validation"))
     data = ClipSequence(*clips, len(class_names), batch_size, shuffle=True, seed=seed, augment=augment)
     validation = ClipSequence(*validation_clips, len(class_names), batch_size)
     checkpoints = Path(f"{out}.average.npz"), Path(f"{out}.checkpoint.npz")
@@ -126,11 +127,16 @@ def train(
     return Model.load(out)
 
 
-def thinned(split, limit):
-    """Clips and labels of a split as `dataset.load` gives it: every n-th, so that about `limit` are left (None: all)."""
-    clips, labels = split[:2]
-    step = max(len(clips) // limit, 1) if limit else 1
-    return clips[::step], labels[::step]
+def thinned(split, limit, without=()):
+    """Clips and labels of a split as `dataset.load` gives it: every n-th, so that about `limit` are left (None: all).
+
+    Those whose kind is among `without` do not count.
+    """
+    clips, labels, table = split[:3]
+    rows = np.flatnonzero(~table["kind"].isin(without))
+    step = max(len(rows) // limit, 1) if limit else 1
+    chosen = rows[::step] if len(rows) < len(clips) else slice(None, None, step)  # a slice stays a map of the file
+    return clips[chosen], labels[chosen]
 
 
 class KeepBest(Callback):
