@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import tracemalloc
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -118,6 +119,22 @@ def test_a_task_that_kills_its_process_fails_alone(cluster, monkeypatch):
             assert [task.result(60) for task in tasks] == list(range(9))
             assert isinstance(pool.submit(os._exit, 1).exception(60), WorkerDied)
             assert isinstance(pool.submit(int, "no number").exception(60), ValueError)
+
+
+def grown(megabytes, kept=[]):
+    """Memory that stays with the process, as a cache does; in which process this is."""
+    kept.append(b"x" * (megabytes * 2**20))
+    return os.getpid()
+
+
+def test_a_process_may_keep_what_it_has_read():
+    with Pool(1) as pool:
+        first = pool.submit(grown, 0).result(60)
+        time.sleep(1.1)  # loky looks at the memory once a second, after a task
+        pool.submit(grown, 500).result(60)
+        time.sleep(1.1)
+        pool.submit(grown, 0).result(60)
+        assert pool.submit(grown, 0).result(60) == first
 
 
 SCRIPT = """

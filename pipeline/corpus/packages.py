@@ -10,7 +10,7 @@ import sys
 import tarfile
 import tempfile
 import zipfile
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -52,16 +52,19 @@ def available(client):
 def fetch_all(packages, cache=CACHE, progress=None):
     """The folder of each package as `fetch` gives it, several downloaded at the same time: {Package: Path}.
 
-    `progress("downloading", done, total)` is called after each.
+    `progress("downloading", done, total)` is called after each. Raises SourceError if one fails.
     """
-    folders = {}
     with ThreadPoolExecutor(AT_ONCE) as pool, tqdm(total=len(packages), unit="package", desc="packages", disable=None) as bar:
-        for package, folder in zip(packages, pool.map(lambda package: fetch(package, cache), packages)):
-            folders[package] = folder
-            bar.update()
-            if progress:
-                progress("downloading", len(folders), len(packages))
-    return folders
+        folders = {package: pool.submit(fetch, package, cache) for package in packages}
+        try:
+            for done, folder in enumerate(as_completed(folders.values()), 1):
+                folder.result()
+                bar.update()
+                if progress:
+                    progress("downloading", done, len(packages))
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+    return {package: folder.result() for package, folder in folders.items()}
 
 
 def fetch(package, cache=CACHE):

@@ -47,8 +47,8 @@ def reliability(bins, error):
     return figure
 
 
-def shares(table, limit=18):
-    """How much of each sound is taken for piano: a bar a row, sorted. `table`: index name; label, n, share."""
+def shares(table, limit=18, what="Clips"):
+    """How much of each sound is taken for piano: a bar a row, sorted. `table`: index name; label, n (of `what`), share."""
     shown = table.sort_values("share").tail(limit)
     figure, ax = plt.subplots(figsize=(WIDTH, 0.2 * len(shown) + 0.8))
     places = np.arange(len(shown))
@@ -58,7 +58,7 @@ def shares(table, limit=18):
         ax.annotate(f"{share:.1%}", (share, place), xytext=(3, 0), textcoords="offset points", va="center", fontsize=7, color=DARK)
     ax.tick_params(axis="y", length=0)
     ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    ax.set(xlim=(0, 1.08), xlabel="Clips taken for piano")
+    ax.set(xlim=(0, 1.08), xlabel=f"{what} taken for piano")
     ax.grid(axis="x")
     ax.margins(y=0.01)
     return figure

@@ -14,9 +14,9 @@ from scipy.optimize import minimize
 from scipy.special import expit, logit
 
 from pipeline import files
-from pipeline.corpus import dataset
+from pipeline.corpus import collection, dataset
 from pipeline.errors import PipelineError
-from pipeline.learning import voting
+from pipeline.learning import lookalikes, voting
 from pipeline.learning.evaluation import as_text, by_recording, calibration, folder_clips, piano_probabilities, with_intervals
 from pipeline.learning.training import hide_piano, log_loss, train
 from pipeline.recognition import MODEL_PATH, PIANO
@@ -26,13 +26,6 @@ RESULTS = MODEL_PATH.parent / "results" / "model.json"
 THRESHOLDS = np.linspace(0.05, 0.95, 181)
 PRIOR = 1 / 4  # of the songs that people ask about, those that are a piano alone: a guess, since most music is not
 EXCERPT = 5  # clips; what the probabilities are calibrated for: longer than a note, shorter than a song
-
-# What is most easily taken for a piano, and what never should be: a part of the instrument's or the kind's name.
-LOOKALIKES = {
-    "harpsichord": "Harpsichord", "electric piano": "Electric Piano", "harp": "Orchestral Harp", "guitar": "Guitar", "marimba": "Marimba",
-    "celesta": "Celesta", "organ": "Organ", "voice with piano": "voice with piano", "piano with an instrument": "piano with instrument",
-    "speech": "speech", "noise and tones": "noise",
-}
 
 
 def calibrate(model, clips, table):
@@ -85,8 +78,11 @@ def others_threshold(table, probability):
     return expit(np.array(chosen) - logit(PRIOR))[pd.factorize(table["recording"])[0]]
 
 
-def report(model, dataset_folder, recordings=None):
-    """Figures of a two-class model on the test split of a dataset and on a folder of recordings, as plain values."""
+def report(model, dataset_folder, unseen_songs=None, recordings=None):
+    """Figures of a two-class model as plain values: on the test split of a dataset, on songs, on a folder of recordings.
+
+    `unseen_songs` are as `lookalikes.songs` gives them.
+    """
     clips, labels, table, names = dataset.load(dataset_folder, "test")
     probabilities = piano_probabilities(model, clips)
     is_piano = labels == names.index(PIANO)
@@ -95,12 +91,13 @@ def report(model, dataset_folder, recordings=None):
     figures["test clips right, by kind"] = predicted.groupby("kind")["right"].mean().round(4).to_dict()
     songs = by_recording(table, probabilities)
     figures["test recordings"] = _song_figures(songs)
-    names = (songs["kind"] + " " + songs["instrument"]).where(songs["label"] != PIANO, "")
-    mixed = names.str.startswith("piano with")
-    figures["test recordings taken for piano"] = {}
-    for name, part in LOOKALIKES.items():
-        taken = songs["predicted_piano"][names.str.contains(part, regex=False) & (mixed == name.startswith("piano with"))]
-        figures["test recordings taken for piano"][name] = {"n": len(taken), "share": round(float(taken.mean()), 4) if len(taken) else None}
+    if unseen_songs:
+        clips, table = unseen_songs
+        songs = by_recording(table, piano_probabilities(model, clips))
+        figures["unseen songs"] = _song_figures(songs)
+        figures["unseen songs without noise"] = _song_figures(songs[~songs["noisy"]])
+        taken = songs.groupby("sound", sort=False).agg(label=("label", "first"), n=("label", "size"), share=("predicted_piano", "mean"))
+        figures["unseen songs taken for piano"] = taken.round(4).to_dict("index")
     if recordings:
         clips, table = folder_clips(recordings)
         probabilities = piano_probabilities(model, clips)
@@ -128,19 +125,24 @@ def markdown(figures):
         "disturbed seconds of unseen sources (test split)": figures["test clips"],
         "the recordings that these come from, majority vote": figures["test recordings"]["by majority vote"],
     }
+    if songs := figures.get("unseen songs"):
+        rows["songs made of the same sources, majority vote"] = songs["by majority vote"]
+        rows["those that no noise was added to"] = figures["unseen songs without noise"]["by majority vote"]
     for name, row in rows.items():
         texts = as_text(row)
         lines.append(f"| {name} | {row['n']:,} | {' | '.join(texts[key] for key in columns.values())} |")
-    lines += ["", "| test recordings of | n | taken for piano |", "|---|---|---|"]
-    lines += [f"| {name} | {row['n']} | {row['share']:.0%} |" for name, row in figures["test recordings taken for piano"].items() if row["n"]]
+    if songs:
+        lines += ["", "| unseen songs of | n | taken for piano |", "|---|---|---|"]
+        lines += [f"| {name} | {row['n']} | {row['share']:.0%} |" for name, row in figures["unseen songs taken for piano"].items()]
     return "\n".join(lines)
 
 
 def _song_figures(songs):
-    is_piano = songs["label"] == PIANO
+    """Figures of songs as `by_recording` gives them; songs of one origin, if they have one, are drawn together."""
+    is_piano, origins = songs["label"] == PIANO, songs.get("origin")
     return {
-        "by majority vote": with_intervals(is_piano, songs["piano_probability"], songs["predicted_piano"]),
-        "by mean probability": with_intervals(is_piano, songs["piano_probability"]),
+        "by majority vote": with_intervals(is_piano, songs["piano_probability"], songs["predicted_piano"], origins),
+        "by mean probability": with_intervals(is_piano, songs["piano_probability"], groups=origins),
         "expected calibration error": calibration(is_piano, songs["piano_probability"])[1],
     }
 
@@ -159,10 +161,8 @@ def main(arguments=None):
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     try:
-        dataset.build(
-            options.data, options.sources, options.clips, options.train_folder,
-            "train" if options.train_folder else None, options.seed,
-        )
+        found = collection.recordings(options.sources, options.train_folder, folder_split="train" if options.train_folder else None)
+        dataset.build(options.data, n_clips=options.clips, seed=options.seed, recordings=found)
         monitor = "recordings_loss" if options.dev_folder else "val_loss"
         model = train(
             options.data, f"{options.data}/model.npz", epochs=options.epochs, seed=options.seed,
@@ -173,7 +173,7 @@ def main(arguments=None):
         else:
             clips, _, table, _ = dataset.load(options.data, "validation")
         scale, shift = calibrate(model, clips, table)
-        figures = report(model, options.data, options.dev_folder)
+        figures = report(model, options.data, lookalikes.songs(found), options.dev_folder)
     except PipelineError as error:
         print(f"weights: {error}", file=sys.stderr)
         return 1
