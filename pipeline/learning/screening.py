@@ -22,10 +22,10 @@ from pipeline.notebooks import save_table
 from pipeline.recognition import PIANO
 
 NARROW, MEDIUM = (16, 32, 64, 64), (24, 48, 96, 96)  # filters
-VARIANTS = {  # name: (network, share of piano clips that other sound is laid over[, kinds of recordings left out])
+VARIANTS = {  # name: (network, share of piano clips that other sound is laid over, kinds of recordings left out...)
     "thesis network": (thesis_network, 0.1),
     "recognizer": (recognizer_network, 0.1),
-    "recognizer, packages alone": (recognizer_network, 0.1, ("own",)),
+    "recognizer, packages alone": (recognizer_network, 0.1, "own"),
     "recognizer without mixing": (recognizer_network, 0.0),
     "recognizer with masking": (partial(recognizer_network, masked=True), 0.1),
     "medium recognizer": (partial(recognizer_network, filters=MEDIUM), 0.1),
@@ -50,7 +50,7 @@ def screen(data, recordings, folder, variants=VARIANTS, seeds=(0,), epochs=4, li
         for seed in seeds:
             out = Path(folder) / f"{hyphenated(variant)}-{limit or 'all'}-{seed}.npz"
             best = train(data, out, network, epochs, seed=seed, recordings=recordings, monitor="recordings_loss", augment=hide_piano(share),
-                         limit=limit, without=without[0] if without else ())
+                         limit=limit, without=without)
             parameters = sum(layer.n_parameters for layer in best.layers)
             test = binary_figures(test_labels == names.index(PIANO), piano_probabilities(best, test_clips))
             about = {"variant": variant, "seed": seed, "clips": str(limit or "all"), "parameters": parameters, "test_auc": test["auc"]}
