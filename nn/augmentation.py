@@ -11,7 +11,7 @@ class SpectrogramAugmentation(Layer):
     Takes and gives decibels `(batch, 1, frames, mels)` with 0 as the loudest. Each picture gets a smooth random gain
     over frequency (`gain_db`: standard deviation in dB), a noise floor drawn between -80 dB and `floor_db`, and with
     probability one half each a masked band of at most `mask_mels` mels and gap of at most `mask_frames` frames (Park
-    et al., SpecAugment, 2019). The gradient stops here in training.
+    et al., SpecAugment, 2019). The gradient stops here in training, so every trained layer has to come after it.
     """
 
     n_waves = 5  # cosines over frequency that make up the gain
@@ -50,6 +50,6 @@ class SpectrogramAugmentation(Layer):
 
 
 def _stretch(rng, longest, size):
-    length = rng.integers(longest + 1)
+    length = rng.integers(min(longest, size) + 1)
     start = rng.integers(size - length + 1)
     return slice(start, start + length)

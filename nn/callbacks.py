@@ -4,7 +4,6 @@ They keep nothing themselves: what was best so far is read from the model's hist
 """
 
 import csv
-import os
 
 import numpy as np
 
@@ -36,7 +35,8 @@ class MovingAverage(Callback):
     """Lets the arrays of a second model follow those of the one in training, as their exponential moving average.
 
     Single steps, and whole epochs at a high learning rate, wander around what their average is close to (Polyak, 1992).
-    `average` is a Model of the same layers; `n_steps`, how far back the average reaches.
+    `average` is a Model of the same layers, and of the same weights if the model was trained before without it; `n_steps`,
+    how far back the average reaches.
     """
 
     def __init__(self, average, n_steps=1000):
@@ -71,16 +71,17 @@ class EarlyStopping(Callback):
 
 
 class CSVLogger(Callback):
-    """Appends a line for each epoch to the file at `path`."""
+    """Appends a line for each epoch to the file at `path`; raises ValueError for figures that it has no column for."""
 
     def __init__(self, path):
         self.path = path
 
     def on_epoch_end(self, model, epoch, row):
-        is_new = not os.path.exists(self.path)
-        with open(self.path, "a", newline="") as file:
-            writer = csv.DictWriter(file, ["epoch", *row])
-            if is_new:
+        with open(self.path, "a+", newline="") as file:
+            file.seek(0)
+            columns = next(csv.reader(file), None)
+            writer = csv.DictWriter(file, columns or ["epoch", *row])
+            if columns is None:
                 writer.writeheader()
             writer.writerow({"epoch": epoch + 1} | row)
 
@@ -88,10 +89,11 @@ class CSVLogger(Callback):
 def _epochs_since_best(model, monitor):
     """How long ago `monitor` was best, in all of the model's history: so a resumed training goes on as if never ended.
 
-    Accuracies are to grow, everything else to shrink.
+    Accuracies are to grow, everything else to shrink; what is no number is never best.
     """
     rows = model.history.epoch_rows
     if monitor not in rows[-1]:
         raise ValueError(f"Expected one of {', '.join(rows[-1])}. Received: monitor={monitor!r}")
     values = np.array([row[monitor] for row in rows if monitor in row])
-    return len(values) - 1 - (values.argmax() if "accuracy" in monitor else values.argmin())
+    losses = np.where(np.isnan(values), np.inf, -values if "accuracy" in monitor else values)
+    return len(values) - 1 - losses.argmin()

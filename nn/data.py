@@ -12,7 +12,7 @@ class ClipSequence:
     Parameters
     ----------
     clips : ndarray or memmap, int16 or floating, `(n, samples)`
-        16-bit samples come out as float32 in -1..1.
+        16-bit samples come out as float32 in -1..1, floating ones as they are.
     labels : ndarray of int, `(n,)`
         Index of each clip's class.
     n_classes : int
@@ -24,15 +24,18 @@ class ClipSequence:
         `augment(samples, targets, rng) -> samples, targets` for a whole batch, with a generator fixed by seed, epoch
         and batch.
 
-    Raises ValueError if clips and labels do not fit together.
+    Raises ValueError if clips and labels do not fit together, or are of another kind.
     """
 
     def __init__(self, clips, labels, n_classes, batch_size=32, shuffle=False, seed=0, augment=None):
         self.clips, self.labels = clips, np.asarray(labels)
         if len(clips) != len(self.labels) or len(clips) == 0:
             raise ValueError(f"Expected as many labels as clips, and some. Received: {len(clips)}, {len(self.labels)}")
-        if self.labels.min() < 0 or self.labels.max() >= n_classes:
-            raise ValueError(f"Expected labels from 0 to {n_classes - 1}. Received: up to {self.labels.max()}")
+        if self.labels.dtype.kind not in "iu" or self.labels.min() < 0 or self.labels.max() >= n_classes:
+            found = f"{self.labels.min()} to {self.labels.max()}, {self.labels.dtype}"
+            raise ValueError(f"Expected labels from 0 to {n_classes - 1}, whole numbers. Received: {found}")
+        if batch_size < 1:
+            raise ValueError(f"Expected at least one clip in a batch. Received: batch_size={batch_size}")
         self.n_classes, self.batch_size, self.shuffle = n_classes, batch_size, shuffle
         self.seed, self.augment = seed, augment
         self.start_epoch(0)
@@ -48,7 +51,7 @@ class ClipSequence:
         return -(-len(self.clips) // self.batch_size)
 
     def __getitem__(self, index):
-        """Samples float32 `(batch, samples)` and one-hot targets float32 `(batch, classes)` of one batch."""
+        """Samples `(batch, samples)` and one-hot targets float32 `(batch, classes)` of one batch."""
         if not 0 <= index < len(self):
             raise IndexError(f"Expected a batch from 0 to {len(self) - 1}. Received: {index}")
         rows = np.sort(self._order[index * self.batch_size : (index + 1) * self.batch_size])  # kind to the disk
@@ -61,8 +64,12 @@ class ClipSequence:
 
 
 def to_float(samples):
-    """16-bit samples as float32 in -1..1; floating ones as they are."""
-    return samples if samples.dtype.kind == "f" else samples.astype(np.float32) / 32768
+    """16-bit samples as float32 in -1..1; floating ones as they are. Raises ValueError for any other kind."""
+    if samples.dtype.kind == "f":
+        return samples
+    if samples.dtype != np.int16:
+        raise ValueError(f"Expected samples of 16 bit or floating. Received: {samples.dtype}")
+    return samples.astype(np.float32) / 32768
 
 
 def prefetch(sequence, n_ahead=4):

@@ -1,5 +1,6 @@
 """A network: layers one after the other, from samples to the probability of each class."""
 
+import threading
 from collections import Counter
 
 import numpy as np
@@ -37,6 +38,8 @@ class Model:
         The layers as they run in training and prediction: one by one, or several as one step (see `fuse`).
     metadata : dict
         Plain values that travel with the model: how it was trained, the threshold of a class.
+    lock : threading.RLock
+        Held while a batch goes through the layers, whose memory serves one thread at a time.
     """
 
     fuse = staticmethod(list)  # makes steps of layers; the package `nn_fast` puts a faster way here
@@ -44,8 +47,11 @@ class Model:
     def __init__(self, layers, input_shape, class_names, seed=0):
         self.layers, self.input_shape, self.class_names = list(layers), tuple(input_shape), tuple(class_names)
         self.seed, self.history, self.optimizer, self.metadata = seed, History(), None, {}
+        self.lock = threading.RLock()
         rng, counts, shape = np.random.default_rng(seed), Counter(), self.input_shape
         for layer in self.layers:
+            if layer.output_shape is not None:
+                raise ValueError(f"Each place in a model needs a layer of its own. Received: {layer!r}, which was built before")
             kind = type(layer).__name__.lower()
             counts[kind] += 1
             layer.name = f"{kind}_{counts[kind]}"
@@ -97,9 +103,9 @@ class Model:
 
     def predict(self, samples, batch_size=32):
         """Probabilities `(n, classes)` of `n` clips `(n, samples)`, floating in -1..1 or 16-bit."""
-        self._check(samples.shape[1:])
+        self.check(samples.shape[1:])
         result = np.empty((len(samples), len(self.class_names)), np.float32)
-        with one_blas_thread():
+        with self.lock, one_blas_thread():
             for start in range(0, len(samples), batch_size):
                 part = slice(start, start + batch_size)
                 result[part] = forward(self.steps, to_float(samples[part]))
@@ -111,20 +117,24 @@ class Model:
         The gradient, with respect to the output of the MelSpectrogram, of the class' score before the softmax
         (Simonyan et al., 2013): the thesis' `derivated_input`. Its size shows where the decision was made.
         """
-        self._check(clip.shape)
+        self.check(clip.shape)
         end = len(self.layers) - isinstance(self.layers[-1], Softmax)
-        with one_blas_thread():
+        with self.lock, one_blas_thread():
             scores = self.forward(to_float(clip[np.newaxis]), n_layers=end)
             self.backward(np.eye(len(self.class_names), dtype=scores.dtype)[[self._class(class_name)]], end)
-        return self.layers[1].input_gradient[0, 0].copy()
+            # of the first layer that has one: the MelSpectrogram lets no gradient through
+            gradient = next(layer.input_gradient for layer in self.layers if layer.input_gradient is not None)
+            return gradient[0, 0].copy()
 
     def feature_maps(self, clip, layer_name):
         """The output of the layer called `layer_name` for one clip, without the batch axis."""
-        self._check(clip.shape)
+        self.check(clip.shape)
         n_layers = self.layers.index(self[layer_name]) + 1
-        return self.forward(to_float(clip[np.newaxis]), n_layers=n_layers)[0].copy()
+        with self.lock:
+            return self.forward(to_float(clip[np.newaxis]), n_layers=n_layers)[0].copy()
 
-    def _check(self, shape):
+    def check(self, shape):
+        """Raise ValueError unless clips of `shape`, without the batch axis, are what the model takes."""
         if shape != self.input_shape:
             raise ValueError(f"Expected clips of shape {self.input_shape}. Received: {shape}")
 
@@ -140,7 +150,7 @@ class Model:
         return pd.DataFrame(rows, columns=["layer", "output shape", "parameters"]).set_index("layer")
 
     def save(self, path, include_optimizer=True):
-        """Write everything into one .npz file, atomically; without the optimizer it is a third of the size."""
+        """Write everything into one .npz file, atomically; without the optimizer it cannot go on training, and is smaller."""
         model_file.save(self, path, include_optimizer)
 
     def to_onnx(self, path):

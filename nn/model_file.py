@@ -26,18 +26,21 @@ class ModelFileError(ValueError):
 
 
 def save(model, path, include_optimizer=True):
-    """Write `model` to `path`; a file that is there already stays whole until the new one is."""
+    """Write `model` to `path`; a file that is there already stays whole until the new one is.
+
+    Raises ValueError for a layer or optimizer that is not one of `nn`.
+    """
     optimizer = model.optimizer if include_optimizer else None
     header = {
         "format": FORMAT,
-        "layers": [{"type": type(layer).__name__, **layer.config()} for layer in model.layers],
+        "layers": [_description(layer_types, layer) for layer in model.layers],
         "input_shape": model.input_shape,
         "class_names": model.class_names,
         "seed": model.seed,
         "generators": {
             layer.name: layer.generator.bit_generator.state for layer in model.layers if layer.generator is not None
         },
-        "optimizer": optimizer and {"type": type(optimizer).__name__, "steps": optimizer.steps, **optimizer.config()},
+        "optimizer": optimizer and {**_description(optimizers, optimizer), "steps": optimizer.steps},
         "epochs": model.history.epoch_rows,
         "metadata": model.metadata,
     }
@@ -47,7 +50,7 @@ def save(model, path, include_optimizer=True):
         arrays |= {f"slots/{key}": array for key, array in optimizer.slots.items()}
     arrays["batches"] = np.asarray(model.history.batch_rows, np.float64).reshape(-1, 4)
     with replacing(path) as file:
-        np.savez_compressed(file, header=np.array(json.dumps(header)), **arrays)
+        np.savez_compressed(file, header=np.array(json.dumps(header, default=np.generic.item)), **arrays)
 
 
 @contextmanager
@@ -124,6 +127,14 @@ def _read(path):
         raise
     except (*DAMAGE, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise ModelFileError(f"{path} is not a model file, or a damaged one: {error}") from error
+
+
+def _description(module, thing):
+    """What `_instance` makes the same object of. Raises ValueError for a type that `module` does not offer."""
+    kind = type(thing)
+    if getattr(module, kind.__name__, None) is not kind:
+        raise ValueError(f"A model file can hold what nn offers only. Received: {thing!r}")
+    return {"type": kind.__name__, **thing.config()}
 
 
 def _instance(module, config):

@@ -1,8 +1,7 @@
 """Threads over the images of a batch.
 
 NumPy releases the interpreter's lock while it copies and multiplies, so plain Python threads use all cores. The batch
-is cut into slices of a fixed size, whatever the number of threads, so that sums over slices come out the same bit by
-bit on any machine with the same libraries.
+is cut into slices of a fixed size, so that sums over slices come out the same bit by bit with any number of threads.
 """
 
 import itertools
@@ -19,7 +18,8 @@ from threadpoolctl import ThreadpoolController
 SLICE = 8  # images in a task: small enough to balance two threads at batch 32, large enough to hide the hand-over
 
 _local = threading.local()
-_pool = _blas = None
+_pool = _blas = _before = None
+_lock, _n_inside = threading.Lock(), 0
 _cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
 _n_threads = len(_cores)
 
@@ -32,6 +32,15 @@ def set_threads(n_threads):
     if _pool is not None:
         _pool.shutdown()
     _n_threads, _pool = n_threads, None
+
+
+def _forget_pool():
+    global _pool
+    _pool = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_pool)  # a forked process has none of its parent's threads
 
 
 def map_slices(function, n_images):
@@ -102,18 +111,25 @@ def one_blas_thread():
     """A context in which each of our threads multiplies matrices by itself, instead of all fighting for the cores.
 
     The calling thread counts as the first of ours and keeps to its cores. A thread that waits for Python's lock
-    asks for it sooner, too: ours need it often and for microseconds only.
+    asks for it sooner, too: ours need it often and for microseconds only. Both hold for the whole process, until the last
+    thread has left.
     """
-    global _blas
-    if _blas is None:
-        _blas = ThreadpoolController()
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(0.0005)
+    global _blas, _before, _n_inside
+    with _lock:
+        if _n_inside == 0:
+            _blas = _blas or ThreadpoolController()
+            _before = sys.getswitchinterval(), _blas.limit(limits=1, user_api="blas")
+            sys.setswitchinterval(0.0005)
+        _n_inside += 1
     cores = _keep_to_cores(0)
     try:
-        with _blas.limit(limits=1, user_api="blas"):
-            yield
+        yield
     finally:
-        sys.setswitchinterval(interval)
         if cores:
             os.sched_setaffinity(0, cores)
+        with _lock:
+            _n_inside -= 1
+            if _n_inside == 0:
+                interval, limit = _before
+                sys.setswitchinterval(interval)
+                limit.restore_original_limits()

@@ -30,6 +30,8 @@ class FeatureConfig:
     def __post_init__(self):
         if not 0 < self.win_length <= self.n_fft <= 1 << 16 or not 0 < self.n_mels <= self.n_fft or self.hop_length < 1:
             raise ValueError(f"Expected hop_length >= 1, win_length and n_mels up to n_fft <= 65536. Received: {self}")
+        if not 0 <= self.f_min < self.f_max <= self.sample_rate / 2 or not self.top_db > 0:
+            raise ValueError(f"Expected 0 <= f_min < f_max <= sample_rate / 2, and top_db > 0. Received: {self}")
 
     @property
     def clip_samples(self):

@@ -31,11 +31,14 @@ def fit(model, data, validation_data=None, epochs=5, optimizer=None, loss=None, 
         Show a bar for each epoch.
 
     A loaded model goes on in the epoch where it stopped, bit for bit as if it had never been saved. Ctrl-C ends
-    training after the running batch; the unfinished epoch counts for nothing but the weights it has changed.
-    Raises FloatingPointError when the loss is no longer a number.
+    training after the running batch; the next training begins that epoch again, with the weights as they are by then.
+    Raises ValueError for data of other classes or shapes than the model's and for an optimizer that has trained another
+    model, FloatingPointError when the loss is no longer a number.
     """
-    if data.n_classes != len(model.class_names):
-        raise ValueError(f"Expected data of {len(model.class_names)} classes, as the model. Received: {data.n_classes}")
+    for sequence in (data, validation_data or data):
+        _check_classes(model, sequence)
+    if optimizer and optimizer.steps and optimizer is not model.optimizer:
+        raise ValueError(f"Expected a new optimizer, or the model's own. Received: one that has made {optimizer.steps} steps")
     model.optimizer = optimizer or model.optimizer or RMSprop()
     loss, history = loss or CategoricalCrossentropy(), model.history
     with one_blas_thread(), _Interrupt() as interrupt:
@@ -67,25 +70,35 @@ def fit(model, data, validation_data=None, epochs=5, optimizer=None, loss=None, 
 
 def train_batch(model, samples, targets, loss):
     """One step on one batch; returns its loss and accuracy before the step."""
+    model.check(samples.shape[1:])
     steps, compute = _scoring(model, loss)
-    outputs = forward(steps, samples, training=True)
-    value = compute(outputs, targets)
-    if not np.isfinite(value):
-        raise FloatingPointError(f"The loss became {value}; use a smaller learning rate, or look for bad clips")
-    backward(steps, loss.backward())
-    model.optimizer.update(model.params, model.grads)
-    return value, categorical_accuracy(outputs, targets)
+    with model.lock:
+        outputs = forward(steps, samples, training=True)
+        value = compute(outputs, targets)
+        if not np.isfinite(value):
+            raise FloatingPointError(f"The loss became {value}; use a smaller learning rate, or look for bad clips")
+        backward(steps, loss.backward())
+        model.optimizer.update(model.params, model.grads)
+        return value, categorical_accuracy(outputs, targets)
 
 
 def evaluate(model, data, loss=None):
     """Mean loss and accuracy of `model` over a ClipSequence: `{"loss": ..., "accuracy": ...}`."""
+    _check_classes(model, data)
     rows = []
     steps, compute = _scoring(model, loss or CategoricalCrossentropy())
     with one_blas_thread():
         for samples, targets in prefetch(data):
-            outputs = forward(steps, samples)
-            rows.append((len(samples), compute(outputs, targets), categorical_accuracy(outputs, targets)))
+            model.check(samples.shape[1:])
+            with model.lock:
+                outputs = forward(steps, samples)
+                rows.append((len(samples), compute(outputs, targets), categorical_accuracy(outputs, targets)))
     return _means(rows)
+
+
+def _check_classes(model, data):
+    if data.n_classes != len(model.class_names):
+        raise ValueError(f"Expected data of {len(model.class_names)} classes, as the model. Received: {data.n_classes}")
 
 
 def _scoring(model, loss):

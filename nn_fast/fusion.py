@@ -60,7 +60,8 @@ class FusedStack:
 
     def backward(self, output_gradient):
         """Fill the layers' `grads` and return the gradient with respect to the inputs, or None if nobody needs it."""
-        stages, dtype = self._training, output_gradient.dtype
+        stages, dtype = self._training, self._inputs.dtype
+        output_gradient = output_gradient.astype(dtype, copy=False)
         shape = len(output_gradient), *stages[0].input_shape
         result = reuse(self, "gradient", shape, dtype) if self.needs_input_gradient else None
 

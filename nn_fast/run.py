@@ -1,6 +1,7 @@
 """A run of layers that are computed together, and the way into it."""
 
 import itertools
+import math
 
 import numpy as np
 
@@ -22,6 +23,9 @@ def find_run(layers, may_lead):
 
 
 def _fits(layer):
+    if type(layer) is Conv2D:
+        # `Blocks.layout` grows with the square of this; the plain layer does not.
+        return math.prod(layer.kernel_size + layer.strides) <= 1 << 12
     if type(layer) is not MaxPooling2D:
         return True
     # `Inference` has filters of their own for each column of a window: not for many.

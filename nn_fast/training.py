@@ -102,7 +102,11 @@ class Training(Run):
         np.maximum(inside, 0, out=target) if self.relu else np.copyto(target, inside)
 
     def _normalize(self, moments):
-        """Scale and shift of the normalization, from the sums of all values and squares; moves its averages."""
+        """Scale and shift of the normalization, from the sums of all values and squares; moves its averages.
+
+        Of the squares float32 loses the more, the further the mean lies from zero: at a thousand times the spread, gradients
+        are off by 5e-3, those of the plain layers by 1e-4.
+        """
         mean, square = moments.reshape(2, -1, self.conv.filters).sum(axis=1) / self._n_values
         variance = np.maximum(square - mean * mean, 0)
         self.norm.follow(self._sign * mean + self.conv.params["bias"], variance)

@@ -181,6 +181,8 @@ def test_a_missing_array(path):
 HUGE = {
     "units": lambda h: h["layers"][-4].update(units=10**9),
     "filters": lambda h: h["layers"][2].update(filters=10**9),
+    "wide kernel": lambda h: h["layers"][2].update(kernel_size=[160, 160]),
+    "wide strides": lambda h: h["layers"][2].update(strides=20_000),
     "kernel": lambda h: h["layers"][2].update(kernel_size=[10**5, 10**5]),
     "input": lambda h: h.update(input_shape=[10**12]),
     "mels": lambda h: h["layers"][0].update(n_mels=10**9),
@@ -257,6 +259,18 @@ def test_a_save_that_fails_leaves_the_old_file_and_nothing_else(trained, path):
         model.save(path)
     assert path.read_bytes() == before
     assert os.listdir(path.parent) == ["model.npz"]
+
+
+def test_a_layer_of_ones_own_is_refused_before_it_is_lost(tmp_path):
+    class ReLU(nn.ReLU):
+        """Called as one of ours, which it would come back as."""
+
+    model = nn.Model([ReLU(), nn.Dense(np.int64(2))], (4,), ["a", "b"])
+    with pytest.raises(ValueError, match="what nn offers only. Received: ReLU"):
+        model.save(tmp_path / "model.npz")
+    model = nn.Model([nn.ReLU(), nn.Dense(np.int64(2))], (4,), ["a", "b"], seed=np.int64(3))
+    model.save(tmp_path / "model.npz")
+    assert_same(nn.Model.load(tmp_path / "model.npz"), model)
 
 
 def test_permissions_are_those_of_any_new_file(path):

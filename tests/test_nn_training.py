@@ -1,15 +1,18 @@
 """Training as a whole: it learns, it is repeatable to the bit, and it goes on where it stopped."""
 
+import multiprocessing
 import os
 import shutil
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from threadpoolctl import threadpool_info
 
 import nn
 from nn.parallel import set_threads
@@ -70,6 +73,29 @@ def test_same_seed_same_weights_with_any_number_of_threads():
         assert_same(trained[0], other)
     different = network(seed=1)
     assert any((different.params[key] != network().params[key]).any() for key in different.params)
+
+
+def test_threads_that_ask_one_model_get_its_answers_and_leave_no_trace():
+    model, clips = network(), [tones(seed=seed).clips for seed in range(4)]
+    expected = [model.predict(part) for part in clips]
+    before = sys.getswitchinterval(), threadpool_info()
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(10):
+            for answer, right in zip(pool.map(model.predict, clips), expected):
+                np.testing.assert_array_equal(answer, right)
+    assert (sys.getswitchinterval(), threadpool_info()) == before
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+def test_a_forked_process_can_predict():
+    model, clips = network(), tones().clips
+    model.predict(clips)  # starts threads, which a forked process has none of
+    process = multiprocessing.get_context("fork").Process(target=model.predict, args=(clips,))
+    process.start()
+    process.join(60)
+    if process.exitcode is None:
+        process.kill()
+    assert process.exitcode == 0
 
 
 def test_training_goes_on_in_a_new_process_bit_for_bit(tmp_path):
@@ -174,6 +200,14 @@ class Scripted(nn.callbacks.Callback):
         row["val_loss"] = self.values[epoch]
 
 
+def test_a_model_whose_loss_is_no_number_is_never_the_best(tmp_path):
+    callbacks = [Scripted([3, 1, np.nan, 2]), nn.ModelCheckpoint(tmp_path / "best.npz"), nn.EarlyStopping(patience=2)]
+    model = network()
+    model.fit(tones(), epochs=5, callbacks=callbacks, progress=False)
+    assert len(model.history.epochs) == 4
+    assert len(nn.Model.load(tmp_path / "best.npz").history.epochs) == 2
+
+
 def test_the_best_model_is_kept_and_training_stops_early(tmp_path):
     def callbacks():
         return [Scripted([3, 1, 2, 4, 0]), nn.ModelCheckpoint(tmp_path / "best.npz"), nn.EarlyStopping(patience=2)]
@@ -208,6 +242,9 @@ def test_csv_log_and_schedule(tmp_path):
     assert rates == [0.01 / n for n in (1, 2, 3, 4)]
     log = pd.read_csv(tmp_path / "log.csv", index_col="epoch")
     pd.testing.assert_frame_equal(log, model.history.epochs, check_index_type=False)
+    with pytest.raises(ValueError, match="val_loss"):
+        model.fit(tones(), tones(), epochs=1, callbacks=[nn.CSVLogger(tmp_path / "log.csv")], progress=False)
+    assert len(pd.read_csv(tmp_path / "log.csv")) == 4
 
 
 def test_summary_evaluation_and_explanations():
@@ -247,8 +284,25 @@ def test_mistakes_are_named():
         nn.Model([nn.Flatten(), nn.Dense(3)], (4,), ["a", "b"])
     with pytest.raises(ValueError, match="data of 2 classes, as the model. Received: 3"):
         model.fit(tones(n_classes=3), progress=False)
+    with pytest.raises(ValueError, match="data of 2 classes, as the model. Received: 3"):
+        model.fit(tones(), tones(n_classes=3), progress=False)
     with pytest.raises(ValueError, match=r"clips of shape \(2000,\)"):
         model.predict(np.zeros(2_000, np.float32))
+    short = nn.ClipSequence(tones().clips[:, :1_500], tones().labels, 2)
+    for use in (model.evaluate, lambda data: model.fit(data, progress=False)):
+        with pytest.raises(ValueError, match=r"clips of shape \(2000,\). Received: \(1500,\)"):
+            use(short)
+    with pytest.raises(ValueError, match="16 bit or floating. Received: int32"):
+        model.predict(tones().clips.astype(np.int32))
+    relu = nn.ReLU()
+    with pytest.raises(ValueError, match="a layer of its own. Received: ReLU"):
+        nn.Model([nn.Dense(3), relu, nn.Dense(2), relu], (4,), ["a", "b"])
+    with pytest.raises(ValueError, match="a layer of its own. Received: MelSpectrogram"):
+        nn.Model([*model.layers[:-2], nn.Dense(3)], (CLIP,), ["a", "b", "c"])
+    optimizer = nn.Adam()
+    network().fit(tones(), epochs=1, optimizer=optimizer, progress=False)
+    with pytest.raises(ValueError, match="a new optimizer, or the model's own"):
+        model.fit(tones(), optimizer=optimizer, progress=False)
     with pytest.raises(ValueError, match="class 0, class 1"):
         model.saliency(np.zeros(CLIP, np.float32), "class 9")
     with pytest.raises(KeyError, match="conv2d_9"):
