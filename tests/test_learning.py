@@ -1,6 +1,8 @@
 """From a dataset to a model file: training that can be stopped, calibration that keeps the order, votes compared."""
 
 import json
+import os
+import signal
 from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
@@ -78,8 +80,44 @@ def test_a_stopped_training_goes_on_and_the_best_epoch_is_kept(made, tmp_path):
     assert loss == pytest.approx(history["recordings_loss"].min(), rel=1e-3)
     again = training.train(clips, tmp_path / "a.npz", epochs=3, **settings)  # nothing is left to do
     assert len(again.history.epochs) == len(best.history.epochs)
-    with pytest.raises(SourceError, match="another network"):
-        training.train(clips, tmp_path / "a.npz", epochs=3, **settings | {"network": partial(SMALL, masked=True)})
+    for other in ({"network": partial(SMALL, masked=True)}, {"limit": 32}, {"without": ["noise"]}):
+        with pytest.raises(SourceError, match="other clips or another network"):
+            training.train(clips, tmp_path / "a.npz", epochs=3, **settings | other)
+
+
+@pytest.mark.parametrize("n_saved", range(6))
+def test_a_training_that_is_killed_anywhere_between_two_files_ends_as_if_it_had_not_been(made, tmp_path, monkeypatch, n_saved):
+    settings = {"network": SMALL, "epochs": 2, "limit": 64, "progress": False}
+    whole = training.train(made[0], tmp_path / "whole.npz", **settings)
+    save, saved = Model.save, []
+
+    def die(model, path, **options):
+        if len(saved) == n_saved:
+            raise MemoryError
+        saved.append(path)
+        save(model, path, **options)
+
+    monkeypatch.setattr(Model, "save", die)
+    with pytest.raises(MemoryError):
+        training.train(made[0], tmp_path / "parts.npz", **settings)
+    monkeypatch.undo()
+    parts = training.train(made[0], tmp_path / "parts.npz", **settings)
+    assert [row["val_loss"] for row in parts.history.epoch_rows] == [row["val_loss"] for row in whole.history.epoch_rows]
+    assert all(np.array_equal(array, parts.params[key]) for key, array in whole.params.items())
+    assert len(list(tmp_path.glob("parts.npz*"))) == 3  # the model, the checkpoint and its average
+
+
+def test_ctrl_c_is_not_the_end_of_a_training(made, tmp_path):
+    class Interrupting(training.Validation):
+        def on_batch_end(self, model):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    settings = {"network": SMALL, "epochs": 2, "limit": 64, "progress": False}
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(training, "Validation", Interrupting)
+        training.train(made[0], tmp_path / "a.npz", **settings)
+    assert not (tmp_path / "a.npz").exists()
+    assert len(training.train(made[0], tmp_path / "a.npz", **settings).history.epoch_rows) == 2
 
 
 def _by_song(table, probability):
@@ -215,6 +253,7 @@ def test_a_screening_has_a_row_for_each_epoch_and_goes_on(made, tmp_path, monkey
     assert screening.main([*command, "--epochs", "2", "--seeds", "0", "1"]) == 0
     table = pd.read_csv(tmp_path / "s.csv")
     assert table[["seed", "epoch"]].to_numpy().tolist() == [[0, 1], [0, 2], [1, 1], [1, 2]]
+    assert table["dataset"].tolist() == [dataset.fingerprint(clips)] * 4
     assert {"variant", "clips", "parameters", "val_accuracy", "recordings_auc"} <= set(table.columns)
     assert table["test_auc"].between(0, 1).all() and table.groupby("seed")["test_auc"].nunique().eq(1).all()
     for clips, rows in (("0", 5), ("64", 5)):  # of all clips, then of 64 again, which is no new row

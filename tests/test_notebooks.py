@@ -143,7 +143,7 @@ def test_a_run_of_other_clips_another_network_or_other_settings_is_begun_anew(re
     others = shutil.copytree(rehearsed, tmp_path / "others")
     clips = np.load(others / "clips.npy")
     np.save(others / "clips.npy", clips[:, ::-1])
-    assert experiments.fingerprint(others) != experiments.fingerprint(rehearsed)
+    assert dataset.fingerprint(others) != dataset.fingerprint(rehearsed)
     first = partial(dense_network, sound="samples", units=(4,))
     file = tmp_path / "runs" / "a-seed-0.npz"
 

@@ -1,6 +1,7 @@
 """A study is brought to its number of trials, whoever works on it and whatever happens to them."""
 
 import json
+import shutil
 import signal
 
 import numpy as np
@@ -59,6 +60,10 @@ def test_a_study_goes_on_to_its_number_of_trials_and_a_finished_one_is_only_open
     assert len({json.dumps(trial.params) for trial in study.trials}) == 4
     again = sweep.run_study("a", storage, tmp_path / "no clips are needed", n_trials=4, **FAST)
     assert [trial.params for trial in again.trials] == [trial.params for trial in study.trials]
+    others = shutil.copytree(clips_dir, tmp_path / "others")
+    np.save(others / "clips.npy", np.load(others / "clips.npy")[:, ::-1])
+    with pytest.raises(PipelineError, match="begun with other clips"):
+        sweep.run_study("a", storage, others, n_trials=5, **FAST)
     with pytest.raises(PipelineError, match="begun with"):
         sweep.run_study("a", storage, clips_dir, n_trials=4, n_clips=48, epochs=1)
 
@@ -86,6 +91,9 @@ def test_a_trial_without_hope_is_cut_short(clips_dir):
     study.enqueue_trial(slow)
     study.optimize(lambda trial: sweep.train(trial, clips_dir, 32, epochs=3, seed=0), n_trials=1)
     assert states(study)[-1] == "PRUNED" and len(study.trials[-1].user_attrs["epochs"]) == 1
+    study.enqueue_trial(slow)
+    study.optimize(lambda trial: sweep.train(trial, clips_dir, 32, epochs=1, seed=0), n_trials=1)
+    assert states(study)[-1] == "COMPLETE"  # its only epoch is no worse for being the last
 
 
 def test_a_trial_is_fixed_by_its_seed(clips_dir):

@@ -144,10 +144,10 @@ def learn(folder, out, groups=None, n_clips=None, epochs=8, workers=None, dask=N
     model = train(work, work / "model.npz", epochs=epochs, seed=seed, progress=progress)
     evaluation = evaluate(work / "model.npz", [recording for recording in found if recording.split == "test"], workers, dask)
     model.metadata = {"folder": Path(folder).name, "seed": seed, "clips": n_clips, "test accuracy": evaluation.accuracy}
-    model.save(out, include_optimizer=False)
     about = {"recordings for training, validation, test": [sum(r.split == split for r in found) for split in collection.SPLITS],
              "clips of one second": n_clips, "seed": seed, "groups": groups or "each recording by itself"}
     report.write(evaluation, model.history, out.with_suffix(".html"), f"{out.name}: {len(model.class_names)} classes", about)
+    model.save(out, include_optimizer=False)  # last, since what is there counts as done
     shutil.rmtree(work)
     return evaluation
 

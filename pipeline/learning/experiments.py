@@ -5,7 +5,6 @@ complete is only read, and one of other clips, another network or other settings
 
 import re
 import time
-import zlib
 from pathlib import Path
 
 import pandas as pd
@@ -29,12 +28,14 @@ def train(name, network, clips_folder, folder, seeds=(0, 1, 2), epochs=5, batch_
         Of the experiment, in words: the runs are `folder`/NAME-seed-N.npz, with a hyphen between the words.
     clips_folder : a dataset made by `pipeline.corpus.dataset.build`; its splits train and validation are used
     limit : int, optional
-        Use every n-th clip only, so that about this many are left for training.
+        Use every n-th clip only, so that at least this many are left for training, and not twice as many.
+
+    Raises KeyboardInterrupt if Ctrl-C has ended a run.
     """
     train_split, val_split = (thinned(dataset.load(clips_folder, split), limit) for split in ("train", "validation"))
     class_names = dataset.load(clips_folder, "train")[3]
     validation = ClipSequence(*val_split, len(class_names), batch_size)
-    settings = {"clips": fingerprint(clips_folder), "batch_size": batch_size, "learning_rate": learning_rate, "limit": limit}
+    settings = {"clips": dataset.fingerprint(clips_folder), "batch_size": batch_size, "learning_rate": learning_rate, "limit": limit}
     Path(folder).mkdir(parents=True, exist_ok=True)
     models = []
     with line() as shown:
@@ -50,15 +51,11 @@ def train(name, network, clips_folder, folder, seeds=(0, 1, 2), epochs=5, batch_
                 optimizer = model.optimizer or RMSprop(learning_rate)
                 keep = ModelCheckpoint(path, monitor="loss", save_best_only=False)
                 model.fit(data, validation, missing, optimizer, callbacks=[keep])
+                if len(model.history.epoch_rows) < epochs:
+                    raise KeyboardInterrupt
             models.append(model)
         shown.show(f"{name}: {len(models)} runs of {epochs} epochs")
     return models
-
-
-def fingerprint(clips_folder):
-    """Eight characters that tell a dataset from others: a checksum of its table and of every hundredth clip."""
-    clips, _, table, _ = dataset.load(clips_folder)
-    return f"{zlib.crc32(clips[::100].tobytes(), zlib.crc32(table.to_csv().encode())):08x}"
 
 
 def _begun(path, new, epochs):

@@ -40,10 +40,11 @@ VARIANTS = {  # name: (network, share of piano clips that other sound is laid ov
 def screen(data, recordings, folder, variants=VARIANTS, seeds=(0,), epochs=4, limit=33602):
     """Train each variant once for each seed on `limit` clips of a dataset; a DataFrame with a row an epoch.
 
-    Columns: variant, seed, clips, parameters, epoch, and the figures of `History.epochs` with those of `recordings`, a
-    folder of whole recordings that nothing is trained on; test_auc, of the best epoch on the test split, is for looking on.
+    Columns: variant, seed, clips (the limit), dataset (its fingerprint), parameters, epoch, and the figures of
+    `History.epochs` with those of `recordings`, a folder of whole recordings that nothing is trained on; test_auc, of the
+    best epoch on the test split, is for looking on.
     """
-    tables, (test_clips, test_labels, _, names) = [], dataset.load(data, "test")
+    tables, (test_clips, test_labels, _, names), fingerprint = [], dataset.load(data, "test"), dataset.fingerprint(data)
     Path(folder).mkdir(parents=True, exist_ok=True)
     for variant in variants:
         network, share, *without = VARIANTS[variant]
@@ -53,7 +54,8 @@ def screen(data, recordings, folder, variants=VARIANTS, seeds=(0,), epochs=4, li
                          limit=limit, without=without)
             parameters = sum(layer.n_parameters for layer in best.layers)
             test = binary_figures(test_labels == names.index(PIANO), piano_probabilities(best, test_clips))
-            about = {"variant": variant, "seed": seed, "clips": str(limit or "all"), "parameters": parameters, "test_auc": test["auc"]}
+            about = {"variant": variant, "seed": seed, "clips": str(limit or "all"), "dataset": fingerprint, "parameters": parameters,
+                     "test_auc": test["auc"]}
             tables.append(Model.load(f"{out}.checkpoint.npz").history.epochs.reset_index().assign(**about))
     table = pd.concat(tables, ignore_index=True)
     return table[[*about, *table.columns.difference(about, sort=False)]]
@@ -78,7 +80,7 @@ def main(arguments=None):
         return 1
     out = Path(options.out)
     if out.exists():
-        table = pd.concat([pd.read_csv(out, dtype={"clips": str}), table]).drop_duplicates(["variant", "seed", "clips", "epoch"], keep="last")
+        table = pd.concat([pd.read_csv(out, dtype={"clips": str}), table]).drop_duplicates(["variant", "seed", "clips", "dataset", "epoch"], keep="last")
     save_table(table, out.parent, out.stem)
     return 0
 

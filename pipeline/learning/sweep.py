@@ -57,7 +57,7 @@ def run_study(name, storage, clips_dir, n_trials=40, n_clips=2000, epochs=3, wor
         Every trial has the user attributes `epochs` (a list of dicts, as in `History.epochs`) and `parameters`.
 
     With one worker a seed fixes the trials; with more, what each learns from the others depends on their timing.
-    Raises PipelineError for a study that was begun with other clips or epochs.
+    Raises PipelineError for a study that was begun with other clips, epochs or another seed.
     """
     import optuna
 
@@ -72,6 +72,10 @@ def run_study(name, storage, clips_dir, n_trials=40, n_clips=2000, epochs=3, wor
     begun, done, run = len(study.trials), len(_finished(study)), uuid.uuid4().hex
     tasks = ((name, str(storage), str(clips_dir), settings, seed + begun + i, run) for i in range(n_trials - done))
     if done < n_trials:
+        clips = dataset.fingerprint(clips_dir)
+        if study.user_attrs.get("clips", clips) != clips:
+            raise PipelineError("study", f"The study {name} in {storage} was begun with other clips; choose another name.")
+        study.set_user_attr("clips", clips)
         with Pool(workers, dask) as pool:
             for finished in pool.run(run_trial, tasks):
                 if not isinstance(finished.exception(), WorkerDied):
@@ -112,27 +116,29 @@ def train(trial, clips_dir, n_clips, epochs, seed, run=""):
     _, validation = _draw(clips_dir, "validation", n_clips // 2, rng)
     model = study_network(trial, class_names, seed)
     trial.set_user_attr("parameters", sum(layer.n_parameters for layer in model.layers))
-    reporter = _Reporter(trial)
+    reporter = _Reporter(trial, epochs)
     try:
         model.fit(data, validation, epochs, optimizer, callbacks=[reporter], progress=False)
     except FloatingPointError:  # the learning rate was too large: a result, and a bad one
         raise optuna.TrialPruned from None
     if reporter.pruned:
         raise optuna.TrialPruned
+    if len(reporter.rows) < epochs:  # Ctrl-C
+        raise KeyboardInterrupt
     return max(row["val_accuracy"] for row in reporter.rows)
 
 
 class _Reporter(Callback):
     """Tells Optuna how each epoch went, and stops where it sees no hope."""
 
-    def __init__(self, trial):
-        self.trial, self.rows, self.pruned = trial, [], False
+    def __init__(self, trial, epochs):
+        self.trial, self.epochs, self.rows, self.pruned = trial, epochs, [], False
 
     def on_epoch_end(self, model, epoch, row):
         self.rows.append(row)
         self.trial.set_user_attr("epochs", self.rows)
         self.trial.report(row["val_accuracy"], epoch)
-        self.pruned = self.trial.should_prune()
+        self.pruned = epoch + 1 < self.epochs and self.trial.should_prune()  # after the last epoch there is nothing to cut
         return self.pruned
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from nn import ClipSequence, Model, ModelFileError, RMSprop
 from nn.callbacks import Callback, LearningRateSchedule, MovingAverage
-from pipeline.corpus.dataset import load
+from pipeline.corpus.dataset import fingerprint, load
 from pipeline.errors import SourceError
 from pipeline.learning.evaluation import binary_figures, by_recording, folder_clips, piano_probabilities
 from pipeline.learning.networks import recognizer_network
@@ -99,36 +99,42 @@ def train(
     dataset : folder made by `pipeline.corpus.dataset.build`
     recordings : folder of whole recordings, one sub-folder a class, that judges each epoch (never trained on)
     monitor : the figure by which the best epoch is chosen; "val_..." or "recordings_..."
-    limit : int, optional; use every n-th clip only, so that about this many are left for training
+    limit : int, optional; use every n-th clip only, so that at least this many are left for training, and not twice as many
     without : kinds of recordings (`pipeline.corpus.collection.SHARES`) whose clips are left out
 
     Returns the Model of the best epoch. Checkpoints beside `out` let a stopped training go on, and a finished one go on
-    with more epochs; delete them to begin anew. Raises SourceError if they are of another network.
+    with more epochs; delete them to begin anew. Raises SourceError if they are of other clips or another network, and
+    KeyboardInterrupt if Ctrl-C has ended it.
     """
     class_names = load(dataset, "train")[3]
     clips, validation_clips = (thinned(load(dataset, split), limit, without) for split in ("train", "validation"))
     data = ClipSequence(*clips, len(class_names), batch_size, shuffle=True, seed=seed, augment=augment)
     validation = ClipSequence(*validation_clips, len(class_names), batch_size)
-    checkpoints = Path(f"{out}.average.npz"), Path(f"{out}.checkpoint.npz")
-    average, model = (network(class_names, seed=seed) for _ in checkpoints)
-    layers = repr(model.layers)
+    checkpoint = Path(f"{out}.checkpoint.npz")
+    average, model = (network(class_names, seed=seed) for _ in range(2))
+    model.metadata["training"] = settings = {
+        "clips": fingerprint(dataset), "network": repr(model.layers), "limit": limit, "without": list(without), "seed": seed
+    }
     with suppress(ModelFileError):
-        average, model = map(Model.load, checkpoints)
-    if repr(model.layers) != layers:
-        raise SourceError("checkpoint", f"{checkpoints[1]} is of a training of another network; delete it, or train to another file.")
+        saved = Model.load(checkpoint)
+        average, model = Model.load(_average_of(checkpoint, len(saved.history.epoch_rows))), saved
+    if model.metadata.get("training") != settings:
+        raise SourceError("checkpoint", f"{checkpoint} is of a training of other clips or another network; delete it, or train to another file.")
     callbacks = [LearningRateSchedule(lambda epoch: learning_rate * cosine(epoch / epochs)), MovingAverage(average, len(data) / 4)]
     callbacks.append(Validation(average, validation))
     if recordings:
         callbacks.append(RecordingsMonitor(average, recordings))
-    callbacks.append(KeepBest(average, out, checkpoints, monitor))
+    callbacks.append(KeepBest(average, out, checkpoint, monitor))
     remaining = epochs - len(model.history.epoch_rows)
     if remaining > 0:
         model.fit(data, None, remaining, model.optimizer or RMSprop(learning_rate), callbacks=callbacks, progress=progress)
+    if len(model.history.epoch_rows) < epochs:  # nothing else ends it early
+        raise KeyboardInterrupt
     return Model.load(out)
 
 
 def thinned(split, limit, without=()):
-    """Clips and labels of a split as `dataset.load` gives it: every n-th, so that about `limit` are left (None: all).
+    """Clips and labels of a split as `dataset.load` gives it: every n-th, the largest n that leaves `limit` (None: all).
 
     Those whose kind is among `without` do not count.
     """
@@ -140,19 +146,28 @@ def thinned(split, limit, without=()):
 
 
 class KeepBest(Callback):
-    """Saves both models after every epoch, and the averaged one as `out` after the best one by `monitor` so far."""
+    """Saves both models after every epoch, and the averaged one as `out` after the best one by `monitor` so far.
 
-    def __init__(self, average, out, checkpoints, monitor):
-        self.average, self.out, self.checkpoints, self.monitor = average, out, checkpoints, monitor
+    An epoch is over when the checkpoint is there: a training that was killed before begins it again, from the same average.
+    """
+
+    def __init__(self, average, out, checkpoint, monitor):
+        self.average, self.out, self.checkpoint, self.monitor = average, out, checkpoint, monitor
 
     def on_epoch_end(self, model, epoch, row):
         self.average.history = model.history
-        for each, path in zip((self.average, model), self.checkpoints):
-            each.save(path)
         sign = -1 if self.monitor.endswith("loss") else 1
         values = [sign * earlier[self.monitor] for earlier in model.history.epoch_rows]
         if values[-1] >= max(values):
             self.average.save(self.out, include_optimizer=False)
+        self.average.save(_average_of(self.checkpoint, epoch + 1))
+        model.save(self.checkpoint)
+        _average_of(self.checkpoint, epoch).unlink(missing_ok=True)
+
+
+def _average_of(checkpoint, n_epochs):
+    """The file of the averaged model that belongs to a checkpoint of `n_epochs`."""
+    return checkpoint.with_name(f"{checkpoint.name}.average-{n_epochs}.npz")
 
 
 def cosine(progress):

@@ -7,6 +7,7 @@ how good it is. What was done already is not done again, so that a stopped run g
 import argparse
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,7 @@ from pipeline.learning.training import hide_piano, log_loss, train
 from pipeline.recognition import MODEL_PATH, PIANO
 
 RESULTS = MODEL_PATH.parent / "results" / "model.json"
+UNJUDGED = MODEL_PATH.parent / "generated" / "packages-alone.npz"  # a model that no real recordings have chosen
 
 THRESHOLDS = np.linspace(0.05, 0.95, 181)
 PRIOR = 1 / 4  # of the songs that people ask about, those that are a piano alone: a guess, since most music is not
@@ -150,8 +152,8 @@ def _song_figures(songs):
 def main(arguments=None):
     """Run the command line; returns its exit code."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.learning.weights", description="Rebuild the model that ships.")
-    parser.add_argument("--out", default=MODEL_PATH, help="the model file to write (default: the one that ships)")
-    parser.add_argument("--results", default=RESULTS, help="the figures to write, as JSON")
+    parser.add_argument("--out", help=f"the model file to write (default: {MODEL_PATH.name}, which ships; without --dev-folder {UNJUDGED})")
+    parser.add_argument("--results", help="the figures to write, as JSON (default: those of the model that ships, or beside --out)")
     parser.add_argument("--data", default="data/generated/clips-weights", help="folder for the clips")
     parser.add_argument("--sources", nargs="*", default=["all"], help="where the sound comes from (default: all)")
     parser.add_argument("--clips", type=int, default=150_000)
@@ -160,6 +162,8 @@ def main(arguments=None):
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
+    out = Path(options.out) if options.out else MODEL_PATH if options.dev_folder else UNJUDGED
+    results = options.results or (RESULTS if out == MODEL_PATH else out.with_suffix(".json"))
     try:
         found = collection.recordings(options.sources, options.train_folder, folder_split="train" if options.train_folder else None)
         dataset.build(options.data, n_clips=options.clips, seed=options.seed, recordings=found)
@@ -181,8 +185,8 @@ def main(arguments=None):
         "threshold": 0.5, "calibration": {"scale": scale, "shift": shift}, "seed": options.seed, "clips": options.clips,
         "sources": options.sources, "figures": figures,
     }
-    model.save(options.out, include_optimizer=False)
-    files.write_json(options.results, figures)
+    model.save(out, include_optimizer=False)
+    files.write_json(results, figures)
     print(json.dumps(figures, indent=1))
     if options.dev_folder:
         print(markdown(figures))
