@@ -33,9 +33,9 @@ def youtube():
     videos = {
         "piano000001": Video(piano, title="Satie: Gymnopédie No. 1"),
         "ensemble001": Video(SAMPLES / "other-ensemble-with-piano.mp3", title="An ensemble with a piano in it"),
-        "speech00001": Video(speech, title=f"Somebody speaks {HOSTILE}"), "private0001": "private", "stall000001": Video(piano, how="stall"),
+        "speech00001": Video(speech, title="Somebody speaks"), "hostile0001": Video(speech, title=HOSTILE), "private0001": "private", "stall000001": Video(piano, how="stall"),
     }
-    with LoopbackYouTube(videos, {"PLplaylist01": ["speech00001", "private0001", "piano000001"]}) as server:
+    with LoopbackYouTube(videos, {"PLplaylist01": ["hostile0001", "private0001", "piano000001"]}) as server:
         yield server
 
 
@@ -168,8 +168,8 @@ def test_cancel_in_the_middle_then_two_songs_in_a_row(visit, servers):
         page.get_by_role("button", name="Cancel").click()
         page.locator('.po-stage[data-phase="idle"]').wait_for()
         assert page.evaluate("document.activeElement.tagName") == "INPUT", "the keyboard is back where the next link goes"
-        submit(page, "youtu.be/speech00001")
-        answer(page, "Other", "Somebody speaks")
+        submit(page, "youtu.be/hostile0001")
+        answer(page, "Other", "window.hacked")
         submit(page, "youtu.be/piano000001")
         answer(page, "Piano", "Satie")
         is_playing(page, "Piano")

@@ -65,7 +65,10 @@ def shares(table, limit=18, what="Clips"):
 
 
 def mistakes(cases, features):
-    """The picture of each case, and what spoke for the answer. `cases`: list of (words, picture, saliency), both (frames, mels)."""
+    """The picture of each case, and where the answer would change fastest: the size of the saliency.
+
+    `cases`: list of (words, picture, saliency), the latter two (frames, mels).
+    """
     figure, axes = plt.subplots(2, len(cases), figsize=(WIDTH, 3.5), sharex=True, sharey=True, squeeze=False)
     for (top, bottom), (words, picture, saliency) in zip(axes.T, cases):
         draw_mel(top, picture, features)

@@ -2,7 +2,7 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.ticker import LogLocator, NullFormatter, PercentFormatter
+from matplotlib.ticker import LogLocator, MultipleLocator, NullFormatter, PercentFormatter
 
 from pipeline.figures.sound import draw_mel
 from pipeline.figures.style import CYCLE, DARK, GREY, WIDTH
@@ -98,6 +98,7 @@ def efficiency(table):
         ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         ax.xaxis.set_major_formatter("{x:,.0f}")
         ax.xaxis.set_minor_formatter(NullFormatter())
+        ax.yaxis.set_major_locator(MultipleLocator(0.05))
         ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         ax.grid()
         ax.margins(x=0.25)
