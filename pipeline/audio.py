@@ -177,17 +177,21 @@ def _resampled(frames):
     import av
 
     resampler, form = None, None
-    for frame in frames:
-        # At the start, and where the recording of a radio stream changes its format.
-        if form != (frame.format.name, frame.layout.name, frame.sample_rate):
-            if resampler:
-                yield from resampler.resample(None)
-            form = (frame.format.name, frame.layout.name, frame.sample_rate)
-            resampler = av.AudioResampler(format="flt", rate=SAMPLE_RATE, frame_size=BLOCK)
-        frame.pts = None  # a gap in the clock of a damaged file must not be filled
-        yield from resampler.resample(frame)
-    if resampler:
-        yield from resampler.resample(None)
+    try:
+        for frame in frames:
+            # At the start, and where the recording of a radio stream changes its format.
+            if form != (frame.format.name, frame.layout.name, frame.sample_rate):
+                if resampler:
+                    yield from resampler.resample(None)
+                form = (frame.format.name, frame.layout.name, frame.sample_rate)
+                resampler = av.AudioResampler(format="flt", rate=SAMPLE_RATE, frame_size=BLOCK)
+            frame.pts = None  # a gap in the clock of a damaged file must not be filled
+            yield from resampler.resample(frame)
+        if resampler:
+            yield from resampler.resample(None)
+    except av.error.FFmpegError:  # 65 channels, or a rate beyond all measure
+        message = "The sound in this file has a form that cannot be read; export it again, in stereo at 44,100 Hz."
+        raise AudioError("corrupt", message) from None
 
 
 def _frames(container, stream):

@@ -196,6 +196,12 @@ def test_a_file_that_is_no_sound(tmp_path, kind, name, content):
     assert error_of(path).kind == kind
 
 
+@pytest.mark.parametrize("channels, rate", [(65, RATE), (1, 2**31 - 1)])
+def test_a_form_that_no_resampler_takes(tmp_path, channels, rate):
+    error = error_of(media.write(tmp_path / "song.wav", np.zeros((1000, channels)), rate))
+    assert error.kind == "corrupt" and "export it again" in str(error)
+
+
 @pytest.mark.parametrize("text", [
     "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{}\n#EXT-X-ENDLIST\n", "ffconcat version 1.0\nfile {}\n",
 ])
