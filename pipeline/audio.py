@@ -16,8 +16,8 @@ SAMPLE_RATE = 16_000
 BLOCK = 10 * SAMPLE_RATE  # samples; long blocks keep the work out of Python
 
 AUDIO_SUFFIXES = frozenset(
-    ".aac .aif .aifc .aiff .caf .flac .m4a .m4b .mka .mkv .mov .mp2 .mp3 .mp4 .oga .ogg .opus .wav .weba .webm"
-    " .wma".split()
+    ".3gp .aac .aif .aifc .aiff .au .caf .flac .m4a .m4b .m4v .mka .mkv .mov .mp2 .mp3 .mp4 .oga .ogg .opus .w64 .wav"
+    " .weba .webm .wma".split()
 )
 
 # An uploaded file may call itself song.mp3 and be a playlist that makes FFmpeg open other files and addresses:

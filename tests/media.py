@@ -3,7 +3,7 @@ import av
 import numpy as np
 import soundfile
 
-CODECS = {".m4a": "aac", ".mp4": "aac", ".webm": "libopus", ".opus": "libopus", ".mp3": "libmp3lame",
+CODECS = {".m4a": "aac", ".m4v": "aac", ".mp4": "aac", ".3gp": "aac", ".webm": "libopus", ".opus": "libopus", ".mp3": "libmp3lame",
           ".mkv": "pcm_s16le", ".aac": "aac"}
 
 

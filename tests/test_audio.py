@@ -41,7 +41,7 @@ def error_of(path, **options):
     return caught.value
 
 
-@pytest.mark.parametrize("suffix", ".m4a .mp4 .webm .mkv .opus .ogg .mp3 .aac .flac .wav .aiff .caf".split())
+@pytest.mark.parametrize("suffix", ".m4a .m4v .mp4 .3gp .webm .mkv .opus .ogg .mp3 .aac .flac .wav .w64 .aiff .au .caf".split())
 @pytest.mark.parametrize("channels", [1, 2])
 def test_formats(tmp_path, suffix, channels):
     path = media.write(tmp_path / f"song{suffix}", media.tone(3, 48_000, channels), 48_000)
