@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline import links
 from pipeline.audio import is_audio
-from pipeline.errors import PipelineError, SourceError
+from pipeline.errors import LinkError, PipelineError, SourceError
 
 
 def expand(sources):
@@ -25,10 +25,8 @@ def expand(sources):
 
 def _expand_one(source):
     path = Path(source)
-    if not _exists(path):
-        if _looks_like_a_path(source):
-            raise SourceError("missing", f"There is no file or folder {_shortened(source)}; check the spelling.")
-        yield source, links.parse(source)
+    if not source.strip() or not _exists(path):  # Path("") is the current folder
+        yield source, _link(source)
     elif path.is_dir():
         found = sorted(file for file in path.rglob("*") if is_audio(file) and file.is_file())
         if not found:
@@ -67,11 +65,15 @@ def _exists(path):
         return False
 
 
-def _looks_like_a_path(source):
-    suffix = Path(source).suffix.lower()
-    return "://" not in source and (
-        is_audio(source) or suffix == ".txt" or source.startswith(("/", "./", "../", "~")) or "\\" in source
-    )
+def _link(source):
+    """The Link that a text is; without `://`, a text that is none is taken for a path that somebody mistyped."""
+    try:
+        return links.parse(source)
+    except LinkError as error:
+        if "://" in source or error.kind not in ("not_a_link", "other_site", "too_long"):
+            raise
+        message = f"{_shortened(source)} is neither a file or folder here nor a link of YouTube; check the spelling."
+        raise SourceError("missing", message) from None
 
 
 def _shortened(text):

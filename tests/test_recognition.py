@@ -10,7 +10,7 @@ from nn import ModelFileError
 from pipeline import Recognizer
 from pipeline.audio import SAMPLE_RATE, load
 from pipeline.cleaning import Clips, cut
-from pipeline.errors import AudioError, SourceError
+from pipeline.errors import AudioError, LinkError, SourceError
 from pipeline.recognition import MODEL_PATH, Failure, _draw
 
 SAMPLES = MODEL_PATH.parent / "samples"
@@ -86,8 +86,22 @@ def test_sources_go_on_after_one_that_fails(recognizer, tmp_path):
     results = list(recognizer.recognize_each([str(tmp_path / "text.mp3"), str(tmp_path / "none.wav"), str(SONGS[0])]))
     assert [getattr(getattr(result, "error", None), "kind", None) for result in results] == ["not_audio", "missing", None]
     assert isinstance(results[0], Failure) and isinstance(results[0].error, AudioError)
-    with pytest.raises(SourceError, match="There is no file"):
-        recognizer.recognize(str(tmp_path / "none.wav"))
+
+
+@pytest.mark.parametrize("source", ["none.wav", "/no/songs", "data/sample", "my.folder/songs", "voice.amr", "x" * 3000, "vimeo.com/1"])
+def test_what_is_neither_here_nor_a_link_is_taken_for_a_path(recognizer, source):
+    with pytest.raises(SourceError, match="is neither a file or folder here nor a link of YouTube") as error:
+        recognizer.recognize(source)
+    assert error.value.kind == "missing" and len(str(error.value)) < 300
+
+
+@pytest.mark.parametrize("source, kind", [
+    ("", "empty"), (" ", "empty"), ("https://vimeo.com/1", "other_site"), ("file:///song.wav", "not_a_link"), ("youtu.be/short", "not_a_video"),
+])
+def test_what_wants_to_be_a_link_is_told_so(recognizer, source, kind):
+    with pytest.raises(LinkError) as error:
+        recognizer.recognize(source)
+    assert error.value.kind == kind
 
 
 def test_an_answer_survives_json(recognizer):
