@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline import links
 from pipeline.audio import is_audio
-from pipeline.errors import LinkError, PipelineError, SourceError
+from pipeline.errors import LinkError, PipelineError, SourceError, printable
 
 
 def expand(sources):
@@ -77,4 +77,5 @@ def _link(source):
 
 
 def _shortened(text):
+    text = printable(text)
     return text if len(text) <= 200 else f"{text[:200]}..."

@@ -30,6 +30,7 @@ from pipeline.batch.downloader import ATTEMPTS, Downloader, DownloadsStopped
 from pipeline.batch.journal import BatchError, Journal
 from pipeline.errors import Cancelled, PipelineError, SourceError
 from pipeline.links import Link
+from pipeline.sources import expand
 from pipeline.workers import Pool, WorkerDied
 
 N_SONGS = 24
@@ -212,6 +213,16 @@ def test_a_list_as_people_write_it(folder, tmp_path, cluster):
     rows = pd.read_parquet(tmp_path / "out.parquet")
     assert [(Path(source).name, error) for source, error in zip(rows["source"], rows["error"].fillna(""))] == [
         ("b.wav", ""), ("nothing.wav", "missing"), ("a.wav", ""), ("b.wav", ""), ("other.txt", "nested_list"), ("song", "other_site")]
+
+
+def test_names_that_are_no_text_are_written_all_the_same(tmp_path):
+    name = os.fsdecode(b"l\xe9.wav")
+    with Journal(tmp_path / "out.parquet", {}) as journal:
+        journal.fill([(name, name)])
+        journal.record(journal.pending(1)[0], {"title": name, "error": "no_audio", "message": name})
+        journal.write_parquet(["Piano", "Other"])
+    assert pd.read_parquet(tmp_path / "out.parquet")[["source", "title", "message"]].values.tolist() == [["l?.wav"] * 3]
+    assert str(next(expand([name]))[1]).startswith("l?.wav is neither")
 
 
 @pytest.mark.parametrize("content, kind", [(b"", "empty_list"), (b"# only\n\n", "empty_list"), (b"\xff\xfe\x00a", "bad_list"), (None, "missing")])

@@ -138,8 +138,9 @@ class Journal:
             with files.replacing(self.path) as temporary:
                 with parquet.ParquetWriter(temporary, schema, compression="zstd") as writer:
                     while chunk := rows.fetchmany(CHUNK):
-                        found = [json.loads(row) | {"source": _text(os.fsdecode(source))} for source, row in chunk]
-                        writer.write_table(pa.Table.from_pylist([row | {"title": _text(row.get("title"))} for row in found], schema))
+                        found = [json.loads(row) | {"source": os.fsdecode(source)} for source, row in chunk]
+                        found = [row | {name: _text(row.get(name)) for name in ("source", "title", "message")} for row in found]
+                        writer.write_table(pa.Table.from_pylist(found, schema))
                 with open(temporary, "rb+") as file:
                     os.fsync(file.fileno())
             with self._transaction():
