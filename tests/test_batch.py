@@ -272,6 +272,9 @@ def test_an_output_of_something_else_is_refused_and_left_alone(folder, tmp_path,
         labelling.run(songs, tmp_path / "text", model)
     assert main(["batch", str(songs), "--out", str(tmp_path / "no" / "out.parquet"), "--model", str(model)]) == 2
     assert "There is no folder" in capsys.readouterr().err
+    for nothing in ("", "."):
+        with pytest.raises(BatchError, match="is a folder"):
+            labelling.run(songs, nothing, model)
 
 
 def test_workers_with_another_version_of_the_model_are_refused(folder, tmp_path, monkeypatch, cluster):

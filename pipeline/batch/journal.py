@@ -54,6 +54,8 @@ class Journal:
 
     def __init__(self, path, about):
         self.path, self.about = Path(path), about
+        if self.path.is_dir():  # as "" is, and "."
+            raise BatchError("output", f"{self.path} is a folder; give --out the name of a file.")
         self.file = self.path.with_name(self.path.name + ".journal")
         if not self.path.parent.is_dir():
             raise BatchError("output", f"There is no folder {self.path.parent}; make it, or choose another --out.")
