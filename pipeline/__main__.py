@@ -7,6 +7,7 @@ import argparse
 import json
 import os
 import sys
+from contextlib import ExitStack
 
 from pipeline.errors import Cancelled, PipelineError, printable
 
@@ -164,11 +165,15 @@ def _batch(options):
 
     from pipeline.batch import labelling
 
-    with tqdm(unit="song", delay=0.5, smoothing=0.02, mininterval=0.5 if sys.stderr.isatty() else 60) as bar:
+    with ExitStack() as stack:
+        bar = None
 
-        def show(_, done, total):
-            if bar.total is None:  # what an earlier run has done does not count for the rate
-                bar.initial = bar.n = done
+        def show(step, done, total):
+            nonlocal bar
+            if bar is None or bar.desc != step:  # what an earlier run has done does not count for the rate
+                stack.close()
+                interval = 0.5 if sys.stderr.isatty() else 60
+                bar = stack.enter_context(tqdm(desc=step, initial=done, unit="song", delay=0.5, smoothing=0.02, mininterval=interval))
             bar.total = total
             bar.update(done - bar.n)
 

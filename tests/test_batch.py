@@ -247,6 +247,22 @@ def test_a_list_of_a_million_lines_is_not_held_in_memory(tmp_path):
     assert peak < 500_000
 
 
+def test_the_reading_of_a_long_list_is_told_and_may_be_stopped(folder, tmp_path):
+    (tmp_path / "list.txt").write_text("".join(f"{i}.wav\n" for i in range(2500)))
+    told = []
+
+    def progress(*step):
+        told.append(step)
+        if len(told) == 2:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        labelling.run(tmp_path / "list.txt", tmp_path / "out.parquet", folder / "model.npz", progress=progress)
+    assert told == [("reading", 1000, None), ("reading", 2000, None)]
+    with Journal(tmp_path / "out.parquet", {}) as journal:
+        assert journal.is_new
+
+
 def test_an_output_of_something_else_is_refused_and_left_alone(folder, tmp_path, capsys, cluster):
     out, songs, model = tmp_path / "out.parquet", folder / "Café songs", folder / "model.npz"
     labelling.run(songs, out, model, dask=cluster.scheduler_address)

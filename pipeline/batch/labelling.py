@@ -23,6 +23,7 @@ from pipeline.recognition import Failure, Recognizer
 from pipeline.workers import Pool, WorkerDied
 
 AHEAD = 2  # songs at hand for each process, so that none waits for the next
+READ = 1000  # lines of the list from one sign of life to the next
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ def run(songs, out, model=None, workers=None, dask=None, n_clips=None, seed=0, r
     per_hour, access
         As in `pipeline.batch.downloader.Downloader`.
     progress : callable, optional
+        `progress("reading", songs_so_far, None)` now and then while a long list is read, then
         `progress("listening", songs_done, songs_in_all)` after each song; what it raises, such as Cancelled, stops the run.
 
     Returns
@@ -73,7 +75,7 @@ def run(songs, out, model=None, workers=None, dask=None, n_clips=None, seed=0, r
     about = {"list": song_list.digest(songs), "model": version.sha256, "number of clips": str(n_clips or "all"), "seed": str(seed)}
     with Journal(out, about) as journal:
         if journal.is_new:
-            journal.fill((entry, song_list.key(entry)) for entry in song_list.entries(songs))
+            journal.fill(_keyed(song_list.entries(songs), progress))
         if retry_failed:
             journal.retry_failed()
         if journal.pending(1):
@@ -83,6 +85,14 @@ def run(songs, out, model=None, workers=None, dask=None, n_clips=None, seed=0, r
             journal.write_parquet(class_names)
         _, labelled, failed = journal.count()
         return Summary(labelled, failed, journal.reasons())
+
+
+def _keyed(entries, progress):
+    """The entries of a list with their keys; for these links are parsed, which takes a while."""
+    for n, entry in enumerate(entries, 1):
+        yield entry, song_list.key(entry)
+        if progress and n % READ == 0:
+            progress("reading", n, None)
 
 
 def fingerprint(path):

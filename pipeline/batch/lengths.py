@@ -148,8 +148,9 @@ def batches(song, version, size):
             yield {"clips": n_clips, "songs": n_songs} | _in_new_process("batch", str(songs), str(out), version.path)
 
 
-def _stop(*_):
-    raise Cancelled
+def _stop(step, *_):
+    if step == "listening":
+        raise Cancelled
 
 
 def _sizes(first, most):
