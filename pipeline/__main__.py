@@ -51,7 +51,7 @@ def _parser():
     label.add_argument(
         "--clips", type=_clips, default=None, metavar="N|all", help="how many random clips of one second vote (default: all)"
     )
-    label.add_argument("--seed", type=int, default=0, metavar="S", help="fixes which clips are drawn (default: 0)")
+    label.add_argument("--seed", type=_seed, default=0, metavar="S", help="fixes which clips are drawn (default: 0)")
     label.add_argument("--model", metavar="FILE", help="another model file than the one that ships")
     _add_cookies(label)
     _add_batch(commands)
@@ -83,7 +83,7 @@ def _add_batch(commands):
     batch.add_argument(
         "--clips", type=_clips, default=None, metavar="N|all", help="how many random clips of each song vote (default: all)"
     )
-    batch.add_argument("--seed", type=int, default=0, metavar="S", help="fixes which clips are drawn (default: 0)")
+    batch.add_argument("--seed", type=_seed, default=0, metavar="S", help="fixes which clips are drawn (default: 0)")
     batch.add_argument("--model", metavar="FILE", help="another model file than the one that ships")
     _add_cookies(batch)
 
@@ -106,20 +106,20 @@ def _add_train(commands):
     train.add_argument("--epochs", type=_count, default=8, metavar="N", help="default: 8")
     train.add_argument("--workers", type=_count, metavar="N", help="processes that prepare the clips (default: one a core)")
     train.add_argument("--dask", metavar="ADDRESS", help="the workers of this Dask scheduler instead")
-    train.add_argument("--seed", type=int, default=0, metavar="S", help="fixes the split, the clips and the weights (default: 0)")
+    train.add_argument("--seed", type=_seed, default=0, metavar="S", help="fixes the split, the clips and the weights (default: 0)")
 
 
 def _clips(text):
-    if text == "all":
-        return None
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a number from 1 up, or all: {text!r}")
-    return int(text)
+    return None if text == "all" else _count(text, also=", or all")
 
 
-def _count(text):
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a number from 1 up: {text!r}")
+def _seed(text):
+    return _count(text, least=0)
+
+
+def _count(text, least=1, also=""):
+    if not text.isdecimal() or int(text) < least:
+        raise argparse.ArgumentTypeError(f"expected a number from {least} up{also}: {text!r}")
     return int(text)
 
 
