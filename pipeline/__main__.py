@@ -16,7 +16,9 @@ def main(arguments=None):
     """Run the command line and return its exit code: 0 all worked, 1 some did not, 2 wrong usage."""
     options = _parser().parse_args(arguments)
     from nn import ModelFileError
+    from pipeline.download import end_in_order
 
+    end_in_order()
     try:
         return options.command(options)
     except (PipelineError, ModelFileError) as error:

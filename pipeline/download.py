@@ -6,7 +6,10 @@ only listed; its songs are downloaded one by one.
 
 import io
 import os
+import signal
+import sys
 import tempfile
+import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,6 +132,16 @@ def playlist(link, limit=None, progress=None, cookies=None, cookies_from_browser
 def temporary_folder():
     """A TemporaryDirectory for one song, by whose name one can tell whether its process has ended."""
     return tempfile.TemporaryDirectory(prefix=f"{FOLDER}{os.getpid()}-", ignore_cleanup_errors=True)
+
+
+def end_in_order():
+    """Let what ends this process from outside end it as `exit()` does, which removes its temporary folders.
+
+    A handler of somebody else stays, and so does a signal that is ignored, as under nohup.
+    """
+    for number in {signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}:  # Windows knows no SIGHUP
+        if threading.current_thread() is threading.main_thread() and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, lambda number, _: sys.exit(128 + number))
 
 
 def _title(info):

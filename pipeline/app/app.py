@@ -3,8 +3,6 @@ The work is done in a thread (`pipeline.app.job`), so that the page stays alive 
 """
 
 import gc
-import signal
-import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -16,6 +14,7 @@ from pipeline.app.form import Form, in_app_words
 from pipeline.app.job import Job, Request, load_in_background, remove_what_others_left
 from pipeline.app.session import Session
 from pipeline.app.stage import Stage
+from pipeline.download import end_in_order
 from pipeline.errors import Cancelled, PipelineError
 
 SAMPLES = Path(__file__).parents[2] / "data" / "samples"
@@ -52,7 +51,7 @@ class App(widgets.VBox):
         if App._open:
             App._open.close_all()
         App._open = self
-        _end_in_order()
+        end_in_order()
         remove_what_others_left()
         self._recognizer = load_in_background(model_path)
         self._lock = threading.RLock()  # around what the kernel's thread and the job's thread both change
@@ -249,12 +248,6 @@ class App(widgets.VBox):
 
     def _show_table(self):
         self.table.value = self.session.to_html()
-
-
-def _end_in_order():
-    """Let a SIGTERM end this process as `exit()` does, which removes its temporary folders; another's handler stays."""
-    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 
 
 def _close(widget):
