@@ -19,6 +19,8 @@ def main(arguments=None):
     from pipeline.download import end_in_order
 
     end_in_order()
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="replace")  # a title may be in letters that the terminal's encoding has not
     try:
         return options.command(options)
     except (PipelineError, ModelFileError) as error:

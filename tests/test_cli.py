@@ -1,6 +1,7 @@
 """The command line as a person types it, in a process of its own."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -62,6 +63,13 @@ def test_help_imports_nothing_heavy():
         "print(sorted({'numpy', 'scipy', 'librosa', 'av', 'yt_dlp', 'pandas'} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert result.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_title_that_the_terminal_cannot_write(tmp_path):
+    song = tmp_path / "ショパン.wav"
+    song.write_bytes(Path(PIANO).read_bytes())
+    result = run("label", str(song), env=os.environ | {"PYTHONIOENCODING": "cp1252"})
+    assert result.returncode == 0 and result.stdout.splitlines()[-1].endswith("  ????.wav"), result.stderr
 
 
 def test_names_cannot_steer_the_terminal(tmp_path):
