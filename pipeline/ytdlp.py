@@ -16,7 +16,7 @@ MAX_SECONDS = 4 * 3600  # of a song
 MAX_BYTES = 400_000_000  # of a file; four hours at 220 kbit/s, more than YouTube's sound has
 SOCKET_TIMEOUT = 15  # seconds without a byte until yt-dlp tries again
 RETRIES = 3
-PATIENCE = 90  # seconds without a new byte until the download is given up
+PATIENCE = 90  # seconds without a new byte, or another page of a list, until the call is given up
 LONGEST = 1800  # seconds that a download may take in all
 POLL = 0.1  # seconds between two calls of `progress`
 
@@ -87,7 +87,7 @@ class _Job:
         self.step = ("checking", 0, None)
         self.refusal = None
         self.abandoned = threading.Event()
-        self.began = self.last_byte = time.monotonic()
+        self.began = self.last_sign = time.monotonic()
 
     def run(self):
         """Do it, in the worker's thread; returns yt-dlp's info."""
@@ -111,7 +111,7 @@ class _Job:
     def is_late(self):
         """Whether the server has been silent, or slow, for too long."""
         now = time.monotonic()
-        return now - self.last_byte > PATIENCE or now - self.began > LONGEST
+        return now - self.last_sign > PATIENCE or now - self.began > LONGEST
 
     def _common_options(self):
         """Quiet, nothing from elsewhere, nothing kept."""
@@ -160,7 +160,7 @@ class _Job:
 
         done = state.get("downloaded_bytes") or 0
         if done > self.step[1]:
-            self.last_byte = time.monotonic()
+            self.last_sign = time.monotonic()
         self.step = ("downloading", done, state.get("total_bytes") or state.get("total_bytes_estimate"))
         if done > MAX_BYTES:  # where no length was announced
             self._refuse_size()
@@ -172,7 +172,8 @@ class _Job:
         self.refusal = DownloadError("too_large", message)
 
     def debug(self, message):
-        """A line that yt-dlp would print. This one tells what raises no exception."""
+        """A line that yt-dlp would print: a sign of life, and the only one that tells of too large a file."""
+        self.last_sign = time.monotonic()
         if "larger than max-filesize" in message:
             self._refuse_size()
 

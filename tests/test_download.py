@@ -143,6 +143,14 @@ def test_patience_ends(songs, monkeypatch, limit):
     assert failure(Video(songs[".m4a"], how="stall")) == "timeout"
 
 
+def test_a_long_list_is_waited_for_while_its_pages_come():
+    job = ytdlp._Job("", {}, None, None)
+    job.last_sign -= ytdlp.PATIENCE + 1
+    assert job.is_late()
+    job.debug("[youtube:tab] PLlist page 40: Downloading API JSON")
+    assert not job.is_late()
+
+
 def test_media_that_ends_early_or_is_something_else(songs, tmp_path):
     with pytest.raises(AudioError) as caught:
         fetch(media.cut(songs[".webm"], 0.5))
