@@ -149,15 +149,19 @@ def _title(info):
 
 
 def _cookie_options(cookies, cookies_from_browser):
-    return {"cookiefile": _cookie_stream(cookies), "cookiesfrombrowser": _browser(cookies_from_browser)}
+    return {"cookiefile": cookie_stream(cookies), "cookiesfrombrowser": _browser(cookies_from_browser)}
 
 
-def _cookie_stream(cookies):
-    """The cookies in memory: yt-dlp writes them back at its end, and the user's own file must stay as it is."""
+def cookie_stream(cookies):
+    """The cookies in memory: yt-dlp writes them back at its end, and the user's own file must stay as it is.
+
+    Most streams can be read once; what this returns will do for any number of downloads.
+    """
     if not cookies:
         return None
     try:
-        text = cookies.read() if hasattr(cookies, "read") else Path(cookies).read_text(encoding="utf-8")
+        read = getattr(cookies, "getvalue", getattr(cookies, "read", None))
+        text = read() if read else Path(cookies).read_text(encoding="utf-8")
     except (OSError, ValueError):
         message = f"The cookies file {printable(cookies)} cannot be read; check its path."
         raise DownloadError("cookies", message) from None

@@ -133,6 +133,8 @@ class Recognizer:
             try:
                 if isinstance(target, PipelineError):
                     raise target
+                if isinstance(target, Link):
+                    access["cookies"] = download.cookie_stream(access.get("cookies"))  # a stream can be read once
                 if isinstance(target, Link) and target.kind == "playlist":
                     for entry in download.playlist(target, progress=progress, **access).entries:
                         yield from self.recognize_each([entry.url], n_clips, seed, progress, **access)

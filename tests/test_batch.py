@@ -1,5 +1,6 @@
 """Long lists: every song once, in order, whoever listens to it, however often the run is killed."""
 
+import io
 import os
 import resource
 import signal
@@ -331,8 +332,10 @@ def test_links_and_playlists_are_downloaded_once_and_become_rows_in_their_order(
     lines = [f"https://youtu.be/{ids[0]}", "https://www.youtube.com/playlist?list=PLsongs", str(sounds[2]),
              f"https://www.youtube.com/watch?v={ids[3]}", f"https://www.youtube.com/watch?v={ids[0]}&t=3"]
     (tmp_path / "list.txt").write_text("\n".join(lines))
+    cookies = io.TextIOWrapper(io.BytesIO(b"# Netscape HTTP Cookie File\n.youtube.com\tTRUE\t/\tTRUE\t4102444800\tSID\tsecret\n"))
     with LoopbackYouTube(videos, {"PLsongs": [ids[1], ids[2], ids[3]]}) as youtube:
-        options = {"model": folder / "model.npz", "dask": cluster.scheduler_address, "per_hour": FAST, "ydl_factory": youtube.ydl_factory}
+        options = {"model": folder / "model.npz", "dask": cluster.scheduler_address, "per_hour": FAST, "ydl_factory": youtube.ydl_factory,
+                   "cookies": cookies}
         summary = labelling.run(tmp_path / "list.txt", tmp_path / "out.parquet", **options)
         assert (summary.labelled, summary.reasons) == (4, {"private": 1})
         asked = Counter(youtube.requests)

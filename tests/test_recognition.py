@@ -1,5 +1,6 @@
 """From a source to a label, with the model and the songs that ship."""
 
+import io
 import json
 from collections import Counter
 
@@ -11,7 +12,8 @@ from pipeline import Recognizer
 from pipeline.audio import SAMPLE_RATE, load
 from pipeline.cleaning import Clips, cut
 from pipeline.errors import AudioError, LinkError, SourceError
-from pipeline.recognition import MODEL_PATH, Failure, _draw
+from pipeline.recognition import MODEL_PATH, Failure, Recognition, _draw
+from youtube import LoopbackYouTube
 
 SAMPLES = MODEL_PATH.parent / "samples"
 SONGS = sorted(path for path in SAMPLES.iterdir() if path.stem.startswith(("piano-", "other-")))
@@ -102,6 +104,14 @@ def test_what_wants_to_be_a_link_is_told_so(recognizer, source, kind):
     with pytest.raises(LinkError) as error:
         recognizer.recognize(source)
     assert error.value.kind == kind
+
+
+def test_cookies_that_can_be_read_once_do_for_every_link(recognizer):
+    cookies = io.TextIOWrapper(io.BytesIO(b"# Netscape HTTP Cookie File\n.youtube.com\tTRUE\t/\tTRUE\t4102444800\tSID\tsecret\n"))
+    with LoopbackYouTube({"aaaaaaaaaaa": SONGS[0], "bbbbbbbbbbb": SONGS[1]}, {"PLsongs": ["bbbbbbbbbbb"]}) as youtube:
+        sources = ["youtu.be/aaaaaaaaaaa", "youtube.com/playlist?list=PLsongs"]
+        results = list(recognizer.recognize_each(sources, n_clips=1, cookies=cookies, ydl_factory=youtube.ydl_factory))
+    assert [type(result) for result in results] == [Recognition, Recognition]
 
 
 def test_an_answer_survives_json(recognizer):

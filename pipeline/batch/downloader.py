@@ -69,6 +69,7 @@ class Downloader:
             self._wait(self._next - time.monotonic())
             self._next = time.monotonic() + self._interval
             try:
+                self._access["cookies"] = download.cookie_stream(self._access.get("cookies"))
                 fetched = fetch(link, progress=self._stop_when_closing, **self._access)
                 self._refused = 0
                 return fetched
