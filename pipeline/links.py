@@ -61,6 +61,8 @@ def parse(text):
         Of the kind empty, too_long, not_a_link, other_site, incomplete, channel, mix or not_a_video.
     """
     host, path, query = _split(text)
+    if path.startswith("/browse/VL"):  # how YouTube Music shows a playlist
+        path, query = "/playlist", urlencode({"list": path.removeprefix("/browse/VL")})
     pairs = parse_qsl(query, keep_blank_values=True)
     playlist_id = next((value for name, value in pairs if name == "list"), None)
     # yt-dlp takes a video shown within a playlist for the playlist; asked without `list`, it sees the video.
@@ -114,7 +116,7 @@ def _split(text):
         raise LinkError("other_site", f"This link leads to {host[:60]}; only links of YouTube work, such as {EXAMPLE}")
     if port is not None or "@" in parts.netloc:
         raise LinkError("not_a_link", f"A link with a user name or a port is not opened; paste one such as {EXAMPLE}")
-    return host, parts.path, parts.query
+    return host.replace("-nocookie", ""), parts.path, parts.query  # -nocookie shows the same
 
 
 def _is_mix(playlist_id):

@@ -61,6 +61,8 @@ def test_a_video_within_a_playlist_is_the_video_and_offers_the_playlist(text):
     (f"https://music.youtube.com/playlist?list=OLAK5uy_m4xAFdmMC5rX3Ji3g93pQe3hqLZw_9LhM", "OLAK5uy_m4xAFdmMC5rX3Ji3g93pQe3hqLZw_9LhM"),
     (f"https://www.youtube.com/watch?list={LIST}", LIST),
     (f"https://www.youtube.com/embed/videoseries?list={LIST}", LIST),
+    (f"https://www.youtube-nocookie.com/embed/videoseries?list={LIST}", LIST),
+    (f"https://music.youtube.com/browse/VL{LIST}?si=x", LIST),
     ("https://music.youtube.com/playlist?list=RDCLAK5uy_kmPRjHDECIcuVwnKsx2Ng7fyNgFKWNJFs", "RDCLAK5uy_kmPRjHDECIcuVwnKsx2Ng7fyNgFKWNJFs"),
 ])
 def test_a_playlist(text, playlist_id):
@@ -117,6 +119,7 @@ def test_a_playlist(text, playlist_id):
     ("incomplete", "https://www.youtube.com/shorts/abc"),
     ("incomplete", "https://www.youtube.com/playlist?list=%3Cscript%3E"),
     ("incomplete", "https://www.youtube.com/playlist?list=" + "P" * 500),
+    ("incomplete", "https://music.youtube.com/browse/VL"),
     ("mix", f"https://www.youtube.com/playlist?list=RD{VIDEO}"),
     ("channel", "https://www.youtube.com/@someone"),
     ("channel", "https://www.youtube.com/@someone/videos"),
@@ -145,7 +148,7 @@ def test_a_refusal_is_one_sentence_of_a_known_kind(kind, text):
 @settings(max_examples=300, deadline=None)
 @given(st.text() | st.builds(
     lambda host, path, rest: f"https://{host}{path}{rest}",
-    st.sampled_from(sorted(HOSTS)), st.sampled_from(["/", "/watch?v=", "/playlist?list=", "/shorts/", "/embed/", "/@"]), st.text()))
+    st.sampled_from(sorted(HOSTS)), st.sampled_from(["/", "/watch?v=", "/playlist?list=", "/browse/VL", "/shorts/", "/embed/", "/@"]), st.text()))
 def test_any_text_is_a_clean_link_or_a_refusal(text):
     try:
         link = parse(text)
