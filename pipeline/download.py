@@ -6,6 +6,7 @@ only listed; its songs are downloaded one by one.
 
 import io
 import os
+import platform
 import signal
 import sys
 import tempfile
@@ -18,7 +19,7 @@ from pipeline import ytdlp
 from pipeline.errors import DownloadError, printable
 from pipeline.links import VIDEO_ID, Link
 
-FOLDER = "song-of-piano-or-other-"  # how the name of a temporary folder begins; the number of its process follows
+FOLDER = "song-of-piano-or-other-"  # how the name of a temporary folder begins; its process and machine follow
 
 
 @dataclass(frozen=True)
@@ -130,8 +131,8 @@ def playlist(link, limit=None, progress=None, cookies=None, cookies_from_browser
 
 
 def temporary_folder():
-    """A TemporaryDirectory for one song, by whose name one can tell whether its process has ended."""
-    return tempfile.TemporaryDirectory(prefix=f"{FOLDER}{os.getpid()}-", ignore_cleanup_errors=True)
+    """A TemporaryDirectory for one song, by whose name its machine can tell whether its process has ended."""
+    return tempfile.TemporaryDirectory(prefix=f"{FOLDER}{os.getpid()}-{platform.node()}-", ignore_cleanup_errors=True)
 
 
 def end_in_order():

@@ -4,6 +4,7 @@ It tells a listener what happens and can be stopped at any time; nothing of a so
 
 import io
 import logging
+import platform
 import shutil
 import tempfile
 import threading
@@ -26,10 +27,11 @@ _LOADING = threading.Lock()  # two threads that import one package at the same t
 
 
 def remove_what_others_left():
-    """Remove the songs of processes that were killed; whoever ends otherwise removes its own."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{download.FOLDER}*"):
-        process = folder.name.removeprefix(download.FOLDER).partition("-")[0]
-        if process.isdigit() and not psutil.pid_exists(int(process)):
+    """Remove the songs of this machine's processes that were killed; whoever ends otherwise removes its own."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{download.FOLDER}*"):  # which may lie on a disk that machines share
+        process, _, rest = folder.name.removeprefix(download.FOLDER).partition("-")
+        is_ours = process.isdecimal() and rest.rpartition("-")[0] == platform.node()
+        if is_ours and not psutil.pid_exists(int(process)):
             shutil.rmtree(folder, ignore_errors=True)
 
 
