@@ -301,6 +301,14 @@ def test_an_upload_for_which_there_is_no_room(app, songs, scratch):
     assert app.stage.view["phase"] == "error" and "could not be kept" in app.stage.view["sentence"] and app.done.is_set()
 
 
+def test_a_file_that_the_browser_cannot_read(app, songs, scratch):
+    upload(app, (songs / "other-a-deep-tone.mp3").read_bytes(), "song.mp3", piece=1000, stop_after=2000)
+    app.form.upload._handle_custom_msg({"what": "lost", "id": "of another file"}, [])
+    assert not app.done.is_set()
+    app.form.upload._handle_custom_msg({"what": "lost", "id": "1"}, [])
+    assert "cannot read this" in app.stage.view["sentence"] and app.done.is_set() and list(scratch.glob("song-*")) == []
+
+
 def test_a_file_that_is_too_large_is_refused_before_it_comes(app, scratch):
     app.form.upload._handle_custom_msg({"what": "begin", "name": "a.wav", "size": 10**10, "id": "1"}, [])
     assert "larger than" in app.stage.view["sentence"] and app.done.is_set() and list(scratch.glob("song-*")) == []

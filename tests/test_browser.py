@@ -193,6 +193,9 @@ def test_a_file_of_ones_own_and_a_playlist_with_a_failing_entry(visit, servers, 
         assert download.value.suggested_filename == "piano-or-other.csv"
         lines = Path(download.value.path()).read_text(encoding="utf-8-sig").splitlines()
         assert len(lines) == 5 and ",Piano," in lines[4] and ",private," in lines[3]
+        page.evaluate("() => { Blob.prototype.arrayBuffer = () => Promise.reject(); }")  # as of a folder, or of a file that has gone
+        page.locator(".po-file input").set_input_files(own)
+        page.get_by_text("The browser cannot read this").first.wait_for()
         assert browser.temporary_songs(servers("voila")[1]) == []
 
 

@@ -44,17 +44,23 @@ class Upload(anywidget.AnyWidget):
         try:
             if content.get("what") == "begin":
                 self._begin(str(content.get("name", ""))[:300], int(content.get("size", 0)), content.get("id"))
-            elif content.get("what") == "piece" and self._folder and content.get("id") == self._id:
-                self._write(bytes(buffers[0]))
+            elif self._folder and content.get("id") == self._id:
+                if content.get("what") == "piece":
+                    self._write(bytes(buffers[0]))
+                elif content.get("what") == "lost":
+                    self._fail("unreadable", "The browser cannot read this: it is a folder, or has changed; choose a sound file.")
         except OSError as error:
-            self.cancel()
             sentence = f"The file could not be kept for the moment ({error.strerror}); make room in the temporary folder and try again."
-            self._listener.upload_fails(SourceError("unwritable", sentence))
+            self._fail("unwritable", sentence)
+
+    def _fail(self, kind, sentence):
+        self.cancel()
+        self._listener.upload_fails(SourceError(kind, sentence))
 
     def _begin(self, name, size, identity):
         self._listener.upload_begins()
         if size > LARGEST:
-            self._listener.upload_fails(SourceError("too_large", f"This file is larger than {LARGEST // 1_000_000} MB; choose a shorter recording."))
+            self._fail("too_large", f"This file is larger than {LARGEST // 1_000_000} MB; choose a shorter recording.")
             return
         self._name, self._size, self._id, self._done = name, size, identity, 0
         self._folder = temporary_folder()

@@ -26,8 +26,10 @@ function render({ model, el }) {
 
   const onMessage = async (content) => {
     if (!file || content.id !== id) return;
-    const piece = await file.slice(content.from, content.from + PIECE).arrayBuffer();
-    if (content.id === id) model.send({ what: "piece", id }, undefined, [piece]);
+    const piece = await file.slice(content.from, content.from + PIECE).arrayBuffer().catch(() => null);
+    if (content.id !== id) return;
+    if (piece) model.send({ what: "piece", id }, undefined, [piece]);
+    else model.send({ what: "lost", id }); // a folder, or a file that has gone or changed
   };
   model.on("msg:custom", onMessage);
 
