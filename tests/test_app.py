@@ -279,8 +279,13 @@ def test_a_file_comes_in_pieces_and_goes_after_its_answer(app, songs, scratch):
 @pytest.mark.parametrize("data", [b"", b"not a song at all" * 100])
 def test_a_file_that_is_no_song(app, scratch, data):
     upload(app, data, "x.mp3")
-    assert app.done.wait(PATIENCE) and app.stage.view["phase"] == "error" and "recording" not in app.stage.view["sentence"]
+    assert app.done.wait(PATIENCE) and app.stage.view["sentence"].startswith(("This file is an empty file", "This file cannot be read"))
     assert list(scratch.glob("song-*")) == []
+
+
+def test_a_silent_file_without_an_ending(app, scratch):
+    upload(app, media.write(scratch / "silence.wav", np.zeros(32_000), 16_000).read_bytes(), "silence")
+    assert app.done.wait(PATIENCE) and app.stage.view["sentence"].endswith("choose a recording in which something can be heard.")
 
 
 def test_an_upload_can_be_cancelled(app, songs, scratch):

@@ -64,9 +64,9 @@ class Upload(anywidget.AnyWidget):
             return
         self._name, self._size, self._id, self._done = name, size, identity, 0
         self._folder = temporary_folder()
-        # The file is called after no one: of the name only a known ending is taken.
+        # The file is called after no one, and as no sentence does: of the name only a known ending is taken.
         suffix = Path(name).suffix.lower()
-        self._path = Path(self._folder.name) / f"recording{suffix if suffix in AUDIO_SUFFIXES else ''}"
+        self._path = Path(self._folder.name) / f"uploaded-file{suffix if suffix in AUDIO_SUFFIXES else ''}"
         self._path.touch()
         self._next()
 
