@@ -327,6 +327,14 @@ def test_random_clips_vote_if_asked_to(app):
     assert app.done.wait(PATIENCE) and app.stage.view["phase"] == "answer"
 
 
+def test_a_visitor_of_a_web_page_cannot_have_the_cookies_of_the_server(model, songs, scratch, monkeypatch):
+    monkeypatch.setenv("SERVER_SOFTWARE", "voila/0.5")
+    app = App(model, songs)
+    app.form.browser.set_state({"index": 1})  # as a message to a widget that is not shown
+    assert app.form.browser.value == "brave" and app.form.choices()["browser"] is None
+    app.close_all()
+
+
 def test_without_a_model_the_app_says_so(tmp_path, songs):
     app = App(tmp_path / "none.npz", songs)
     app.form.samples[0].click()

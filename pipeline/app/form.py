@@ -64,7 +64,8 @@ class Form(widgets.VBox):
 
     def choices(self):
         """What the options say, as keyword arguments of a `Request`."""
-        return {"n_clips": self.n_clips.value or None, "browser": self.browser.value or None, "cookies": self._cookies}
+        browser = None if self._on_voila else self.browser.value or None  # a visitor can set even what is not shown
+        return {"n_clips": self.n_clips.value or None, "browser": browser, "cookies": self._cookies}
 
     def _make_options(self):
         explanation = widgets.HTML(
@@ -82,7 +83,8 @@ class Form(widgets.VBox):
             description="Seconds that vote",
         )
         choices = [explanation, self.cookies, self.forget, self.browser, self.n_clips]
-        if os.environ.get("SERVER_SOFTWARE", "").startswith("voila"):
+        self._on_voila = os.environ.get("SERVER_SOFTWARE", "").startswith("voila")
+        if self._on_voila:
             choices.remove(self.browser)  # it would be a browser of the server, whose cookies are no visitor's business
         self.options = widgets.VBox(choices).add_class("po-options")
         self.options.layout.display = "none"
