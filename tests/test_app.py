@@ -191,6 +191,7 @@ def test_a_playlist_without_any_answer_says_so(app, youtube):
 def test_a_video_in_a_playlist_is_taken_and_the_list_offered(app, youtube):
     ask(app, "https://www.youtube.com/watch?v=aaaaaaaaaaa&list=PL0123456789")
     assert len(app.session.rows) == 1 and app.form.playlist.layout.display is None
+    app.link.value = "what comes next"
     app.form.playlist.click()
     assert app.done.wait(PATIENCE) and len(app.session.rows) == 4
     assert app.form.playlist.layout.display == "none"

@@ -56,7 +56,7 @@ class App(widgets.VBox):
         self._recognizer = load_in_background(model_path)
         self._lock = threading.RLock()  # around what the kernel's thread and the job's thread both change
         self._job = self._last_thread = None
-        self._rows, self._row = [], None
+        self._rows, self._row, self._answered = [], None, ""
         self._moved = (None, 0.0)  # the last step shown, and when
         self.done = threading.Event()
         self.done.set()
@@ -88,8 +88,8 @@ class App(widgets.VBox):
         self.submit()
 
     def submit_playlist(self):
-        """Work on the playlist that the link's video is in."""
-        self._start(Request(self.link.value, whole_playlist=True))
+        """Work on the playlist that the answered video is in, whatever stands in the box by now."""
+        self._start(Request(self._answered, whole_playlist=True))
 
     def submit_file(self, path, title, folder=None):
         """Work on a file; `folder`, a TemporaryDirectory, is removed afterwards."""
@@ -200,6 +200,7 @@ class App(widgets.VBox):
         with self._only(job):
             self._row.recognition = recognition
             self.stage.answer(recognition, url)
+            self._answered = job.request.text
             self.form.offer_playlist(job.offers_playlist)
             self._show_table()
 
