@@ -109,6 +109,18 @@ def test_a_sample_song_is_answered_and_drawn(app, scratch):
     assert "A tone" in app.table.value and list(scratch.glob("song-*")) == []
 
 
+def test_a_song_that_is_long_to_draw_says_so_beside_its_answer(app, monkeypatch):
+    monkeypatch.setattr("pipeline.app.app.CALM", -1)
+    seen = []
+    app.stage.observe(lambda change: seen.append(change["new"]), "view")
+    app.form.samples[0].click()
+    assert app.done.wait(PATIENCE)
+    *_, answer, drawing, drawn = seen
+    assert drawing == answer | {"more": drawing["more"]} and drawing["more"]["step"].startswith("Drawing the song")
+    assert drawing["more"]["detail"] == "", "its title stands above"
+    assert drawn == answer | {"more": None}
+
+
 @pytest.mark.parametrize("link", ["", "hello", "https://vimeo.com/1", "<script>alert(1)</script>"])
 def test_what_is_no_link_ends_in_a_sentence_and_nothing_else(app, youtube, link):
     view = ask(app, link)

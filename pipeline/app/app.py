@@ -19,6 +19,7 @@ from pipeline.errors import Cancelled, PipelineError
 
 SAMPLES = Path(__file__).parents[2] / "data" / "samples"
 PAUSE = 0.1  # seconds between two movements of the progress bar
+CALM = 2  # seconds of drawing until the answer makes room for that bar; most songs are drawn by then
 
 
 class App(widgets.VBox):
@@ -164,13 +165,14 @@ class App(widgets.VBox):
     def job_moves(self, job, step, done, total):
         """A step goes on."""
         now = time.monotonic()
+        if step == "drawing" and self._moved[0] != step:
+            self._moved = step, now + CALM
         if self._moved[0] == step and now - self._moved[1] < PAUSE:
             return
         self._moved = step, now
         with self._only(job):
-            in_list = len(self._rows) > 1
-            place = f"Song {self._rows.index(self._row) + 1} of {len(self._rows)}: " if in_list and self._row else ""
-            self.stage.working(step, done, total, place + (self._row.title if self._row else ""), beside_answer=in_list)
+            place = f"Song {self._rows.index(self._row) + 1} of {len(self._rows)}: " if len(self._rows) > 1 and self._row else ""
+            self.stage.working(step, done, total, place + (self._row.title if self._row and self._row.is_open else ""), beside_answer=True)
 
     def job_reads_list(self, job):
         """A playlist, which may take seconds to read, comes without a player: what is below moves up now, at the click."""
@@ -208,6 +210,8 @@ class App(widgets.VBox):
         """The song can be looked at and played."""
         with self._only(job):
             self._replace_player(player)
+            if self.stage.view.get("more"):
+                self.stage.rest(self.stage.view["live"])
 
     def job_fails(self, job, error):
         """The song has no answer, or, before any is named, the request makes no sense."""

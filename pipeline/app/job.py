@@ -174,7 +174,7 @@ class Job:
                 raise PipelineError(error.kind, str(error).replace(path.name, "This file")) from error
         self._listener.job_answers(self, recognition, url)
         if draw:
-            self._listener.job_draws(self, player_of(heard, recognition, recognizer, self._stop_if_cancelled))
+            self._listener.job_draws(self, player_of(heard, recognition, recognizer, self._moves))
 
     @contextmanager
     def _opened(self, link):

@@ -14,7 +14,7 @@ ANIMATIONS = ("Piano", "Other")
 
 STEPS = {
     "uploading": "Reading the file", "checking": "Checking the link", "downloading": "Downloading",
-    "decoding": "Decoding", "listening": "Listening", "waking": "Waking the network",
+    "decoding": "Decoding", "listening": "Listening", "waking": "Waking the network", "drawing": "Drawing the song",
 }
 
 
@@ -47,7 +47,7 @@ class Stage(anywidget.AnyWidget):
         }
 
     def working(self, step, done=0.0, total=None, detail="", beside_answer=False):
-        """Say what is going on: `step` of `STEPS`, `done` of `total` in bytes or seconds; in a list beside the last answer."""
+        """Say what is going on: `step` of `STEPS`, `done` of `total` in bytes or seconds; beside the last answer, if asked to."""
         words = STEPS.get(step, step)
         fraction = min(done / total, 1.0) if total else None
         if step == "listening" and total:
@@ -63,7 +63,7 @@ class Stage(anywidget.AnyWidget):
             self.view = {"phase": "working", "live": words, **moving}
 
     def rest(self, live=""):
-        """End what was going on: the last answer of a list stays, else invite again."""
+        """End what was going on: the last answer stays, else invite again."""
         if self.view["phase"] == "answer":
             self.view = self.view | {"more": None, "live": live}
         else:
