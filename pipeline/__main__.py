@@ -78,7 +78,7 @@ def _add_batch(commands):
         "all worked, 1 if some did not, 2 if the run could not begin or go on.",
     )
     batch.set_defaults(command=_batch)
-    batch.add_argument("songs", metavar="LIST", help="a text file with a link, file or folder on each line; or a folder")
+    batch.add_argument("songs", type=_path, metavar="LIST", help="a text file with a link, file or folder on each line; or a folder")
     batch.add_argument("--out", required=True, metavar="FILE", help="the Parquet file; its journal is kept beside it")
     batch.add_argument("--retry-failed", action="store_true", help="try again what failed in an earlier run")
     batch.add_argument("--workers", type=_count, metavar="N", help="processes on this machine (default: one a core)")
@@ -101,7 +101,7 @@ def _add_train(commands):
         "goes on where a run was stopped.",
     )
     train.set_defaults(command=_train)
-    train.add_argument("folder", metavar="FOLDER", help="a folder with a sub-folder of sound files for each class")
+    train.add_argument("folder", type=_path, metavar="FOLDER", help="a folder with a sub-folder of sound files for each class")
     train.add_argument("--out", required=True, metavar="FILE", help="the model file to write (.npz)")
     train.add_argument(
         "--groups", metavar="CSV", help="a table with the columns file and group: files of a group stay on one side of the split"
@@ -111,6 +111,12 @@ def _add_train(commands):
     train.add_argument("--workers", type=_count, metavar="N", help="processes that prepare the clips (default: one a core)")
     train.add_argument("--dask", metavar="ADDRESS", help="the workers of this Dask scheduler instead")
     train.add_argument("--seed", type=_seed, default=0, metavar="S", help="fixes the split, the clips and the weights (default: 0)")
+
+
+def _path(text):
+    if not text.strip():  # to Python the current folder
+        raise argparse.ArgumentTypeError("expected the name of a file or folder")
+    return text
 
 
 def _clips(text):

@@ -49,7 +49,8 @@ def test_a_list_is_read_with_its_comments_and_line_ends(tmp_path):
 @pytest.mark.parametrize(
     "arguments",
     [[], ["label"], ["label", "--clips", "0", PIANO], ["label", "--clips", "many", PIANO], ["label", "--seed", "-1", PIANO],
-     ["label", "--nonsense", PIANO], ["label", "--exec=touch"], ["unknown"], ["label", "--model", "none.npz", PIANO]],
+     ["label", "--nonsense", PIANO], ["label", "--exec=touch"], ["unknown"], ["label", "--model", "none.npz", PIANO],
+     ["batch", "", "--out", "a.parquet"], ["train", " ", "--out", "a.npz"]],
     ids=" ".join,
 )
 def test_wrong_usage_is_said_and_exits_with_2(arguments):
