@@ -1,5 +1,7 @@
 """The disturbances: each does what it says, none breaks a sample, and the same seed disturbs alike."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from scipy.signal import welch
@@ -19,6 +21,10 @@ def music(seconds=4):
 def power(samples, low, high):
     frequency, density = welch(samples, RATE, nperseg=2048)
     return density[(frequency >= low) & (frequency < high)].sum()
+
+
+def click(seconds):
+    return np.eye(1, seconds * RATE, dtype=np.float32)[0]
 
 
 STEPS = [augment.room, augment.equalize, augment.band_limit, augment.compress, augment.codec]
@@ -49,6 +55,19 @@ def test_a_clean_excerpt_changes_in_level_alone():
     made = augment.augment(sound, np.random.default_rng(0), Chances(clean=1.0))
     assert made.noise is None
     assert np.corrcoef(made.samples, sound)[0, 1] > 0.99999
+
+
+def test_each_disturbance_is_as_frequent_as_its_chance(monkeypatch):
+    tone, made = np.sin(np.arange(1600) / 5).astype(np.float32), Counter()
+    for step in ("room", "equalize", "band_limit", "compress", "codec"):
+        monkeypatch.setattr(augment, step, lambda samples, rng, step=step: made.update([step]) or samples)
+    monkeypatch.setattr(augment, "background", lambda n, rng: made.update(["noise"]) or np.zeros(n, np.float32))
+    for seed in range(2000):
+        samples = np.abs(augment.augment(tone, np.random.default_rng(seed)).samples)
+        made["clipping"] += np.mean(samples > 0.999 * samples.max()) > 0.1
+    chances = {"room": 0.5, "equalize": 0.6, "band_limit": 0.25, "noise": 0.4, "compress": 0.25, "codec": 0.3, "clipping": 0.06}
+    for step, chance in chances.items():  # of the four fifths that are not clean
+        assert made[step] / 2000 == pytest.approx(0.8 * chance, abs=0.035 if chance > 0.1 else 0.02), step
 
 
 def test_silence_stays_silent_and_finite():
@@ -91,10 +110,22 @@ def test_a_band_limit_takes_away_highs_or_lows():
 
 
 def test_a_room_rings_on():
-    click = np.zeros(2 * RATE, np.float32)
-    click[100] = 1
-    made = augment.room(click, np.random.default_rng(1))
-    assert np.abs(made[200:]).max() > 0 and np.argmax(np.abs(made)) == 100
+    made = augment.room(click(2), np.random.default_rng(1))
+    assert np.abs(made[100:]).max() > 0 and np.argmax(np.abs(made)) == 0
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_room_dies_away_by_60_db_in_its_time(seed):
+    decay = np.exp(np.random.default_rng(seed).uniform(np.log(0.15), np.log(2.5)))  # the first number that a room draws
+    made, times = augment.room(click(3), np.random.default_rng(seed)), np.array([0.35, 0.65]) * min(decay, 2)
+    early, late = (np.std(made[int(time * RATE):int((time + 0.1 * decay) * RATE)]) for time in times)
+    assert 20 * np.log10(early / late) == pytest.approx(60 * (times[1] - times[0]) / decay, abs=5)
+
+
+def test_an_equalizer_stays_within_about_12_db():
+    made = [augment.equalize(click(1), np.random.default_rng(seed)) for seed in range(200)]
+    gains = 20 * np.log10(np.abs(np.fft.rfft(made))[:, 100:7000:100])
+    assert 5 < np.quantile(np.abs(gains), 0.95) < 12
 
 
 def test_compression_brings_loud_and_soft_closer():
@@ -109,3 +140,10 @@ def test_noises_are_heard_and_seeded(kind):
     first, second = (noises.KINDS[kind](np.random.default_rng(5), 3 * RATE) for _ in range(2))
     np.testing.assert_array_equal(first, second)
     assert first.dtype == np.float32 and np.isfinite(first).all() and np.abs(first).max() == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.parametrize("slope", [0, 1, 2])
+def test_coloured_noise_falls_by_its_slope(slope):
+    made = noises.coloured(np.random.default_rng(0), 10 * RATE, slope)
+    ratio = power(made, 450, 550) / power(made, 3950, 4050)  # three octaves
+    assert np.log(ratio) / np.log(8) == pytest.approx(slope, abs=0.15)

@@ -5,8 +5,10 @@ import struct
 import tarfile
 import threading
 import zipfile
+from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pretty_midi
@@ -16,10 +18,10 @@ import soundfile
 from pipeline import audio, download
 from pipeline.corpus import catalogue, collection, packages, patches, playlists, sounds
 from pipeline.corpus.packages import Package, fetch, fetch_all, unpack
-from pipeline.corpus.render import RATE, FontPlayer, Touch, programs, render
+from pipeline.corpus.render import RATE, FontPlayer, Touch, darkened, programs, render
 from pipeline.corpus.sampler import SamplePlayer, notes_in
 from pipeline.corpus.scores import NOTE, Score, improvise, midi_in_wad, read_midi
-from pipeline.corpus.sounds import Duo, Excerpt, Piece, Recorded, Scattered, Solo, Together
+from pipeline.corpus.sounds import Band, Duo, Excerpt, Piece, Recorded, Scattered, Solo, Together
 from pipeline.errors import DownloadError, SourceError
 
 FONT = str(Path(pretty_midi.__file__).parent / "TimGM6mb.sf2")
@@ -211,6 +213,13 @@ def test_touch_changes_loudness_and_tempo():
     assert loud > 2 * soft > 0
     fast = render(tune, FONT, 0, 2, Touch(tempo=2.0))  # the second note now begins at one second
     assert np.abs(fast[int(1.0 * RATE):int(1.3 * RATE)]).max() > 5 * np.abs(fast[int(0.9 * RATE):int(0.98 * RATE)]).max()
+    assert list(Touch(contrast=2.0).velocity(np.array([32, 64]))) == [16, 64]
+    assert list(Touch(loudness=0.5).velocity(np.array([64]))) == [32]
+
+
+def test_an_instrument_out_of_tune():
+    tune = score((0, 2, 69, 100)).given_to(FLUTE)
+    assert abs(strongest(render(tune, FONT, 0.5, 1.0, Touch(mistuning=400))) - 440) > 20
 
 
 def test_a_window_is_a_part_of_the_whole():
@@ -225,21 +234,24 @@ def test_the_sampler_plays_recorded_notes_in_tune(tmp_path):
     (tmp_path / "soft").mkdir()
     (tmp_path / "loud").mkdir()
     tone(tmp_path / "soft" / "A4.wav", 440, 3)
-    tone(tmp_path / "loud" / "A4.wav", 440, 3)
+    tone(tmp_path / "loud" / "A4.wav", 880, 3)
     player = SamplePlayer((str(tmp_path / "soft"), str(tmp_path / "loud")))
-    sound = player.render(score((0, 1.5, 72, 90)), 0.2, 1.0)
-    assert strongest(sound) == pytest.approx(523.25, rel=0.01)
+    for velocity, frequency in ((30, 523.25), (90, 1046.5)):
+        sound = player.render(score((0, 1.5, 72, velocity)), 0.2, 1.0)
+        assert strongest(sound) == pytest.approx(frequency, rel=0.01)
     sound = player.render(score((0, 0.3, 69, 90)), 0, 2.0)
     assert np.abs(sound[:RATE // 4]).max() > 0.1 and np.abs(sound[RATE:]).max() < 1e-3  # damped after its end
     with pytest.raises(SourceError, match="no notes"):
         SamplePlayer((str(tmp_path),)).render(score((0, 1, 60, 90)), 0, 1)
 
 
-@pytest.mark.parametrize("name", ["A4.wav", "Piano.ff.A4.flac", "a4.wav", "A4v10.ogg"])
-def test_notes_are_found_by_their_names(tmp_path, name):
+@pytest.mark.parametrize("name, pitch", [
+    ("A4.wav", 69), ("Piano.ff.A4.flac", 69), ("a4.wav", 69), ("A4v10.ogg", 69), ("As1.mp3", 34), ("Ab1.mp3", 32), ("c#2.wav", 37),
+])
+def test_notes_are_found_by_their_names(tmp_path, name, pitch):
     (tmp_path / name).touch()
     (tmp_path / "Data4.txt").touch()
-    assert notes_in(tmp_path) == {69: str(tmp_path / name)}
+    assert notes_in(tmp_path) == {pitch: str(tmp_path / name)}
 
 
 def test_softly_played_notes_are_darker(tmp_path):
@@ -252,6 +264,12 @@ def test_softly_played_notes_are_darker(tmp_path):
         return spectrum[6000] / spectrum[440]
 
     assert brightness(10) < 0.5 * brightness(120)
+
+
+def test_what_is_played_softly_goes_through_a_low_pass_of_its_velocity():
+    cutoff = 1200 * 2 ** (4 * 32 / 127)
+    made = darkened(np.sin(2 * np.pi * cutoff * np.arange(RATE) / RATE).astype(np.float32), 32)
+    assert np.mean(made ** 2) == pytest.approx(0.5 / 2, rel=0.04)  # 3 dB down
 
 
 def patch(path, frequency=440.0, rate=22050, n=4410):
@@ -306,6 +324,26 @@ def test_a_mixture_counts_only_where_the_other_is_heard():
     other[RATE:2 * RATE] = rng.standard_normal(RATE)
     other[3 * RATE:3 * RATE + 40] = 1e-3  # there, but nobody would hear it
     assert list(Together(piano, Fixed(other)).excerpt(rng, 4).keep) == [False, True, False, False]
+    steps = np.repeat(10 ** (np.array([-11, -13]) / 20), RATE)  # 11 and 13 dB below the rest
+    assert list(sounds._audible(steps * piano.samples[:2 * RATE], piano.samples)) == [True, False]
+
+
+def test_the_balance_of_a_mixture_is_in_decibels():
+    piano, other = 0.1 * np.random.default_rng(0).standard_normal((2, 2 * RATE)).astype(np.float32)
+    mixed = Together(Fixed(piano), Fixed(5 * other)).excerpt(SimpleNamespace(uniform=lambda low, high: high), 2).samples
+    assert 20 * np.log10(np.std(mixed - piano) / np.std(piano)) == pytest.approx(10, abs=0.1)
+
+
+def test_seconds_of_a_band_in_which_a_piano_plays_alone_do_not_count(monkeypatch):
+    monkeypatch.setattr(Touch, "random", lambda rng: Touch())
+    notes = [(0, 4, 60, 90, 0, False), *[(2.1 + 0.4 * i, 2.4 + 0.4 * i, 38, 127, 0, True) for i in range(5)]]
+    piece = SimpleNamespace(name="piece", score=lambda: Score(np.array(notes, NOTE), np.empty((0, 2))))
+    assert list(Band(FONT, piece).excerpt(np.random.default_rng(0), 4).keep) == [False, False, True, True]
+
+
+def test_the_melody_is_what_sounds_above_all_others():
+    tune = score((0, 1, 60, 64), (0, 1, 72, 64), (1.1, 2, 64, 64), (1.1, 2, 76, 64))
+    assert list(sounds._melody(tune.notes)) == [False, True, False, True]
 
 
 def test_short_files_are_strung_together(tmp_path):
@@ -373,6 +411,31 @@ def test_sample_songs_are_there_and_can_be_read():
     for path in songs:
         samples = audio.load(path)
         assert 9.5 <= len(samples) / RATE <= 60 and np.abs(samples).max() > 0.1
+
+
+def test_packages_become_recordings_with_the_right_label_and_split(tmp_path, monkeypatch):
+    package, pieces = Package("pip", "tinysounds"), dict(zip(collection.SPLITS, "abc"))
+    (tmp_path / "font.sf2").symlink_to(FONT)
+    for name in pieces.values():
+        midi(tmp_path / f"{name}.mid", drums=True)
+    played = [catalogue.Pieces("default", package, "*.mid", kind, "MIT", ("b",), ("c",)) for kind in ("performance", "band")]
+    fonts = [catalogue.Font(split, "default", package, "font.sf2", split, split, "MIT") for split in collection.SPLITS]
+    for name, entries in {"FONTS": fonts, "PIECES": played, "SAMPLES": (), "RECORDINGS": ()}.items():
+        monkeypatch.setattr(catalogue, name, entries)
+    monkeypatch.setattr(collection, "fetch_all", lambda *_: {package: tmp_path})
+    found = [r for r in collection.recordings() if r.source != "synthesis"]
+    assert {r.kind for r in found} >= {"piano with instrument", "piano with sound", "band"}
+    pianos = [pretty_midi.program_to_instrument_name(program) for program in range(4)]
+    assert {r.instrument for r in found if r.label == "Piano"} == {pianos[0], pianos[1], pianos[3]}
+    assert not {r.instrument for r in found if r.label == "Other"} & set(pianos)
+    assert all(r.id.startswith(r.split) for r in found)  # the font of the split
+    heard = [(r.split, getattr(sound, "piece", None)) for r in found for sound in (r.sound, getattr(r.sound, "piano", None))]
+    assert {(split, piece.name) for split, piece in heard if piece} == set(pieces.items())
+
+
+def test_eight_files_of_ten_are_for_training():
+    shares = Counter(collection._by_name(f"Piano/{i}.wav") for i in range(5000))
+    assert [shares[split] / 5000 for split in collection.SPLITS] == pytest.approx([0.8, 0.1, 0.1], abs=0.02)
 
 
 def test_a_folder_of_ones_own(tmp_path):
