@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 import soundfile
 
-from pipeline.corpus import dataset, sounds
+from pipeline.corpus import collection, dataset, sounds
+from pipeline.corpus.augment import Augmented
 from pipeline.corpus.collection import Recording
 from pipeline.corpus.sounds import Excerpt
 from pipeline.errors import SourceError
@@ -94,8 +95,12 @@ def test_a_build_goes_on_after_kill_9(tmp_path, folder):
 
 def test_two_datasets_are_never_mixed(tmp_path, folder):
     make(tmp_path / "out", folder, n=60, jobs=1)
+    for other in ({"n": 80}, {"seed": 1}):
+        with pytest.raises(SourceError, match="another dataset"):
+            make(tmp_path / "out", folder, **{"n": 60, "jobs": 1} | other)
+    (folder / "Piano" / "0.wav").rename(folder / "Piano" / "20.wav")
     with pytest.raises(SourceError, match="another dataset"):
-        make(tmp_path / "out", folder, n=80, jobs=1)
+        make(tmp_path / "out", folder, n=60, jobs=1)
 
 
 def test_any_number_of_classes(tmp_path, folder):
@@ -123,9 +128,26 @@ class Fixed:
         return Excerpt(self.samples, 10.0, "fixed", self.keep)
 
 
+def recording(sound=None, kind="k", weight=1.0):
+    return Recording("r", "Piano", "s", "g", "CC0", kind, "i", "train", sound, weight)
+
+
 def cut(sound, seed=0):
-    recording = Recording("r", "Piano", "s", "g", "CC0", "k", "i", "train", sound)
-    return list(dataset.cut(recording, np.random.default_rng(seed)))
+    return list(dataset.cut(recording(sound), np.random.default_rng(seed)))
+
+
+def test_each_shard_is_another(tmp_path):
+    noise = Fixed(0.1 * np.random.default_rng(0).standard_normal(6 * RATE))
+    for number in (0, 1):
+        dataset._make_shard([recording(noise)], ("train", "Piano", number, 4), 0, tmp_path / f"{number}.npy")
+    assert not np.array_equal(*(np.load(tmp_path / f"{number}.npy") for number in (0, 1)))
+
+
+def test_kinds_have_their_shares_and_recordings_their_weights():
+    found = [recording(kind="performance"), recording(kind="performance", weight=3), recording(kind="recorded", weight=9)]
+    played, recorded = (collection.SHARES["Piano"][kind] for kind in ("performance", "recorded"))
+    shares = np.array([played / 4, 3 * played / 4, recorded]) / (played + recorded)
+    assert dataset._probabilities(found, "Piano") == pytest.approx(shares)
 
 
 def test_silence_and_what_is_no_mixture_are_left_out():
@@ -136,6 +158,25 @@ def test_silence_and_what_is_no_mixture_are_left_out():
     assert set(rows) <= {10, 11, 13, 15} and 13 in rows
     assert cut(Fixed(np.zeros(6 * RATE))) == []
     assert cut(Fixed(loud[:RATE // 2], np.array([], bool))) == []  # nobody has looked whether half a second is a mixture
+
+
+def test_what_lies_under_the_noise_is_left_out(monkeypatch):
+    loud, noise = 0.1 * np.random.default_rng(0).standard_normal((2, 6 * RATE)).astype(np.float32)
+    noise[:3 * RATE], noise[4 * RATE:] = 0, 0
+    monkeypatch.setattr(dataset, "augment", lambda samples, rng: Augmented(samples, noise))
+    assert [row[-1] for _, row in cut(Fixed(loud, np.ones(6, bool)))] == [10, 11, 12, 14, 15]
+
+
+def test_all_but_mixtures_are_played_faster_or_slower_at_times(monkeypatch):
+    loud, played = 0.1 * np.random.default_rng(0).standard_normal(2 * RATE), []
+    monkeypatch.setattr(dataset, "augment", lambda samples, rng: Augmented(samples, None))
+    monkeypatch.setattr(dataset, "resample_speed", lambda samples, rng: played.append(samples) or samples)
+    for seed in range(20):
+        cut(Fixed(loud, np.ones(2, bool)), seed)
+    assert not played
+    for seed in range(200):
+        cut(Fixed(loud), seed)
+    assert len(played) / 200 == pytest.approx(dataset.SPEED, abs=0.12)
 
 
 def test_some_clips_end_early_as_the_last_of_a_song_and_tails_stay():
