@@ -36,6 +36,7 @@ def test_intervals_are_drawn_over_recordings():
     assert few["balanced_accuracy_low"] < few["balanced_accuracy"] < few["balanced_accuracy_high"]
     width_few, width_many = (row["balanced_accuracy_high"] - row["balanced_accuracy_low"] for row in (few, many))
     assert width_few > 2 * width_many
+    assert width_many == pytest.approx(2 * 1.96 * np.sqrt(right.mean() * (1 - right.mean()) / 400), rel=0.1)  # 95 %
 
 
 def test_a_threshold_of_its_own():

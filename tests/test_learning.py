@@ -13,13 +13,14 @@ import pytest
 import soundfile
 from scipy.special import expit, logit
 
-from nn import Model
+from nn import Dense, Model, Softmax
 from pipeline.corpus import collection, dataset
+from pipeline.corpus.augment import Augmented
 from pipeline.corpus.collection import Recording
 from pipeline.corpus.sounds import Excerpt, Noise, Recorded
 from pipeline.errors import SourceError
-from pipeline.learning import lookalikes, screening, training, voting, weights
-from pipeline.learning.evaluation import binary_figures, by_recording, folder_clips, piano_probabilities
+from pipeline.learning import evaluation, lookalikes, screening, training, voting, weights
+from pipeline.learning.evaluation import binary_figures, by_recording, calibration, folder_clips, piano_probabilities, with_intervals
 from pipeline.recognition import levels
 
 RATE = 16000
@@ -59,13 +60,43 @@ def test_every_nth_clip_is_a_thinned_split(made):
     assert len(clips) == 32 and np.array_equal(clips[1], split[0][8]) and labels[1] == split[1][8]
 
 
-def test_other_sound_over_a_piano_makes_it_other():
-    samples, targets = np.ones((40, 100), np.float32), np.repeat(np.eye(2, dtype=np.float32), 20, axis=0)
-    samples[20:] = 2.0
-    mixed, labels = training.hide_piano(0.5)(samples.copy(), targets.copy(), np.random.default_rng(0))
+@pytest.mark.parametrize("arguments, share", [((), 0.1), ((0.5,), 0.5)])
+def test_other_sound_over_a_piano_makes_it_other(arguments, share):
+    rng = np.random.default_rng(0)
+    samples, targets = rng.normal(0, 0.1, (400, 1000)).astype(np.float32), np.repeat(np.eye(2, dtype=np.float32), 200, axis=0)
+    samples[200:] *= 5
+    mixed, labels = training.hide_piano(*arguments)(samples.copy(), targets.copy(), rng)
     changed = np.flatnonzero((mixed != samples).any(axis=1))
-    assert 4 <= len(changed) <= 16 and changed.max() < 20
-    assert np.array_equal(np.flatnonzero(labels[:20, 1]), changed) and np.array_equal(labels[20:], targets[20:])
+    assert len(changed) / 200 == pytest.approx(share, abs=0.08) and changed.max() < 200
+    assert np.array_equal(np.flatnonzero(labels[:200, 1]), changed) and np.array_equal(labels[200:], targets[200:])
+    added = 20 * np.log10(np.std((mixed - samples)[changed], axis=1) / np.std(samples[changed], axis=1))
+    assert -10.5 < added.min() < -5 and 1 < added.max() < 6.5
+
+
+def test_both_classes_count_the_same_in_the_loss():
+    loss = training.log_loss([True, False, False, False], [0.5, 0.1, 0.1, 0.1])
+    assert loss == pytest.approx((np.log(2) - np.log(0.9)) / 2)
+
+
+def test_the_learning_rate_falls_along_half_a_cosine():
+    assert [training.cosine(progress) for progress in (0, 1 / 3, 1 / 2, 1)] == pytest.approx([1, 0.75, 0.5, 0])
+
+
+def test_training_clips_are_shuffled_and_augmented_and_follow_the_seed(made, tmp_path, monkeypatch):
+    asked, sequence, augment = [], training.ClipSequence, training.hide_piano()
+    monkeypatch.setattr(training, "ClipSequence", lambda *arguments, **options: asked.append(options) or sequence(*arguments, **options))
+    training.train(made[0], tmp_path / "a.npz", SMALL, epochs=1, seed=7, limit=64, augment=augment, progress=False)
+    assert asked == [{"shuffle": True, "seed": 7, "augment": augment}, {}]  # those of the validation are as they are
+
+
+@pytest.mark.parametrize("monitor, values", [("recordings_loss", [2, 1, 3]), ("recordings_auc", [0.5, 0.9, 0.7])])
+def test_the_best_epoch_is_kept_not_the_last(tmp_path, monitor, values):
+    model = SMALL()
+    keep = training.KeepBest(SMALL(), tmp_path / "best.npz", tmp_path / "checkpoint.npz", monitor)
+    for epoch, value in enumerate(values):
+        model.history.epoch_rows.append({monitor: value})
+        keep.on_epoch_end(model, epoch, model.history.epoch_rows[-1])
+    assert len(Model.load(tmp_path / "best.npz").history.epoch_rows) == 2
 
 
 def test_a_stopped_training_goes_on_and_the_best_epoch_is_kept(made, tmp_path):
@@ -143,6 +174,23 @@ def test_calibration_keeps_the_order_and_divides_the_songs(made):
     assert np.mean((probability > 0.5) == songs) >= 5 / 6
 
 
+def test_calibration_finds_how_much_too_sure_a_model_is():
+    rng = np.random.default_rng(0)
+    odds = rng.normal(0, 1, 2000)
+    table = pd.DataFrame({"recording": np.arange(2000).astype(str), "label": np.where(rng.random(2000) < expit(odds), "Piano", "Other")})
+    model, clips = Model([Dense(2), Softmax()], (1,), ["Piano", "Other"]), odds[:, np.newaxis].astype(np.float32)
+    model.layers[0].params |= {"kernel": np.float32([[3, 0]]), "bias": np.float32([0.5, 0])}  # log odds three times too large
+    before = logit(piano_probabilities(model, clips))
+    scale, shift = weights.calibrate(model, clips, table)
+    assert scale == pytest.approx(1 / 3, rel=0.15)
+    assert logit(piano_probabilities(model, clips)) == pytest.approx(scale * before + shift, abs=0.05)
+
+
+def test_the_calibration_error_is_weighted_by_clips():
+    bins, error = calibration([True, True, True, False], [0.95, 0.95, 0.95, 0.15])
+    assert error == pytest.approx((3 * 0.05 + 0.15) / 4) and bins["n"].tolist() == [1, 3]
+
+
 def test_a_threshold_of_the_others_knows_nothing_of_the_recording_itself():
     recordings = {"a": ("Piano", 0.8), "b": ("Piano", 0.7), "c": ("Other", 0.3), "d": ("Other", 0.6)}
     table = pd.DataFrame([{"recording": name, "label": label, "p": p} for name, (label, p) in recordings.items() for _ in range(3)])
@@ -196,19 +244,59 @@ def test_unseen_songs_are_whole_and_of_the_test_split(made, monkeypatch):
         lookalikes.songs([silence], 1)
 
 
+def test_songs_follow_the_seed_and_know_whether_noise_was_added(made, monkeypatch):
+    found, noises = unseen(made[0].parent), iter([None, np.zeros(1), None])
+    first, again, other = (lookalikes.songs(found, 1, seed)[0] for seed in (0, 0, 1))
+    assert np.array_equal(first, again) and not np.array_equal(first, other)
+    monkeypatch.setattr(lookalikes, "augment", lambda samples, rng: Augmented(samples, next(noises)))
+    table = lookalikes.songs(found, 1)[1]
+    assert table.groupby("sound", sort=False)["noisy"].first().tolist() == [False, True, False]
+
+
+def test_the_report_of_unseen_songs(made, monkeypatch):
+    monkeypatch.setattr(evaluation, "DRAWS", 20)
+    model = SimpleNamespace(class_names=["Piano", "Other"], predict=lambda clips: np.where(clips[:, :1] > 0, [[0.9, 0.1]], [[0.1, 0.9]]))
+    songs = {"recording": list("abcd"), "label": ["Piano", "Piano", "Other", "Other"], "sound": list("xxyy"), "noisy": [False, True] * 2}
+    clips = np.float32([[1], [-1], [-1], [-1]])  # the piano with noise is missed
+    figures = weights.report(model, made[0], (clips, pd.DataFrame(songs)))
+    assert figures["unseen songs"]["by majority vote"]["recall"] == 0.5
+    assert figures["unseen songs without noise"]["by majority vote"]["recall"] == 1
+    assert figures["unseen songs taken for piano"]["x"] == {"label": "Piano", "n": 2, "share": 0.5}
+
+
+def test_the_report_of_clips_draws_recordings_and_that_of_recordings_names_what_was_wrong(made, monkeypatch):
+    monkeypatch.setattr(evaluation, "DRAWS", 20)
+    (_, labels, clips, _), table = dataset.load(made[0], "test"), folder_clips(made[1])[1]
+    is_piano, test = table["label"] == "Piano", np.tile([0.2, 0.6, 0.9], 8)
+    wrong = table["recording"].map({"Other/0.flac": 0.97, "Other/1.flac": 0.6})  # by any threshold, and by one half
+    real = np.where(is_piano, 0.99, wrong.fillna(0.11))
+    answers = iter([test, real])
+    monkeypatch.setattr(weights, "piano_probabilities", lambda model, clips: next(answers))
+    model = SimpleNamespace(class_names=["Piano", "Other"], predict=lambda clips: np.full((len(clips), 2), 0.5))
+    figures = weights.report(model, made[0], recordings=made[1])
+    assert figures["real recordings that were wrong"] == {"Other/0.flac": 0.97, "Other/1.flac": 0.6}
+    assert figures["test clips"] == with_intervals(labels == 0, test, groups=clips["recording"])
+    assert figures["real clips"] == with_intervals(is_piano, real, groups=table["recording"])
+    assert figures["real clips, threshold of the other recordings"] == with_intervals(is_piano, real, real > 0.95, table["recording"])
+
+
 def test_the_weights_command_says_how_good_its_model_is(made, tmp_path, monkeypatch):
-    built, found = [], unseen(made[0].parent)
+    built, asked, found, train = [], [], unseen(made[0].parent), weights.train
+    monkeypatch.setattr(evaluation, "DRAWS", 20)
+    monkeypatch.setattr(weights, "train", lambda *arguments, **options: asked.append(options) or train(*arguments, **options))
     monkeypatch.setattr(dataset, "build", lambda *arguments, **options: built.append((arguments, options)))  # it was made above
     monkeypatch.setattr(collection, "recordings", lambda *arguments, **options: built.append((arguments, options)) or found)
     out, results = tmp_path / "model.npz", tmp_path / "results.json"
-    command = ["--data", made[0], "--out", out, "--results", results, "--dev-folder", made[1], "--epochs", 1, "--train-folder", "mine"]
+    command = ["--data", made[0], "--out", out, "--results", results, "--dev-folder", made[1], "--epochs", 1, "--train-folder", "mine", "--seed", 3]
     assert weights.main(list(map(str, command))) == 0
-    assert built == [((["all"], ["mine"]), {"folder_split": "train"}), ((str(made[0]),), {"n_clips": 150_000, "seed": 0, "recordings": found})]
+    assert built == [((["all"], ["mine"]), {"folder_split": "train"}), ((str(made[0]),), {"n_clips": 150_000, "seed": 3, "recordings": found})]
+    assert asked[0]["seed"] == 3 and callable(asked[0]["augment"])
     figures = json.loads(results.read_text())
     assert figures["real recordings"]["by majority vote"]["n"] == 6 and figures["test clips"]["n"] == 24
     counts = {name: row["n"] for name, row in figures["unseen songs taken for piano"].items()}
     assert counts == {"guitar": 40, "noise and tones": 40, "piano, recorded": 40}
-    assert Model.load(out).metadata["figures"] == figures
+    metadata = Model.load(out).metadata
+    assert metadata["figures"] == figures and isinstance(metadata["calibration"]["scale"], float) and metadata["calibration"]["scale"] != 1
 
 
 def test_ways_to_vote_differ_where_they_should():
@@ -232,6 +320,8 @@ def test_ways_to_vote_differ_where_they_should():
     songs = by_recording(table, probability).set_index("recording")["piano_probability"]
     assert songs["a"] == pytest.approx(one["mean of log odds by level"])
     assert by_recording(table.drop(columns="level"), probability)["piano_probability"][0] == pytest.approx(one["mean of log odds"])
+    even = pd.DataFrame({"recording": list("aabb"), "label": "Piano"})
+    assert by_recording(even, np.array([0.9, 0.2, 0.8, 0.1]))["predicted_piano"].tolist() == [True, False]  # the mean decides
 
 
 def test_a_clip_between_is_half_of_each_neighbour_in_a_recording():

@@ -3,11 +3,12 @@
 import io
 import json
 from collections import Counter
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from nn import ModelFileError
+from nn import Model, ModelFileError
 from pipeline import Recognizer
 from pipeline.audio import SAMPLE_RATE, load
 from pipeline.cleaning import Clips, cut
@@ -54,6 +55,27 @@ def test_the_timeline_is_what_the_model_says_of_each_second(recognizer):
     assert result.piano_probability == pytest.approx(1 / (1 + np.exp(-score)), abs=1e-4)
     assert abs(result.piano_probability - piano.mean()) > 1e-3 and sum(result.probabilities.values()) == pytest.approx(1)
     assert result.votes["Piano"] == (piano > recognizer.threshold).sum()
+
+
+def noise(seconds):
+    return cut([np.random.default_rng(0).uniform(-0.3, 0.3, seconds * SAMPLE_RATE).astype(np.float32)])
+
+
+@pytest.mark.parametrize("piano, label", [([0.6, 0.6, 0.01], "Piano"), ([0.9, 0.4], "Piano"), ([0.6, 0.1], "Other")])
+def test_most_clips_decide_and_where_they_are_even_the_mean(recognizer, monkeypatch, piano, label):
+    monkeypatch.setattr(recognizer, "model", SimpleNamespace(predict=lambda clips: np.transpose([piano, np.subtract(1, piano)])))
+    result = recognizer.judge(noise(len(piano)))
+    assert result.label == label and result.confidence == result.probabilities[label]
+
+
+def test_a_clip_votes_for_piano_above_the_threshold_of_the_model_only(tmp_path):
+    model = Model.load(MODEL_PATH)
+    model.metadata["threshold"] = 0.7
+    model.save(tmp_path / "strict.npz")
+    strict = Recognizer(tmp_path / "strict.npz")
+    strict.class_names = ["Piano", "Violin", "Flute"]
+    strict.model = SimpleNamespace(predict=lambda clips: np.array([[0.6, 0.1, 0.3], [0.8, 0.1, 0.1], [0.4, 0.35, 0.25]]))
+    assert strict.judge(noise(3)).votes == {"Piano": 1, "Violin": 1, "Flute": 1}
 
 
 def test_a_song_with_a_pause_has_null_where_it_is_silent(recognizer):
