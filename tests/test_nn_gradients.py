@@ -165,13 +165,21 @@ class Scale(Layer):
 
 
 @pytest.mark.parametrize("bn", [False, True])
-def test_a_whole_fused_network(bn):
+@pytest.mark.parametrize("one_by_one", [False, True])
+def test_a_whole_fused_network(bn, one_by_one, monkeypatch):
+    for module in ("training", "inference") if one_by_one else ():
+        monkeypatch.setattr(f"nn_fast.{module}.GROUP_BYTES", 1)
     rng = np.random.default_rng(3)
     layers = [nn.BatchNormalization()]
     for filters, size in ((4, 3), (6, 5)):
         layers += [nn.Conv2D(filters, size)] + [nn.BatchNormalization()] * bn + [nn.ReLU(), nn.MaxPooling2D(2)]
     layers = build([*layers, nn.Flatten(), nn.Dense(5), nn.ReLU(), nn.Dense(3)], (1, 12, 17), rng)
-    check_gradients(layers, rng.normal(size=(9, 1, 12, 17)), rng, steps=fuse(layers))
+    steps, inputs = fuse(layers), rng.normal(size=(9, 1, 12, 17))
+    for training in (False, True):
+        expected = forward(layers, inputs, training)
+        np.testing.assert_allclose(forward(steps, inputs, training), expected, rtol=1e-9, atol=1e-9)
+    backward(steps, np.ones_like(expected))  # of which nothing is left in the gradients of the next batch
+    check_gradients(layers, inputs, rng, steps=steps)
 
 
 @pytest.mark.parametrize("fused", [False, True])
