@@ -35,8 +35,9 @@ def fit(model, data, validation_data=None, epochs=5, optimizer=None, loss=None, 
     Raises ValueError for data of other classes or shapes than the model's and for an optimizer that has trained another
     model, FloatingPointError when the loss is no longer a number.
     """
-    for sequence in (data, validation_data or data):
-        _check_classes(model, sequence)
+    _check_classes(model, data)
+    if validation_data is not None:
+        _check_classes(model, validation_data)
     if optimizer and optimizer.steps and optimizer is not model.optimizer:
         raise ValueError(f"Expected a new optimizer, or the model's own. Received: one that has made {optimizer.steps} steps")
     model.optimizer = optimizer or model.optimizer or RMSprop()

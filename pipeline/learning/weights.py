@@ -152,7 +152,7 @@ def _song_figures(songs):
 def main(arguments=None):
     """Run the command line; returns its exit code."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.learning.weights", description="Rebuild the model that ships.")
-    parser.add_argument("--out", help=f"the model file to write (default: {MODEL_PATH.name}, which ships; without --dev-folder {UNJUDGED})")
+    parser.add_argument("--out", help=f"the model file to write (default: the one that ships; without --dev-folder generated/{UNJUDGED.name})")
     parser.add_argument("--results", help="the figures to write, as JSON (default: those of the model that ships, or beside --out)")
     parser.add_argument("--data", default="data/generated/clips-weights", help="folder for the clips")
     parser.add_argument("--sources", nargs="*", default=["all"], help="where the sound comes from (default: all)")
