@@ -4,7 +4,7 @@ import numpy as np
 import soundfile
 
 CODECS = {".m4a": "aac", ".m4v": "aac", ".mp4": "aac", ".3gp": "aac", ".webm": "libopus", ".opus": "libopus", ".mp3": "libmp3lame",
-          ".mkv": "pcm_s16le", ".aac": "aac"}
+          ".mkv": "pcm_s16le", ".aac": "aac", ".flv": "aac"}
 
 
 def tone(seconds, rate=44_100, channels=1, hertz=440.0, level=0.5):

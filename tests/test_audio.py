@@ -41,7 +41,7 @@ def error_of(path, **options):
     return caught.value
 
 
-@pytest.mark.parametrize("suffix", ".m4a .m4v .mp4 .3gp .webm .mkv .opus .ogg .mp3 .aac .flac .wav .w64 .aiff .au .caf".split())
+@pytest.mark.parametrize("suffix", ".m4a .m4v .mp4 .3gp .webm .mkv .opus .ogg .mp3 .aac .flac .wav .w64 .aiff .au .caf .flv".split())
 @pytest.mark.parametrize("channels", [1, 2])
 def test_formats(tmp_path, suffix, channels):
     path = media.write(tmp_path / f"song{suffix}", media.tone(3, 48_000, channels), 48_000)
@@ -247,7 +247,7 @@ def test_a_title_that_is_not_utf_8(tmp_path):
 
 
 def test_which_files_of_a_folder_are_sound():
-    assert all(audio.is_audio(name) for name in ("a.MP3", Path("b/c.m4a"), "d.Flac", "e.webm", "f.aiff"))
+    assert all(audio.is_audio(name) for name in ("a.MP3", Path("b/c.m4a"), "d.Flac", "e.webm", "f.aiff", "voice.amr"))
     assert not any(audio.is_audio(name) for name in ("a.txt", "mp3", ".mp3", "b.mp3.part", "c.mid", "d.jpg"))
 
 
