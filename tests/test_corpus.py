@@ -307,6 +307,29 @@ def test_excerpts_are_seeded(tmp_path):
         assert len(first.samples) == 4 * RATE and np.isfinite(first.samples).all() and np.abs(first.samples).max() > 0
 
 
+class Reader:
+    """A player that writes down the pitches it is given."""
+
+    def render(self, score, start, seconds, touch):
+        self.pitches = score.notes["pitch"].tolist()
+        return np.ones(int(seconds * RATE), np.float32)
+
+
+@pytest.mark.parametrize("bass, voice", [(False, [45, 76, 76]), (True, [40, 45])])
+def test_beside_a_piano_an_instrument_takes_the_highest_voice_and_a_bass_the_lowest(monkeypatch, bass, voice):
+    played = score((0, 1, 40, 90), (0, 1, 64, 90), (0, 1, 76, 90), (1, 2, 76, 90), (2, 3, 45, 90))
+    monkeypatch.setattr(Piece, "score", lambda self: played)
+    left = set()
+    for seed in range(20):
+        piano, other = Reader(), Reader()
+        Duo(piano, other, Piece("piece.mid"), bass).excerpt(np.random.default_rng(seed), 4)
+        moved = min(other.pitches) - min(voice)
+        assert sorted(other.pitches) == [pitch + moved for pitch in voice]
+        assert {*piano.pitches, *other.pitches} == {pitch + moved for pitch in (40, 45, 64, 76)}
+        left.add(len(piano.pitches))
+    assert left == {5, 5 - len(voice)}  # the piano plays its voice too, or leaves it
+
+
 class Fixed:
     """A sound with these samples."""
 
@@ -373,6 +396,17 @@ def test_excerpts_stay_within_their_spans(tmp_path):
 
 
 # the catalogue and the corpus
+
+def test_two_recordings_of_one_name_are_not_taken_for_the_same(monkeypatch):
+    assert [Piece("a/x.wad", "D_E1M1").name, Piece("b/y.wad", "D_E1M1").name, Piece("z.mid").name] == ["x/D_E1M1", "y/D_E1M1", "z"]
+    fields = {"id": "a", "label": "Other", "source": "s", "group": "g", "licence": "MIT", "kind": "band", "instrument": "Band"}
+    found = [fields | {"sound": Recorded(path)} for path in ("a", "a")]
+    monkeypatch.setattr(collection.performances, "recordings", lambda *_: found)
+    assert [r.id for r in collection._packaged([], None, None) if r.split == "train"].count("a") == 1
+    found[1]["sound"] = Recorded("b")
+    with pytest.raises(SourceError, match="Two different recordings are called a"):
+        collection._packaged([], None, None)
+
 
 def test_no_family_of_fonts_is_in_two_splits():
     splits = {}

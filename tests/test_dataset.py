@@ -188,6 +188,14 @@ def test_some_clips_end_early_as_the_last_of_a_song_and_tails_stay():
     assert max(padded) <= 0.7 * RATE
 
 
+def test_a_clip_that_ends_early_still_holds_the_recording(monkeypatch):
+    monkeypatch.setattr(dataset, "LAST", 1.0)
+    late = np.zeros(6 * RATE)
+    late[RATE - 1000::RATE] = 1.0  # one click a second, close to its end
+    clips = [clip for seed in range(40) for clip, _ in cut(Fixed(late, np.ones(6, bool)), seed)]
+    assert 0 < len(clips) < 40 and all(np.abs(clip[RATE - 2000:]).max() > 0 for clip in clips)
+
+
 def test_a_short_file_is_one_clip_and_a_click_none():
     rng = np.random.default_rng(0)
     clips = cut(Fixed(rng.standard_normal(RATE // 2) * 0.1))

@@ -25,7 +25,7 @@ PIANO, OTHER = "Piano", "Other"
 # How much of a class each kind of recording makes up, relative to the others.
 SHARES = {
     PIANO: {"performance": 0.55, "improvised": 0.18, "single notes": 0.19, "recorded": 0.08, "own": 0.5},
-    OTHER: {"instrument": 0.24, "sampled notes": 0.07, "recorded instrument": 0.03, "single notes": 0.17, "piano with instrument": 0.11,
+    OTHER: {"instrument": 0.24, "sampled notes": 0.07, "recorded instrument": 0.03, "single notes": 0.17, "piano with instrument": 0.17,
             "piano with sound": 0.09, "band": 0.07, "recorded music": 0.13, "voice with piano": 0.05, "speech": 0.06, "effects": 0.05,
             "noise": 0.06, "own": 0.5},
 }
@@ -114,7 +114,11 @@ def _packaged(sources, cache, progress):
         bands = [(e, path) for e, path in fonts if e.split == split and e.drums]
         around = [r for r in found if r.split == split]
         found += [Recording(split=split, **fields) for fields in performances.recordings(instruments, bands, pieces[split], around)]
-    return list({(r.split, r.id): r for r in found}.values())  # two of a kind drawn by chance count once
+    unique = {}
+    for r in found:  # two of a kind drawn by chance count once
+        if unique.setdefault((r.split, r.id), r).sound != r.sound:
+            raise SourceError("id", f"Two different recordings are called {r.id}; give their entries in the catalogue names that differ.")
+    return list(unique.values())
 
 
 def _files(folder, pattern):

@@ -157,7 +157,7 @@ def cut(recording, rng):
     """One excerpt of a recording, disturbed and cut into its seconds: yields (int16 clip, row of the table).
 
     Seconds are dropped in which the recording itself (before any disturbance) is silent or lies under the noise that was
-    added, or in which a mixture is not one.
+    added, or in which a mixture is not one; a clip that ends early is judged by what is left of it.
     """
     excerpt = recording.sound.excerpt(rng, EXCERPT)
     samples, offset = excerpt.samples, 0
@@ -171,17 +171,17 @@ def cut(recording, rng):
         offset = int(rng.integers(0, min(RATE, len(samples) - RATE + 1)))
     disturbed = augment(samples, rng)
     seconds = (len(samples) - offset) // RATE
-    level = [_rms(samples[offset + i * RATE:offset + (i + 1) * RATE]) for i in range(seconds)]
+    loudest = max(_rms(samples[offset + i * RATE:offset + (i + 1) * RATE]) for i in range(seconds))
     for i in range(seconds):
-        part = slice(offset + i * RATE, offset + (i + 1) * RATE)
+        start = offset + i * RATE
+        part = slice(start, start + (int(rng.uniform(0.3, 1) * RATE) if rng.random() < LAST else RATE))
         noise = 0.0 if disturbed.noise is None else _rms(disturbed.noise[part])
-        if level[i] < max(SILENT, QUIET * max(level), 1.5 * noise) or not (excerpt.keep is None or excerpt.keep[i]):
+        if _rms(samples[part]) < max(SILENT, QUIET * loudest, 1.5 * noise) or not (excerpt.keep is None or excerpt.keep[i]):
             continue
-        clip = np.clip(np.rint(disturbed.samples[part] * 32767), -32768, 32767).astype(np.int16)
-        if rng.random() < LAST:
-            clip[int(rng.uniform(0.3, 1) * RATE):] = 0
+        clip = np.zeros(RATE, np.int16)
+        clip[:part.stop - start] = np.clip(np.rint(disturbed.samples[part] * 32767), -32768, 32767)
         yield clip, (recording.id, recording.label, recording.source, recording.group, recording.licence, recording.kind,
-                     recording.instrument, recording.split, excerpt.music, int(excerpt.second + part.start / RATE))
+                     recording.instrument, recording.split, excerpt.music, int(excerpt.second + start / RATE))
 
 
 def _assemble(out, plan):

@@ -17,6 +17,7 @@ from pipeline.corpus.sounds import Band, Drums, Duo, Solo, Together
 STRUCK_OR_PLUCKED = {*range(4, 16), *range(24, 29), 45, 46, 47, *range(104, 109), 114}
 ONE_NOTE = {22, *range(40, 45), 52, 53, 54, *range(56, 80), 109, 110, 111}  # bowed, blown and sung: mostly melodies
 WITH_PIANO = {*range(24, 29), *range(32, 36), *range(40, 45), 48, 49, 52, 53, 56, 60, *range(64, 76)}
+BASSES = {*range(32, 40), 43, 58, "bass-electric", "contrabass", "tuba"}  # programs and sampled instruments
 POLYPHONIC_SAMPLES = {"piano", "guitar-acoustic", "guitar-electric", "guitar-nylon", "harmonium", "harp", "organ", "xylophone"}
 PIECES_EACH = 4  # pieces that each instrument plays beside its improvisations
 
@@ -34,6 +35,7 @@ class Instrument:
     licence: str
     melodic: bool = False
     joins_piano: bool = False
+    bass: bool = False
     sampled: bool = False
     weight: float = 1.0
 
@@ -52,7 +54,8 @@ def of_font(font, path):
             continue
         weight = 0.4 if program == 3 else 2.0 if program in STRUCK_OR_PLUCKED else 1.0  # 3: honky-tonk, an upright out of tune
         found.append(Instrument(font.name, pretty_midi.program_to_instrument_name(program), player, piano, font.package.name,
-                                font.family, font.licence, program in ONE_NOTE, program in WITH_PIANO, patched, weight))
+                                font.family, font.licence, program in ONE_NOTE, program in WITH_PIANO, program in BASSES,
+                                patched, weight))
     return found
 
 
@@ -60,7 +63,7 @@ def of_samples(samples, folders):
     """The one instrument of a set of samples."""
     polyphonic = samples.label == "Piano" or samples.name in POLYPHONIC_SAMPLES
     return [Instrument(samples.name, samples.name, SamplePlayer(folders), samples.label == "Piano", samples.packages[0].name, samples.family,
-                       samples.licence, not polyphonic, not polyphonic, True, samples.weight)]
+                       samples.licence, not polyphonic, not polyphonic, samples.name in BASSES, True, samples.weight)]
 
 
 def recordings(instruments, bands, pieces, around):
@@ -111,24 +114,24 @@ def _duos(pianos, other, performances, rng):
         piano = pianos[rng.integers(len(pianos))]
         yield _fields("Other", "piano with instrument", f"{piano.maker} and {other.maker}", f"Piano with {other.name}", piece.name if piece else "improvised",
                       other.source, [piano.family, other.family], [piano.licence, other.licence, entry.licence if entry else ""],
-                      Duo(piano.player, other.player, piece))
+                      Duo(piano.player, other.player, piece, other.bass), 4.0 if other.bass else 1.0)
 
 
 def _together(pianos, bands, pieces, around, rng):
     """A piano and something that does not follow it: speech, applause, a crowd, other music, drums."""
-    beside = [(r, r.sound, r.instrument, [r.group], r.licence) for r in around
+    beside = [(r.source, r.id, r.sound, r.instrument, [r.group], r.licence) for r in around
               if r.kind in ("speech", "recorded music") or r.instrument in ("applause", "crowd", "synthetic voice")]
     for font, path in bands:
         drummed = [(p, e) for p, e in pieces["band"] if p.score().notes["drum"].sum() > 50]
-        beside += [(None, Drums(path, piece), "drums", [font.family], entry.licence) for piece, entry in drummed]
-    kinds = [instrument for _, _, instrument, _, _ in beside]
+        beside += [(font.name, piece.name, Drums(path, piece), "drums", [font.family], entry.licence) for piece, entry in drummed]
+    kinds = [instrument for _, _, _, instrument, _, _ in beside]
     shares = {"speech": 8.0, "drums": 8.0, "recorded music": 3.0}
-    for recording, sound, instrument, groups, licence in beside:
+    for maker, name, sound, instrument, groups, licence in beside:
         for _ in range(2):
             piano = pianos[rng.integers(len(pianos))]
             piece, entry = pieces["performance"][rng.integers(len(pieces["performance"]))]
-            music = f"{piece.name} + {recording.id if recording else sound.piece.name}"
-            yield _fields("Other", "piano with sound", piano.maker, f"Piano with {instrument}", music, piano.source, [piano.family, *groups],
+            yield _fields("Other", "piano with sound", f"{piano.maker} {piano.name} and {maker}", f"Piano with {instrument}",
+                          f"{piece.name} + {name}", piano.source, [piano.family, *groups],
                           [piano.licence, entry.licence, licence], Together(Solo(piano.player, piece), sound),
                           shares.get(instrument, 4.0) / 2 / kinds.count(instrument))
 

@@ -19,6 +19,7 @@ from pipeline.corpus.scores import PIANOS, improvise, midi_in_wad, read_midi
 DECODED = Path("data/generated/decoded")
 AUDIBLE = 10 ** (-12 / 20)  # what was mixed in counts as audible down to 12 dB below the rest
 PIANO_RANGE = (24, 103)
+MIDDLE_C = 60  # what a bass plays beside a piano lies below it
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Piece:
 
     @property
     def name(self):
-        return self.entry or Path(self.path).stem
+        return "/".join(filter(None, (Path(self.path).stem, self.entry)))
 
     def score(self):
         return _score(self.path, self.entry)
@@ -122,7 +123,7 @@ class Solo:
         score, start, touch, music = _performance(rng, seconds, self.piece, self.style)
         score = score.moved(int(rng.integers(-6, 7)), *PIANO_RANGE)
         if self.melody:
-            score = score.where(_melody(score.notes))
+            score = score.where(_outermost(score.notes))
         return Excerpt(self.player.render(score, start, seconds, touch), start * touch.tempo, music)
 
 
@@ -139,19 +140,20 @@ def _performance(rng, seconds, piece, style=None):
 
 @dataclass(frozen=True)
 class Duo:
-    """A piece shared by a piano and another instrument, which takes its melody or doubles it."""
+    """A piece shared by a piano and another instrument, which takes its highest voice or doubles it; a bass, the lowest."""
 
     piano: object
     other: object
     piece: Piece | None = None
+    bass: bool = False
 
     def excerpt(self, rng, seconds):
         score, start, touch, music = _performance(rng, seconds, self.piece)
         score = score.moved(int(rng.integers(-5, 6)), *PIANO_RANGE)
-        top = _melody(score.notes)
-        accompaniment = score.where(~top) if rng.random() < 0.6 else score
+        part = _outermost(score.notes, lowest=True) & (score.notes["pitch"] < MIDDLE_C) if self.bass else _outermost(score.notes)
+        accompaniment = score.where(~part) if rng.random() < 0.6 else score
         piano = self.piano.render(accompaniment, start, seconds, touch)
-        other = self.other.render(score.where(top), start, seconds, replace(touch, pedal=False))
+        other = self.other.render(score.where(part), start, seconds, replace(touch, pedal=False))
         return _mixed(rng, Excerpt(piano, start * touch.tempo, music), other, (-6, 9))
 
 
@@ -170,15 +172,15 @@ class Drums:
         return Excerpt(render(score, self.font, start, seconds, touch), start * touch.tempo, self.piece.name)
 
 
-def _melody(notes):
-    """Mask of the notes that sound above all others at the moment they begin."""
-    top = np.zeros(len(notes), bool)
-    starts, ends, pitches = notes["start"], notes["end"], notes["pitch"]
+def _outermost(notes, lowest=False):
+    """Mask of the notes that sound above all others, or below them, at the moment they begin."""
+    outermost = np.zeros(len(notes), bool)
+    starts, ends, heights = notes["start"], notes["end"], notes["pitch"] * (-1 if lowest else 1)
     for i in range(len(notes)):  # only neighbours can sound together
         near = slice(max(i - 12, 0), i + 8)
         together = (starts[near] <= starts[i] + 0.04) & (ends[near] > starts[i] + 0.04)
-        top[i] = pitches[i] >= pitches[near][together].max(initial=0)
-    return top
+        outermost[i] = heights[i] >= heights[near][together].max(initial=-128)
+    return outermost
 
 
 @dataclass(frozen=True)
