@@ -200,7 +200,7 @@ def test_figures_of_a_sweep():
         learning_rate=10 ** rng.uniform(-4, -2, n),
     ))
     assert "best so far" in texts(sweep.history(trials))
-    sweep.importance({"depth": 0.7, "learning_rate": 0.3})
+    sweep.importance({"depth": 0.7, "learning_rate": 0.3}, 21)
     figure = sweep.parallel_coordinates(trials, ["filter_shape", "depth", "learning_rate"])
     assert {"3x3", "7x7", "4"} <= set(texts(figure))
     assert len(figure.axes[0].lines) == n + 4, "a line a trial and one for each axis"

@@ -29,13 +29,13 @@ def history(trials):
     return figure
 
 
-def importance(importances):
-    """How much of the spread of the values each parameter accounts for. `importances`: dict of name to share."""
+def importance(importances, n_trials):
+    """How much of the spread between `n_trials` each parameter accounts for. `importances`: dict of name to share."""
     names = list(importances)[::-1]
     figure, ax = plt.subplots(figsize=(WIDTH * 0.7, 0.26 * len(names) + 0.7))
     ax.barh([WORDS.get(name, name).replace("\n", " ") for name in names], [importances[name] for name in names], color=BLUE, height=0.65)
     ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    ax.set_xlabel("Share of the spread between trials")
+    ax.set_xlabel(f"Share of the spread between {n_trials} complete trials")
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="x")
     return figure
