@@ -222,6 +222,17 @@ def test_an_instrument_out_of_tune():
     assert abs(strongest(render(tune, FONT, 0.5, 1.0, Touch(mistuning=400))) - 440) > 20
 
 
+def test_the_pedal_is_heard_in_the_tempo_of_the_score():
+    tune = score((0, 1, 69, 100), pedal=[(0.2, 1), (4, 0)]).given_to(FLUTE)
+    held, plain = (render(tune, FONT, 0, 3, Touch(tempo=2.0, pedal=pedal)) for pedal in (True, False))
+
+    def level(samples, begin, end):
+        return np.std(samples[int(begin * RATE):int(end * RATE)])
+
+    assert level(held, 1, 1.8) > 20 * level(plain, 1, 1.8)
+    assert level(held, 2.6, 3) < 0.05 * level(held, 1, 1.8)
+
+
 def test_a_window_is_a_part_of_the_whole():
     rng = np.random.default_rng(0)
     tune = improvise(rng, 8.0)

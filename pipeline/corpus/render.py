@@ -14,7 +14,8 @@ from pipeline.errors import SourceError
 
 RATE = 16000
 OVERSAMPLING = 2
-PREROLL = 1.5  # seconds played before the window, and dropped
+PREROLL = 4.0  # seconds played before the window, and dropped
+VOICES = 512  # a dense piece with the pedal down; without a voice a note is left out
 DRUMS = 9  # the MIDI channel of the drums
 _SPREAD = (0.0, 1.0, -0.7, 0.4, -1.2, 1.5, -0.3)  # tunings of the keys of an instrument out of tune, in units of its mistuning
 
@@ -36,7 +37,7 @@ class Touch:
     @classmethod
     def random(cls, rng):
         return cls(tempo=float(np.exp(rng.uniform(-0.35, 0.3))), cents=float(rng.normal(0, 18)),
-                   loudness=float(rng.uniform(0.45, 1.25)), contrast=float(rng.uniform(0.5, 1.6)), pedal=rng.random() < 0.85,
+                   loudness=float(rng.uniform(0.45, 1.25)), contrast=float(rng.uniform(0.5, 1.6)), pedal=rng.random() < 0.7,
                    mistuning=float(rng.choice([0, 0, 0, 0, 3, 6, 12, 20])))
 
     def velocity(self, velocity):
@@ -49,7 +50,7 @@ class Touch:
 def _font(path):
     try:
         font = tinysoundfont.Synth(samplerate=RATE * OVERSAMPLING)
-        font.sfload(str(path), max_voices=160)
+        font.sfload(str(path), max_voices=VOICES)
     except Exception as error:
         raise SourceError("font", f"{path} is not a sound font that can be read ({error}).") from error
     return font
@@ -91,6 +92,7 @@ def render(score, font_path, start, seconds, touch=Touch()):
     -------
     float32 array (seconds * 16000,), mono, as loud as the font makes it.
     """
+    score = score.sustained() if touch.pedal else score  # the synthesizer knows no pedal
     font = _font(str(font_path))
     for channel in range(16):
         font.control_change(channel, 120, 0)  # all sound off, which takes a moment
@@ -114,14 +116,13 @@ def _generate(font, seconds):
 
 
 def _events(score, font, begin, end, touch):
-    """What to do when: programs first, then notes and pedal in order of time; a release comes before an attack."""
+    """What to do when: programs first, then notes in order of time; a release comes before an attack."""
     notes = score.notes[(score.notes["end"] / touch.tempo > begin) & (score.notes["start"] / touch.tempo < end)]
     channels = _channels(notes, touch)
     for program, used in channels.items():
         for i, channel in enumerate(used):
             font.program_select(channel, 0, 128 if program < 0 else 0, max(program, 0), program < 0)
             font.set_tuning(channel, 0.0 if program < 0 else (touch.cents + touch.mistuning * _SPREAD[i % len(_SPREAD)]) / 100)
-            font.control_change(channel, 64, 0)
     events = []
     for note, velocity in zip(notes, touch.velocity(notes["velocity"])):
         used = channels.get(-1 if note["drum"] else int(note["program"]), ())
@@ -130,13 +131,6 @@ def _events(score, font, begin, end, touch):
         for channel in {used[pitch % len(used)], used[pitch * 5 % len(used) - 1]} if used else ():  # the strings of one key
             events.append((attack, 1, lambda c=channel, p=pitch, v=int(velocity): font.noteon(c, p, v)))
             events.append((max(release, attack + 0.03), 0, lambda c=channel, p=pitch: font.noteoff(c, p)))
-    if touch.pedal:
-        melodic = [c for program, used in channels.items() if program >= 0 for c in used]
-        moves = score.pedal / (touch.tempo, 1.0)
-        before = moves[moves[:, 0] <= begin][-1:]  # the pedal as it stands when the window begins
-        for when, down in [*before, *moves[(moves[:, 0] > begin) & (moves[:, 0] < end)]]:
-            value = 127 if down else 0
-            events += [(max(when, begin), 0, lambda c=c, v=value: font.control_change(c, 64, v)) for c in melodic]
     return [(when, act) for when, _, act in sorted(events, key=lambda e: e[:2]) if when < end]
 
 

@@ -122,8 +122,8 @@ class Solo:
     def excerpt(self, rng, seconds):
         score, start, touch, music = _performance(rng, seconds, self.piece, self.style)
         score = score.moved(int(rng.integers(-6, 7)), *PIANO_RANGE)
-        if self.melody:
-            score = score.where(_outermost(score.notes))
+        if self.melody:  # one note ends before the next begins
+            score, touch = score.where(_outermost(score.notes)), replace(touch, pedal=False)
         return Excerpt(self.player.render(score, start, seconds, touch), start * touch.tempo, music)
 
 
@@ -195,7 +195,7 @@ class Band:
         score = self.piece.score()
         start = rng.uniform(0, max(score.seconds / touch.tempo - seconds, 0))
         piano = np.isin(score.notes["program"], PIANOS) & ~score.notes["drum"]
-        others = render(score.where(~piano), self.font, start, seconds, touch)
+        others = render(score.where(~piano), self.font, start, seconds, replace(touch, pedal=False))
         pianos = render(score.where(piano), self.font, start, seconds, touch) if piano.any() else np.zeros_like(others)
         return Excerpt(others + pianos, start * touch.tempo, self.piece.name, _audible(others, pianos))
 
