@@ -194,6 +194,8 @@ def test_notes_stay_on_the_keyboard():
 def test_the_pedal_holds_notes():
     held = score((0, 1, 60, 64), (3, 4, 60, 64), pedal=[(0.5, 1), (2.0, 0)]).sustained()
     assert list(held.notes["end"]) == [2.0, 4.0] and len(held.pedal) == 0
+    renewed = score((0, 1, 60, 64), (1.5, 1.7, 64, 64), (3, 4, 60, 64)).pedalled(2.0).sustained()
+    assert list(renewed.notes["end"]) == [2.0, 2.0, 4.0]
 
 
 # rendering

@@ -40,6 +40,12 @@ class Score:
         notes["pitch"] = np.where(notes["drum"], notes["pitch"], pitch)
         return replace(self, notes=notes)
 
+    def pedalled(self, period):
+        """The same score with the pedal down, but for a moment every `period` seconds."""
+        moves = np.arange(0, self.seconds, period)
+        pedal = np.stack([np.repeat(moves, 2) + np.tile([0, 0.06], len(moves)), np.tile([0.0, 1.0], len(moves))], 1)
+        return replace(self, pedal=pedal)
+
     def sustained(self):
         """The same score without a pedal: notes released while it is down end when it goes up."""
         if not len(self.pedal):
@@ -132,6 +138,5 @@ def improvise(rng, seconds, style=None):
         time += step
     notes = np.array(notes, NOTE)
     notes.sort(order=["start", "pitch"])
-    moves = np.arange(0, seconds, beat * rng.integers(2, 6))
-    pedal = np.stack([np.repeat(moves, 2) + np.tile([0, 0.06], len(moves)), np.tile([0.0, 1.0], len(moves))], 1)
-    return Score(notes, pedal if rng.random() < 0.5 else np.empty((0, 2)))
+    score = Score(notes, np.empty((0, 2)))
+    return score.pedalled(beat * rng.integers(2, 6)) if rng.random() < 0.5 else score

@@ -19,6 +19,7 @@ from pipeline.corpus.scores import PIANOS, improvise, midi_in_wad, read_midi
 DECODED = Path("data/generated/decoded")
 AUDIBLE = 10 ** (-12 / 20)  # what was mixed in counts as audible down to 12 dB below the rest
 PIANO_RANGE = (24, 103)
+PEDALLED = 0.6  # the share of pieces written without a pedal that are played with one, as pianists do
 MIDDLE_C = 60  # what a bass plays beside a piano lies below it
 
 
@@ -134,6 +135,8 @@ def _performance(rng, seconds, piece, style=None):
         seed = int(rng.integers(2 ** 31))
         return improvise(np.random.default_rng(seed), seconds * touch.tempo, style), 0.0, touch, f"improvised-{seed}"
     score = piece.score()
+    if not len(score.pedal) and rng.random() < PEDALLED:
+        score = score.pedalled(rng.uniform(0.6, 2.4))
     start = rng.uniform(0, max(score.seconds / touch.tempo - seconds, 0))
     return score, start, touch, piece.name
 
