@@ -379,7 +379,7 @@ def test_seconds_of_a_band_in_which_a_piano_plays_alone_do_not_count(monkeypatch
 
 def test_the_melody_is_what_sounds_above_all_others():
     tune = score((0, 1, 60, 64), (0, 1, 72, 64), (1.1, 2, 64, 64), (1.1, 2, 76, 64))
-    assert list(sounds._melody(tune.notes)) == [False, True, False, True]
+    assert list(sounds._outermost(tune.notes)) == [False, True, False, True]
 
 
 def test_short_files_are_strung_together(tmp_path):
