@@ -296,7 +296,23 @@ def test_the_weights_command_says_how_good_its_model_is(made, tmp_path, monkeypa
     counts = {name: row["n"] for name, row in figures["unseen songs taken for piano"].items()}
     assert counts == {"guitar": 40, "noise and tones": 40, "piano, recorded": 40}
     metadata = Model.load(out).metadata
+    assert metadata["dataset"] == dataset.fingerprint(made[0])
     assert metadata["figures"] == figures and isinstance(metadata["calibration"]["scale"], float) and metadata["calibration"]["scale"] != 1
+
+
+@pytest.mark.parametrize("judged", [False, True])
+def test_a_model_that_no_real_recordings_have_chosen_does_not_replace_the_one_that_ships(made, tmp_path, monkeypatch, judged):
+    ships, alone, results = (tmp_path / name for name in ("model.npz", "alone.npz", "model.json"))
+    for name, value in (("MODEL_PATH", ships), ("UNJUDGED", alone), ("RESULTS", results)):
+        monkeypatch.setattr(weights, name, value)
+    monkeypatch.setattr(evaluation, "DRAWS", 20)
+    monkeypatch.setattr(dataset, "build", lambda *arguments, **options: None)
+    monkeypatch.setattr(collection, "recordings", lambda *arguments, **options: [])
+    monkeypatch.setattr(lookalikes, "songs", lambda found: None)
+    monkeypatch.setattr(weights, "train", lambda *arguments, **options: training.recognizer_network(["Piano", "Other"], 0, (4, 4)))
+    assert weights.main(["--data", str(made[0]), *(["--dev-folder", str(made[1])] if judged else [])]) == 0
+    written = {path.name for path in tmp_path.iterdir()}
+    assert written == ({"model.npz", "model.json"} if judged else {"alone.npz", "alone.json"})
 
 
 def test_ways_to_vote_differ_where_they_should():

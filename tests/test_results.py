@@ -138,7 +138,7 @@ def share_of_dead_units(network):
 
 
 def packages_alone_teach_less(results):
-    last = results["screening"].sort_values("epoch").groupby(["variant", "clips", "seed"])["recordings_clips_auc"].last()
+    last = results["screening"].sort_values("epoch").groupby(["variant", "clips", "dataset", "seed"])["recordings_clips_auc"].last()
     recognizers = last[last.index.get_level_values("variant").str.contains("recognizer")]
     return recognizers.drop(index="recognizer, packages alone").min() > recognizers["recognizer, packages alone"].max()
 

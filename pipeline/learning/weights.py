@@ -183,7 +183,7 @@ def main(arguments=None):
         return 1
     model.metadata = {
         "threshold": 0.5, "calibration": {"scale": scale, "shift": shift}, "seed": options.seed, "clips": options.clips,
-        "sources": options.sources, "figures": figures,
+        "sources": options.sources, "dataset": dataset.fingerprint(options.data), "figures": figures,
     }
     model.save(out, include_optimizer=False)
     files.write_json(results, figures)
