@@ -321,10 +321,10 @@ def test_excerpts_are_seeded(tmp_path):
 
 
 class Reader:
-    """A player that writes down the pitches it is given."""
+    """A player that writes down the pitches it is given, and whether it may use a pedal and the score has one."""
 
     def render(self, score, start, seconds, touch):
-        self.pitches = score.notes["pitch"].tolist()
+        self.pitches, self.pedal, self.pedalled = score.notes["pitch"].tolist(), touch.pedal, bool(len(score.pedal))
         return np.ones(int(seconds * RATE), np.float32)
 
 
@@ -332,7 +332,7 @@ class Reader:
 def test_beside_a_piano_an_instrument_takes_the_highest_voice_and_a_bass_the_lowest(monkeypatch, bass, voice):
     played = score((0, 1, 40, 90), (0, 1, 64, 90), (0, 1, 76, 90), (1, 2, 76, 90), (2, 3, 45, 90))
     monkeypatch.setattr(Piece, "score", lambda self: played)
-    left = set()
+    left, pedals = set(), set()
     for seed in range(20):
         piano, other = Reader(), Reader()
         Duo(piano, other, Piece("piece.mid"), bass).excerpt(np.random.default_rng(seed), 4)
@@ -340,7 +340,25 @@ def test_beside_a_piano_an_instrument_takes_the_highest_voice_and_a_bass_the_low
         assert sorted(other.pitches) == [pitch + moved for pitch in voice]
         assert {*piano.pitches, *other.pitches} == {pitch + moved for pitch in (40, 45, 64, 76)}
         left.add(len(piano.pitches))
+        pedals.add((piano.pedal, other.pedal))
     assert left == {5, 5 - len(voice)}  # the piano plays its voice too, or leaves it
+    assert pedals == {(True, False), (False, False)}  # only the piano has a pedal
+
+
+@pytest.mark.parametrize("melody, written, pedals", [
+    (False, False, {(True, True), (True, False), (False, True), (False, False)}), (True, False, {(False, True), (False, False)}),
+    (False, True, {(True, True), (False, True)}),
+])
+def test_a_piece_without_a_pedal_is_often_given_one_and_a_melody_does_without(monkeypatch, melody, written, pedals):
+    played = score((0, 1, 60, 90), (1, 4, 64, 90), pedal=[(0, True), (2, False)] if written else ())
+    monkeypatch.setattr(Piece, "score", lambda self: played)
+    found, player = [], Reader()
+    for seed in range(60):
+        Solo(player, Piece("piece.mid"), melody).excerpt(np.random.default_rng(seed), 4)
+        found.append((player.pedal, player.pedalled))
+    assert set(found) == pedals and len(played.pedal) == 2 * written
+    if not written:
+        assert 0.4 < np.mean([pedalled for _, pedalled in found]) < 0.8
 
 
 class Fixed:
@@ -410,15 +428,15 @@ def test_excerpts_stay_within_their_spans(tmp_path):
 
 # the catalogue and the corpus
 
-def test_two_recordings_of_one_name_are_not_taken_for_the_same(monkeypatch):
+def test_two_recordings_of_one_name_are_not_taken_for_the_same(tmp_path):
     assert [Piece("a/x.wad", "D_E1M1").name, Piece("b/y.wad", "D_E1M1").name, Piece("z.mid").name] == ["x/D_E1M1", "y/D_E1M1", "z"]
-    fields = {"id": "a", "label": "Other", "source": "s", "group": "g", "licence": "MIT", "kind": "band", "instrument": "Band"}
-    found = [fields | {"sound": Recorded(path)} for path in ("a", "a")]
-    monkeypatch.setattr(collection.performances, "recordings", lambda *_: found)
-    assert [r.id for r in collection._packaged([], None, None) if r.split == "train"].count("a") == 1
-    found[1]["sound"] = Recorded("b")
-    with pytest.raises(SourceError, match="Two different recordings are called a"):
-        collection._packaged([], None, None)
+    first, second = (tmp_path / name for name in "ab")
+    for folder in (first, second):
+        (folder / "Piano").mkdir(parents=True)
+        tone(folder / "Piano" / "1.wav", 440, 1)
+    assert [r.id for r in collection.recordings([], [first, first])] == ["Piano/1.wav"]
+    with pytest.raises(SourceError, match="Two different recordings are called Piano/1.wav"):
+        collection.recordings([], [first, second])
 
 
 def test_no_family_of_fonts_is_in_two_splits():
@@ -476,6 +494,10 @@ def test_packages_become_recordings_with_the_right_label_and_split(tmp_path, mon
     assert {r.instrument for r in found if r.label == "Piano"} == {pianos[0], pianos[1], pianos[3]}
     assert not {r.instrument for r in found if r.label == "Other"} & set(pianos)
     assert all(r.id.startswith(r.split) for r in found)  # the font of the split
+    duos = {r.instrument: r.sound.bass for r in found if r.kind == "piano with instrument"}
+    assert {name.removeprefix("Piano with ") for name, bass in duos.items() if bass} == {
+        "Acoustic Bass", "Electric Bass (finger)", "Electric Bass (pick)", "Fretless Bass", "Contrabass"}
+    assert "Piano with Bassoon" in duos
     heard = [(r.split, getattr(sound, "piece", None)) for r in found for sound in (r.sound, getattr(r.sound, "piano", None))]
     assert {(split, piece.name) for split, piece in heard if piece} == set(pieces.items())
 

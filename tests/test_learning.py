@@ -234,7 +234,9 @@ def test_unseen_songs_are_whole_and_of_the_test_split(made, monkeypatch):
     again = lookalikes.songs(unseen(made[0].parent), 2)
     same = again[1]["recording"].isin(["0 a", "0 b", "0 c"])
     assert np.array_equal(again[0][same], clips[table["recording"] != "0 e"])
-    assert lookalikes.songs([replace(duo, split="train")]) is None
+    assert lookalikes.songs([replace(duo, split="train"), replace(unseen(made[0].parent)[1], instrument="Guitar Fret Noise")]) is None
+    basses = [replace(duo, id=name, instrument=f"Piano with {name}") for name in ("Bassoon", "Slap Bass 1", "Contrabass")]
+    assert list(lookalikes.songs(basses, 2)[1].query("sound == 'piano with a bass'")["origin"].unique()) == ["Slap Bass 1", "Contrabass"]
     spaced = lookalikes.songs([replace(unseen(made[0].parent)[1], id=str(number)) for number in range(7)], 3)[1]
     assert list(spaced["origin"].unique()) == ["0", "2", "4"]
     silence = replace(duo, sound=Noise("hum"), id="quiet")

@@ -60,7 +60,8 @@ def recordings(sources=("default",), folders=(), cache=CACHE, folder_split=None,
     folders : paths; each sub-folder is a class, each file in it a recording
     folder_split : "train", "validation" or "test" for all files of the folders; None: 8:1:1 by file
 
-    Raises SourceError if a source is unknown, a client or the network fails, or a folder holds no sound.
+    Raises SourceError if a source is unknown, a client or the network fails, a folder holds no sound, or two different
+    recordings have one id.
     """
     names = [n for n, client in SOURCES.items() if available(client)] if "all" in sources else list(sources)
     for name in names:
@@ -69,7 +70,7 @@ def recordings(sources=("default",), folders=(), cache=CACHE, folder_split=None,
     found = _packaged(names, cache, progress) if names else []
     for folder in folders:
         found += from_folder(folder, folder_split)
-    return found
+    return _unique(found)
 
 
 def from_folder(folder, split=None):
@@ -87,6 +88,15 @@ def from_folder(folder, split=None):
     if not found:
         raise SourceError("no_audio", f"{folder} holds no sound in sub-folders; make one sub-folder for each class, such as Piano and Other.")
     return found
+
+
+def _unique(found):
+    """Of the same sound under the same id, one is left: what was drawn twice by chance."""
+    unique = {}
+    for r in found:
+        if unique.setdefault((r.split, r.id), r).sound != r.sound:
+            raise SourceError("id", f"Two different recordings are called {r.id}; give their files, or their packages' entries, names that differ.")
+    return list(unique.values())
 
 
 def _by_name(name):
@@ -114,11 +124,7 @@ def _packaged(sources, cache, progress):
         bands = [(e, path) for e, path in fonts if e.split == split and e.drums]
         around = [r for r in found if r.split == split]
         found += [Recording(split=split, **fields) for fields in performances.recordings(instruments, bands, pieces[split], around)]
-    unique = {}
-    for r in found:  # two of a kind drawn by chance count once
-        if unique.setdefault((r.split, r.id), r).sound != r.sound:
-            raise SourceError("id", f"Two different recordings are called {r.id}; give their entries in the catalogue names that differ.")
-    return list(unique.values())
+    return found
 
 
 def _files(folder, pattern):

@@ -157,7 +157,7 @@ def cut(recording, rng):
     """One excerpt of a recording, disturbed and cut into its seconds: yields (int16 clip, row of the table).
 
     Seconds are dropped in which the recording itself (before any disturbance) is silent or lies under the noise that was
-    added, or in which a mixture is not one; a clip that ends early is judged by what is left of it.
+    added, or in which a mixture is not one. The level of a clip that ends early is that of what is left of it.
     """
     excerpt = recording.sound.excerpt(rng, EXCERPT)
     samples, offset = excerpt.samples, 0

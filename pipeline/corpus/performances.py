@@ -17,7 +17,7 @@ from pipeline.corpus.sounds import Band, Drums, Duo, Solo, Together
 STRUCK_OR_PLUCKED = {*range(4, 16), *range(24, 29), 45, 46, 47, *range(104, 109), 114}
 ONE_NOTE = {22, *range(40, 45), 52, 53, 54, *range(56, 80), 109, 110, 111}  # bowed, blown and sung: mostly melodies
 WITH_PIANO = {*range(24, 29), *range(32, 36), *range(40, 45), 48, 49, 52, 53, 56, 60, *range(64, 76)}
-BASSES = {*range(32, 40), 43, 58, "bass-electric", "contrabass", "tuba"}  # programs and sampled instruments
+BASSES = {*range(32, 36), 43, "bass-electric", "contrabass", "tuba"}  # programs and sampled instruments
 POLYPHONIC_SAMPLES = {"piano", "guitar-acoustic", "guitar-electric", "guitar-nylon", "harmonium", "harp", "organ", "xylophone"}
 PIECES_EACH = 4  # pieces that each instrument plays beside its improvisations
 
@@ -112,8 +112,9 @@ def _duos(pianos, other, performances, rng):
     chosen = [performances[i] for i in rng.permutation(len(performances))[:2]]
     for piece, entry in [*chosen, (None, None)]:
         piano = pianos[rng.integers(len(pianos))]
-        yield _fields("Other", "piano with instrument", f"{piano.maker} and {other.maker}", f"Piano with {other.name}", piece.name if piece else "improvised",
-                      other.source, [piano.family, other.family], [piano.licence, other.licence, entry.licence if entry else ""],
+        yield _fields("Other", "piano with instrument", f"{piano.maker} and {other.maker}", f"Piano with {other.name}",
+                      piece.name if piece else "improvised", other.source, [piano.family, other.family],
+                      [piano.licence, other.licence, entry.licence if entry else ""],
                       Duo(piano.player, other.player, piece, other.bass), 4.0 if other.bass else 1.0)
 
 

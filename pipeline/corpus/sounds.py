@@ -19,7 +19,7 @@ from pipeline.corpus.scores import PIANOS, improvise, midi_in_wad, read_midi
 DECODED = Path("data/generated/decoded")
 AUDIBLE = 10 ** (-12 / 20)  # what was mixed in counts as audible down to 12 dB below the rest
 PIANO_RANGE = (24, 103)
-PEDALLED = 0.6  # the share of pieces written without a pedal that are played with one, as pianists do
+PEDALLED = 0.6  # the share of pieces written without a pedal that are given one, as pianists do; the touch decides on its use
 MIDDLE_C = 60  # what a bass plays beside a piano lies below it
 
 
@@ -123,7 +123,7 @@ class Solo:
     def excerpt(self, rng, seconds):
         score, start, touch, music = _performance(rng, seconds, self.piece, self.style)
         score = score.moved(int(rng.integers(-6, 7)), *PIANO_RANGE)
-        if self.melody:  # one note ends before the next begins
+        if self.melody:  # its notes do not ring on into the next
             score, touch = score.where(_outermost(score.notes)), replace(touch, pedal=False)
         return Excerpt(self.player.render(score, start, seconds, touch), start * touch.tempo, music)
 

@@ -27,7 +27,7 @@ SONGS = {
     "harpsichord": (OTHER, "Harpsichord"), "electric piano": (OTHER, "Electric Piano"), "harp": (OTHER, "Orchestral Harp"),
     "guitar": (OTHER, "Guitar(?! Fret Noise)"), "marimba": (OTHER, "Marimba"), "celesta": (OTHER, "Celesta"), "organ": (OTHER, "Organ"),
     "voice with piano": (OTHER, "voice with piano"), "piano with an instrument": (OTHER, "piano with instrument"),
-    "piano with a bass": (OTHER, "Acoustic Bass"), "speech": (OTHER, "speech"), "noise and tones": (OTHER, "noise"),
+    "piano with a bass": (OTHER, r"\bBass\b|Contrabass"), "speech": (OTHER, "speech"), "noise and tones": (OTHER, "noise"),
     "piano, pieces": (PIANO, "performance"), "piano, improvised": (PIANO, "improvised"), "piano, single notes": (PIANO, "single notes"),
     "piano, recorded": (PIANO, "recorded"),
 }
