@@ -21,10 +21,11 @@ from pipeline.recognition import MODEL_PATH
 
 CARD = Path("docs/model-card.md").read_text(encoding="utf-8")
 FIGURES = json.loads(Path("data/results/model.json").read_text())
+SHIPPED = Model.load(MODEL_PATH).metadata
 
 
 def test_the_results_are_of_the_model_that_ships():
-    assert Model.load(MODEL_PATH).metadata["figures"] == FIGURES
+    assert SHIPPED["figures"] == FIGURES
 
 
 def test_the_model_card_shows_the_results():
@@ -44,7 +45,7 @@ def test_the_model_card_says_what_noise_does():
 
 
 @pytest.mark.parametrize("words, variant, clips, data", [
-    ("packages and real recordings (ships) | 120,000", "recognizer", "all", Model.load(MODEL_PATH).metadata["dataset"]),
+    ("packages and real recordings (ships) | 120,000", "recognizer", "all", SHIPPED["dataset"]),
     ("packages alone | 40,551", "recognizer, packages alone", "33602", "earlier"),
 ])
 def test_the_model_card_shows_what_packages_alone_teach(words, variant, clips, data, results):
