@@ -2,15 +2,18 @@
 
 import io
 import os
+import pty
 import resource
 import signal
 import socket
 import subprocess
 import sys
+import termios
 import threading
 import time
 import tracemalloc
 from collections import Counter
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -347,6 +350,36 @@ def test_links_and_playlists_are_downloaded_once_and_become_rows_in_their_order(
     assert list(rows["source"]) == [lines[0], watch + ids[1], watch + ids[2], lines[2], watch + ids[3]]
     assert rows["label"].notna().tolist() == [True, True, False, True, True]
     assert rows.loc[4, "timeline"] == pytest.approx(rows.loc[3, "timeline"])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_batch_that_is_ended_from_outside_leaves_nothing_and_goes_on_with_a_bar(folder, tmp_path, number):
+    (tmp_path / "list.txt").write_text(f"{folder / 'Café songs' / '00.wav'}\nhttps://youtu.be/{'a' * 11}\n")
+    (tmp_path / "temporary").mkdir()
+    command = [sys.executable, "-m", "pipeline", "batch", "list.txt", "--out", "out.parquet", "--model", folder / "model.npz", "--workers", "1"]
+    video = Video(folder / "Café songs" / "01.wav", how="stall")
+    with LoopbackYouTube({"a" * 11: video}) as youtube:
+        paths = {"TMPDIR": str(tmp_path / "temporary"), "PYTHONPATH": os.pathsep.join([youtube.environment["PYTHONPATH"], str(ROOT)])}
+        start = partial(subprocess.Popen, command, cwd=tmp_path, env=youtube.environment | paths, stdout=subprocess.PIPE, text=True,
+                        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL))  # under nohup it would be ignored
+        process = start(stderr=subprocess.PIPE)
+        while not list(tmp_path.glob("temporary/song-*/*")):  # until the half that comes is on disk
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.02)
+        children = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(number)
+        output, errors = process.communicate(timeout=30)
+        assert process.returncode == 128 + number and "Traceback" not in errors and not output
+        assert not psutil.wait_procs(children, timeout=30)[1]
+        assert not list(tmp_path.glob("temporary/song-*")) and not (tmp_path / "out.parquet").exists()
+        video.how = "fine"
+        terminal, other_end = pty.openpty()
+        termios.tcsetwinsize(other_end, (24, 100))
+        output, _ = start(stderr=other_end).communicate(timeout=120)
+    assert output == "2 labelled, 0 failed: out.parquet\n"
+    shown = os.read(terminal, 2**16).decode()
+    assert "listening:  50%" in shown and "listening: 100%" in shown and "2/2" in shown
+    os.close(terminal), os.close(other_end)
 
 
 def test_after_too_many_requests_downloads_wait_and_then_go_on(folder):

@@ -133,9 +133,9 @@ def test_a_missing_client_is_named(tmp_path, monkeypatch):
         fetch(Package("npm", "x"), tmp_path)
 
 
-@pytest.mark.parametrize("name", ["../out.txt", "/tmp/out.txt", "a/../../out.txt"])
+@pytest.mark.parametrize("name", ["../out.txt", "{outside}/out.txt", "a/../../out.txt"])
 def test_an_archive_cannot_leave_its_folder(tmp_path, name):
-    inside = tmp_path / "inside"
+    name, inside = name.format(outside=tmp_path), tmp_path / "inside"
     inside.mkdir()
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
         file.writestr(name, b"x")
@@ -149,7 +149,7 @@ def test_an_archive_cannot_leave_its_folder(tmp_path, name):
         unpack(tmp_path / "a.tgz", inside)  # an absolute name is stripped by tarfile's filter, a climbing one refused
     except SourceError:
         pass
-    assert not (tmp_path / "out.txt").exists() and not Path("/tmp/out.txt").exists()
+    assert not (tmp_path / "out.txt").exists()
 
 
 def test_a_damaged_archive_is_an_error_of_ours(tmp_path):

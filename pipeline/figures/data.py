@@ -5,7 +5,7 @@ import numpy as np
 
 from pipeline.figures.style import CLASS_COLORS, DARK, GREY, WIDTH
 
-SPLIT_HATCHES = {"train": "", "validation": "////", "test": "...."}
+SPLIT_HATCHES = {"train": "", "validation": "////", "test": "xxxx"}
 
 
 def distribution(table):

@@ -76,7 +76,7 @@ def spectrum(clip, frame, features, n_peaks=5):
     left.plot(np.arange(2048) / features.sample_rate * 1000, window, color=BLUE, linewidth=0.7)
     left.set(xlabel="Time (ms)", ylabel="Amplitude", title="A window of samples", xlim=(0, 2048 / 16))
     right.plot(frequency, level, color=BLUE, linewidth=0.8)
-    right.fill_between(frequency, -80, level, color=BLUE, alpha=0.15, linewidth=0)
+    right.fill_between(frequency, -80, level, color=BLUE, alpha=0.15, linewidth=0, rasterized=True)
     for peak in _peaks(level, n_peaks):
         right.annotate(f"{librosa.hz_to_note(frequency[peak])}\n{frequency[peak]:.0f} Hz", (frequency[peak], level[peak]),
                        xytext=(0, 5), textcoords="offset points", ha="center", va="bottom", fontsize=7, color=DARK)
