@@ -38,7 +38,7 @@ def by_source(table, count=14):
     figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 0.2 * max(len(sources), len(others)) + 0.9))
     _bars(left, sources["source"] + " · " + sources["label"].str[0], sources["clips"], [_color(label) for label in sources["label"]])
     _bars(right, others.index, others, CLASS_COLORS["Other"])
-    left.set(xlabel="Clips", title="By source and class")
+    left.set(xlabel="Clips", title="By source (P: Piano, O: Other)")
     right.set(xlabel="Clips", title="Other: what is heard most")
     return figure
 
@@ -59,7 +59,7 @@ def by_recording(table):
 def _bars(ax, names, values, colors):
     places = np.arange(len(values))
     ax.barh(places, values, color=colors, height=0.68)
-    ax.set_yticks(places, [name if len(name) <= 28 else f"{name[:27]}…" for name in names])
+    ax.set_yticks(places, [name if len(name) <= 33 else f"{name[:32]}…" for name in names])
     ax.tick_params(axis="y", length=0)
     for place, value in zip(places, values):
         ax.annotate(f"{value:,}", (value, place), xytext=(3, 0), textcoords="offset points", va="center", fontsize=7, color=DARK)

@@ -76,8 +76,8 @@ def mistakes(cases, features):
         strength = np.abs(saliency) / np.quantile(np.abs(saliency), 0.995)
         draw_mel(bottom, np.clip(strength, 0, 1), features, cmap="Greys", vmin=0, vmax=1)
         bottom.set(xlabel="Time (s)", xticks=(0, 0.5, 1))
-    axes[0, 0].set_ylabel("The picture (Hz)")
-    axes[1, 0].set_ylabel("Saliency (Hz)")
+    axes[0, 0].set_ylabel("Picture\nFrequency (Hz)")
+    axes[1, 0].set_ylabel("Saliency\nFrequency (Hz)")
     return figure
 
 
