@@ -8,7 +8,9 @@ import json
 import os
 import sys
 from contextlib import ExitStack
+from pathlib import Path
 
+from pipeline import parsing
 from pipeline.errors import Cancelled, PipelineError, printable
 
 
@@ -29,8 +31,10 @@ def main(arguments=None):
     except (KeyboardInterrupt, Cancelled):
         print("\npipeline: stopped", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader, such as `head`, has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):  # there the reader, such as `head`, has had enough
+            print(f"pipeline: {error.strerror or error}", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # where what is left of the output goes at the end
         return 1
 
 
@@ -53,10 +57,10 @@ def _parser():
     )
     label.add_argument("--json", action="store_true", help="write one JSON object a line, in the order of the sources")
     label.add_argument(
-        "--clips", type=_clips, default=None, metavar="N|all", help="how many random clips of one second vote (default: all)"
+        "--clips", type=parsing.clips, default=None, metavar="N|all", help="how many random clips of one second vote (default: all)"
     )
-    label.add_argument("--seed", type=_seed, default=0, metavar="S", help="fixes which clips are drawn (default: 0)")
-    label.add_argument("--model", metavar="FILE", help="another model file than the one that ships")
+    label.add_argument("--seed", type=parsing.seed, default=0, metavar="S", help="fixes which clips are drawn (default: 0)")
+    label.add_argument("--model", type=parsing.path, metavar="FILE", help="another model file than the one that ships")
     _add_cookies(label)
     _add_batch(commands)
     _add_train(commands)
@@ -78,17 +82,17 @@ def _add_batch(commands):
         "all worked, 1 if some did not, 2 if the run could not begin or go on.",
     )
     batch.set_defaults(command=_batch)
-    batch.add_argument("songs", type=_path, metavar="LIST", help="a text file with a link, file or folder on each line; or a folder")
-    batch.add_argument("--out", required=True, metavar="FILE", help="the Parquet file; its journal is kept beside it")
+    batch.add_argument("songs", type=parsing.path, metavar="LIST", help="a text file with a link, file or folder on each line; or a folder")
+    batch.add_argument("--out", required=True, type=parsing.path, metavar="FILE", help="the Parquet file; its journal is kept beside it")
     batch.add_argument("--retry-failed", action="store_true", help="try again what failed in an earlier run")
-    batch.add_argument("--workers", type=_count, metavar="N", help="processes on this machine (default: one a core)")
+    batch.add_argument("--workers", type=parsing.count, metavar="N", help="processes on this machine (default: one a core)")
     batch.add_argument("--dask", metavar="ADDRESS", help="the workers of this Dask scheduler instead, such as tcp://host:8786")
-    batch.add_argument("--per-hour", type=_count, default=300, metavar="N", help="at most so many downloads (default: 300)")
+    batch.add_argument("--per-hour", type=parsing.count, default=300, metavar="N", help="at most so many downloads (default: 300)")
     batch.add_argument(
-        "--clips", type=_clips, default=None, metavar="N|all", help="how many random clips of each song vote (default: all)"
+        "--clips", type=parsing.clips, default=None, metavar="N|all", help="how many random clips of each song vote (default: all)"
     )
-    batch.add_argument("--seed", type=_seed, default=0, metavar="S", help="fixes which clips are drawn (default: 0)")
-    batch.add_argument("--model", metavar="FILE", help="another model file than the one that ships")
+    batch.add_argument("--seed", type=parsing.seed, default=0, metavar="S", help="fixes which clips are drawn (default: 0)")
+    batch.add_argument("--model", type=parsing.path, metavar="FILE", help="another model file than the one that ships")
     _add_cookies(batch)
 
 
@@ -101,36 +105,16 @@ def _add_train(commands):
         "goes on where a run was stopped.",
     )
     train.set_defaults(command=_train)
-    train.add_argument("folder", type=_path, metavar="FOLDER", help="a folder with a sub-folder of sound files for each class")
-    train.add_argument("--out", required=True, metavar="FILE", help="the model file to write (.npz)")
+    train.add_argument("folder", type=parsing.path, metavar="FOLDER", help="a folder with a sub-folder of sound files for each class")
+    train.add_argument("--out", required=True, type=parsing.path, metavar="FILE", help="the model file to write (.npz)")
     train.add_argument(
         "--groups", metavar="CSV", help="a table with the columns file and group: files of a group stay on one side of the split"
     )
-    train.add_argument("--clips", type=_count, metavar="N", help="clips of one second to learn from (default: 1,000 a class)")
-    train.add_argument("--epochs", type=_count, default=8, metavar="N", help="default: 8")
-    train.add_argument("--workers", type=_count, metavar="N", help="processes that prepare the clips (default: one a core)")
+    train.add_argument("--clips", type=parsing.count, metavar="N", help="clips of one second to learn from (default: 1,000 a class)")
+    train.add_argument("--epochs", type=parsing.count, default=8, metavar="N", help="default: 8")
+    train.add_argument("--workers", type=parsing.count, metavar="N", help="processes that prepare the clips (default: one a core)")
     train.add_argument("--dask", metavar="ADDRESS", help="the workers of this Dask scheduler instead")
-    train.add_argument("--seed", type=_seed, default=0, metavar="S", help="fixes the split, the clips and the weights (default: 0)")
-
-
-def _path(text):
-    if not text.strip():  # to Python the current folder
-        raise argparse.ArgumentTypeError("expected the name of a file or folder")
-    return text
-
-
-def _clips(text):
-    return None if text == "all" else _count(text, also=", or all")
-
-
-def _seed(text):
-    return _count(text, least=0)
-
-
-def _count(text, least=1, also=""):
-    if not text.isdecimal() or int(text) < least:
-        raise argparse.ArgumentTypeError(f"expected a number from {least} up{also}: {text!r}")
-    return int(text)
+    train.add_argument("--seed", type=parsing.seed, default=0, metavar="S", help="fixes the split, the clips and the weights (default: 0)")
 
 
 def _label(options):
@@ -152,21 +136,23 @@ def _label(options):
         ):
             failed |= isinstance(result, Failure)
             bar.clear()
-            print(json.dumps(result.to_dict()) if options.json else _row(result), flush=True)
+            print(json.dumps(result.to_dict()) if options.json else _row(result, options.sources), flush=True)
     return int(failed)
 
 
-def _row(result):
-    """One line of the table: label, confidence, votes, length, name."""
+def _row(result, sources):
+    """One line of the table: label, confidence, votes, length, name; of a file in one of the folders given, its path in there."""
     from pipeline.recognition import Failure
 
     if isinstance(result, Failure):
         return f"{'-':<12} {printable(result.source)[:120]}: {printable(str(result.error))}"
     votes, all_votes = result.votes[result.label], sum(result.votes.values())
     length = f"{int(result.seconds) // 60}:{int(result.seconds) % 60:02}"
+    file = Path(result.source)
+    name = next((file.relative_to(folder) for folder in sources if Path(folder) in file.parents), result.title)
     return (
         f"{printable(result.label):<12} {result.confidence:>10.1%}  {f'{votes} of {all_votes}':>14}  {length:>7}  "
-        f"{printable(result.title)}"
+        f"{printable(name)}"
     )
 
 

@@ -9,6 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
+def as_text(path):
+    """A path as text, with slashes; bytes that are none become escapes, so that two names stay two."""
+    return Path(path).as_posix().encode("utf-8", "backslashreplace").decode()
+
+
 @contextmanager
 def replacing(path):
     """A context with a temporary path, whose file takes the place of `path` if nothing was raised.

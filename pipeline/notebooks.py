@@ -94,6 +94,8 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     from nbclient.exceptions import CellExecutionError
 
+    if wrong := [path for path in options.notebooks if path.suffix != ".ipynb" or not path.is_file()]:
+        parser.error(f"{wrong[0]} is no notebook; give files such as notebooks/02_sound_to_image.ipynb")
     for path in options.notebooks or sorted((ROOT / "notebooks").glob("[0-9]*.ipynb")):
         started = time.monotonic()
         try:

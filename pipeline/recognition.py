@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nn import Model
+from nn import Model, ModelFileError
 from pipeline import cleaning, download
 from pipeline.audio import SAMPLE_RATE
 from pipeline.errors import PipelineError
@@ -95,11 +95,14 @@ class Recognizer:
     Parameters
     ----------
     model_path : str or Path, optional
-        By default the model that ships. Raises nn.ModelFileError.
+        By default the model that ships. Raises nn.ModelFileError, also for a model that takes other clips.
     """
 
     def __init__(self, model_path=None):
-        self.model = Model.load(model_path or MODEL_PATH)
+        path = MODEL_PATH if model_path is None else model_path
+        self.model = Model.load(path)
+        if self.model.input_shape != (SAMPLE_RATE,):
+            raise ModelFileError(f"{path} takes clips of shape {self.model.input_shape}; give a model for one second, {SAMPLE_RATE:,} samples")
         self.class_names = self.model.class_names
         self.threshold = self.model.metadata.get("threshold", 0.5)
 

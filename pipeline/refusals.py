@@ -7,7 +7,7 @@ import re
 
 from pipeline.errors import DownloadError, printable
 
-UPDATE = 'pip install -U --pre "yt-dlp[default,deno]"'
+UPDATE = '.venv/bin/python -m pip install -U --pre "yt-dlp[default,deno]"'
 SIGN_IN = "give the cookies of a browser in which you are signed in (--cookies-from-browser firefox)"
 
 _BY_STATUS = {

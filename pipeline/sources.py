@@ -44,7 +44,7 @@ def _read_list(path):
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError:
-        raise SourceError("bad_list", f"{path} is not a text file; give one with a link or a file on each line.") from None
+        raise SourceError("bad_list", f"{path} is not a text in UTF-8; save it as one, with a link or a file on each line.") from None
     except OSError as error:
         raise SourceError("unreadable", f"{path} cannot be read: {error.strerror.lower()}.") from None
     entries = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]

@@ -229,7 +229,7 @@ def test_names_that_are_no_text_are_written_all_the_same(tmp_path):
     assert str(next(expand([name]))[1]).startswith("l?.wav is neither")
 
 
-@pytest.mark.parametrize("content, kind", [(b"", "empty_list"), (b"# only\n\n", "empty_list"), (b"\xff\xfe\x00a", "bad_list"), (None, "missing")])
+@pytest.mark.parametrize("content, kind", [(b"", "empty_list"), (b"# only\n\n", "empty_list"), (b"\xff\xfe\x00a", "bad_list"), ("a".encode("utf-16"), "bad_list"), (None, "missing")])
 def test_a_list_that_cannot_be_used(folder, tmp_path, content, kind):
     if content is not None:
         (tmp_path / "list.txt").write_bytes(content)
@@ -287,9 +287,12 @@ def test_an_output_of_something_else_is_refused_and_left_alone(folder, tmp_path,
     with pytest.raises(BatchError, match="there already"):
         labelling.run(songs, out, model)
     assert out.read_bytes() == before
-    (tmp_path / "text.journal").write_text("a diary\n" * 100)
+    (tmp_path / "text.parquet.journal").write_text("a diary\n" * 100)
     with pytest.raises(BatchError, match="something else"):
-        labelling.run(songs, tmp_path / "text", model)
+        labelling.run(songs, tmp_path / "text.parquet", model)
+    (tmp_path / "folder.parquet.journal").mkdir()
+    with pytest.raises(BatchError, match="cannot be opened; check whether you may write there"):
+        labelling.run(songs, tmp_path / "folder.parquet", model)
     assert main(["batch", str(songs), "--out", str(tmp_path / "no" / "out.parquet"), "--model", str(model)]) == 2
     assert "There is no folder" in capsys.readouterr().err
     for nothing in ("", "."):

@@ -1,5 +1,7 @@
 """Folders of one's own become a model: divided without leaks, refused where that cannot be, and told about honestly."""
 
+import os
+import unicodedata
 from collections import Counter
 
 import numpy as np
@@ -12,6 +14,7 @@ from nn import Model
 from nn.history import History
 from pipeline import Recognizer
 from pipeline.__main__ import main
+from pipeline.corpus import dataset
 from pipeline.errors import SourceError
 from pipeline.learning import classes, report
 
@@ -60,6 +63,48 @@ def test_classes_of_ones_own_on_a_cluster_from_the_command_line_to_a_label(tmp_p
     assert answer.label == "Violín solo" and set(answer.probabilities) == set(KINDS)
     before = out.read_bytes()
     assert main(command) == 2 and "there already" in capsys.readouterr().err and out.read_bytes() == before
+
+
+def test_a_page_of_ones_own_is_left_alone(tmp_path):
+    folder, page = make_folder(tmp_path / "sounds", {"A": 3, "B": 3}), tmp_path / "notes.html"
+    page.write_text("my own")
+    with pytest.raises(SourceError, match="notes.html is there already"):
+        classes.learn(folder, tmp_path / "notes.npz")
+    with pytest.raises(SourceError, match="ends in .npz"):
+        classes.learn(folder, page)
+    assert page.read_text() == "my own" and not (tmp_path / "notes.npz.work").exists()
+
+
+def test_a_damaged_file_is_named_with_its_folder_and_so_is_what_to_delete_then(tmp_path):
+    folder = make_folder(tmp_path / "sounds", {"A": 3, "B": 3})
+    for label in "AB":
+        for take in range(3):
+            (folder / label / f"take {take}.wav").write_bytes(b"no sound")
+    with pytest.raises(SourceError, match="[AB]/take [012].wav cannot be used: take"):
+        classes.learn(folder, tmp_path / "own.npz", n_clips=12, workers=1)
+    (folder / "A" / "take 0.wav").rename(folder / "A" / "take 3.wav")
+    with pytest.raises(SourceError, match="own.npz.work holds another dataset .* delete it to begin anew"):
+        classes.learn(folder, tmp_path / "own.npz", n_clips=12, workers=1)
+
+
+def test_a_folder_that_cannot_be_written(tmp_path):
+    (tmp_path / "own.npz.work").write_text("a file")
+    with pytest.raises(SourceError, match="own.npz.work cannot be written"):
+        classes.learn(make_folder(tmp_path / "sounds", {"A": 3, "B": 3}), tmp_path / "own.npz", n_clips=12)
+
+
+def test_names_that_are_no_text_and_names_in_two_spellings(tmp_path):
+    folder, table = make_folder(tmp_path / "sounds", {"A": 3, unicodedata.normalize("NFD", "Violín"): 3}), tmp_path / "groups.csv"
+    rows = [(f"{label}/take {i}.wav", f"{label} {i}") for label in ("A", "Violín") for i in range(3)]
+    pd.DataFrame(rows, columns=["file", "group"]).to_csv(table, index=False)
+    found = classes.recordings(folder, table)
+    assert [(recording.label, recording.group) for recording in found] == [(group.split()[0], group) for _, group in rows]
+    for byte in (b"\xe8", b"\xe9"):
+        os.rename(folder / "A" / f"take {byte[0] - 232}.wav", os.path.join(os.fsencode(folder / "A"), b"caf" + byte + b".wav"))
+    found = classes.recordings(folder)
+    assert [recording.id for recording in found][:2] == ["A/caf\\udce8.wav", "A/caf\\udce9.wav"]
+    dataset.build(tmp_path / "clips", recordings=found, n_clips=24, jobs=1)
+    assert dataset.load(tmp_path / "clips")[2]["recording"].str.contains("caf").any()
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -130,3 +175,6 @@ def test_the_figures_of_an_evaluation(tmp_path):
     report.write(evaluation, history, tmp_path / "page.html", "Three classes", {"seed": 0})
     page = (tmp_path / "page.html").read_text()
     assert "71.4%" in page and "too short" in page and page.count("0.900") == 2
+    many = pd.DataFrame({"recording": [f"{i}.wav" for i in range(150)], "group": "x", "truth": "a", "label": "b", "confidence": 0.8})
+    report.write(classes.Evaluation(many, ["a", "b"]), history, tmp_path / "page.html", "All wrong", {})
+    assert (tmp_path / "page.html").read_text().count("0.800") == 150

@@ -37,6 +37,20 @@ def test_a_folder_is_labelled_as_a_table_and_all_is_well():
     assert all(line.split()[0].lower() == song.split("-")[0] for line, song in zip(lines[1:], songs))
 
 
+def test_files_of_one_name_in_two_folders_are_told_apart(tmp_path):
+    for album in "ab":
+        (tmp_path / album).mkdir()
+        (tmp_path / album / "01.wav").write_bytes(Path(PIANO).read_bytes())
+    result = run("label", "--clips", "1", str(tmp_path))
+    assert [line.split()[-1] for line in result.stdout.splitlines()[1:]] == [os.path.join("a", "01.wav"), os.path.join("b", "01.wav")]
+
+
+def test_a_full_disk_behind_the_output(tmp_path):
+    with open("/dev/full", "w") as full:
+        result = subprocess.run([sys.executable, "-m", "pipeline", "label", PIANO], cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert result.returncode == 1 and result.stderr == "pipeline: No space left on device\n"
+
+
 def test_a_list_is_read_with_its_comments_and_line_ends(tmp_path):
     (tmp_path / "song.wav").write_bytes(Path(PIANO).read_bytes())
     (tmp_path / "list.txt").write_bytes(f"\ufeff# songs\r\n\r\n{PIANO}\r\nsong.wav\r\nhttps://example.com/x\r\n".encode())
@@ -50,6 +64,7 @@ def test_a_list_is_read_with_its_comments_and_line_ends(tmp_path):
     "arguments",
     [[], ["label"], ["label", "--clips", "0", PIANO], ["label", "--clips", "many", PIANO], ["label", "--seed", "-1", PIANO],
      ["label", "--nonsense", PIANO], ["label", "--exec=touch"], ["unknown"], ["label", "--model", "none.npz", PIANO],
+     ["label", "--model", "", PIANO], ["batch", "https://youtu.be/abcdefghijk", "--out", "a.parquet"], ["batch", "data/samples", "--out", "a.csv"],
      ["batch", "", "--out", "a.parquet"], ["train", " ", "--out", "a.npz"]],
     ids=" ".join,
 )

@@ -537,6 +537,9 @@ def test_a_bad_line_is_named(tmp_path, line):
     (tmp_path / "p.csv").write_text("label,link,limit\n" + line + "\n")
     with pytest.raises(SourceError, match="Line 2 of p.csv"):
         playlists.read(tmp_path / "p.csv")
+    (tmp_path / "p.csv").write_text(line, encoding="utf-16")
+    with pytest.raises(SourceError, match="UTF-8"):
+        playlists.read(tmp_path / "p.csv")
 
 
 def test_scraping_goes_on_after_a_failure_and_where_it_stopped(tmp_path, monkeypatch):

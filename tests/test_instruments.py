@@ -75,6 +75,10 @@ def test_the_study_goes_on_half_by_half_and_writes_its_page(tmp_path):
     assert found["family"] == known["family"] and found["file"]["test families"] == []
     assert files.section(page, "instruments") == instruments.markdown(found)
     assert (tmp_path / "figures/figure-classes-confusion.png").exists()
+    (tmp_path / "model-file.npz").unlink()
+    (tmp_path / "model-file.html").unlink()
+    instruments.study(folder, tmp_path / "model", tmp_path, n_clips=96, epochs=1)  # known results, as in a fresh clone, but no model
+    assert (tmp_path / "model-file.npz").exists()
 
 
 def test_the_matrix_on_the_page_is_that_of_the_results():

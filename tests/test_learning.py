@@ -317,6 +317,12 @@ def test_a_model_that_no_real_recordings_have_chosen_does_not_replace_the_one_th
     assert written == ({"model.npz", "model.json"} if judged else {"alone.npz", "alone.json"})
 
 
+def test_a_wrong_folder_of_judges_is_said_before_anything_is_built(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(collection, "recordings", lambda *arguments, **options: pytest.fail("nothing is to be built"))
+    assert weights.main(["--dev-folder", str(tmp_path), "--out", str(tmp_path / "new" / "model.npz")]) == 1
+    assert "holds no sound" in capsys.readouterr().err
+
+
 def test_ways_to_vote_differ_where_they_should():
     level = np.array([0.3, 0.3, 0.003, 0.003, 0.3, 0.3, 0.3, 0.003])
     table = pd.DataFrame({"recording": ["a"] * 4 + ["b"] * 4, "label": ["Piano"] * 4 + ["Other"] * 4, "level": level})

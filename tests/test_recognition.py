@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from nn import Model, ModelFileError
+from nn import Dense, Model, ModelFileError, Softmax
 from pipeline import Recognizer
 from pipeline.audio import SAMPLE_RATE, load
 from pipeline.cleaning import Clips, cut
@@ -163,6 +163,12 @@ def test_memory_is_not_held_for_a_long_song(recognizer):
 
 def test_the_model_that_ships_is_small():
     assert MODEL_PATH.stat().st_size < 5_000_000
+
+
+def test_a_model_for_other_clips_is_refused(tmp_path):
+    Model([Dense(2), Softmax()], (8_000,), ("Piano", "Other")).save(tmp_path / "half.npz")
+    with pytest.raises(ModelFileError, match="give a model for one second"):
+        Recognizer(tmp_path / "half.npz")
 
 
 @pytest.mark.parametrize("content", [None, b"", b"\x80\x04\x95pickle", b"PK\x03\x04cut short"])

@@ -16,6 +16,8 @@ def test_the_study_goes_on_part_by_part_and_then_writes_its_page(tmp_path, capsy
     (tmp_path / "docs").mkdir()
     page, results, tiny = shutil.copy(PAGE, tmp_path / "docs"), tmp_path / "data/results/scale.json", ["--tiny", "--into", str(tmp_path)]
     files.write_section(page, "scale", "old")
+    with pytest.raises(SystemExit):
+        scale.main(["--tiny"])  # which would overwrite what was measured
     assert scale.main([*tiny, "lists", "stages", "datasets"]) == 0
     assert "Still to be measured: processes, dask, batches" in capsys.readouterr().out
     known = json.loads(results.read_text())

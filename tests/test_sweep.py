@@ -58,6 +58,9 @@ def test_a_study_goes_on_to_its_number_of_trials_and_a_finished_one_is_only_open
         assert set(trial.params) == {"filter_shape", "pool_size", "filters", "depth", "dropout", "batch_size", "learning_rate"}
         assert trial.value == trial.user_attrs["epochs"][0]["val_accuracy"] and trial.user_attrs["parameters"] > 0
     assert len({json.dumps(trial.params) for trial in study.trials}) == 4
+    for no_storage in (tmp_path, clips_dir / "clips.csv", "postgresql://localhost/x", "nonsense://"):
+        with pytest.raises(PipelineError, match="cannot hold a study"):
+            sweep.run_study("a", no_storage, clips_dir, n_trials=1, **FAST)
     again = sweep.run_study("a", storage, tmp_path / "no clips are needed", n_trials=4, **FAST)
     assert [trial.params for trial in again.trials] == [trial.params for trial in study.trials]
     others = shutil.copytree(clips_dir, tmp_path / "others")

@@ -56,6 +56,8 @@ class Journal:
         self.path, self.about = Path(path), about
         if self.path.is_dir():  # as "" is, and "."
             raise BatchError("output", f"{self.path} is a folder; give --out the name of a file.")
+        if self.path.suffix != ".parquet":
+            raise BatchError("output", f"{self.path} would be a Parquet file; give --out a name that ends in .parquet.")
         self.file = self.path.with_name(self.path.name + ".journal")
         if not self.path.parent.is_dir():
             raise BatchError("output", f"There is no folder {self.path.parent}; make it, or choose another --out.")
@@ -179,6 +181,8 @@ def _said_plainly(file):
     except sqlite3.OperationalError as error:
         if "locked" in str(error):
             raise BatchError("output", f"{file} is in use: another run of this batch is under way.") from error
+        if "unable to open" in str(error):
+            raise BatchError("output", f"{file} cannot be opened; check whether you may write there, or choose another --out.") from error
         raise BatchError("disk", f"The journal {file} cannot be written ({error}); nothing in it is lost, so make room on the disk "
                                  "and run the same command again.") from error
     except sqlite3.DatabaseError as error:

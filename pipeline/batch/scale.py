@@ -98,6 +98,8 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     if unknown := set(options.parts) - set(PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}; choose from {', '.join(PARTS)}")
+    if options.tiny and options.into == lengths.ROOT:
+        parser.error("--tiny measures nothing worth keeping; give --into FOLDER, a copy of data/results, figures and docs/scale.md")
     size = TINY if options.tiny else Size()
     path = options.into / "data/results/scale.json"
     version = labelling.Version(str(recognition.MODEL_PATH), labelling.fingerprint(recognition.MODEL_PATH))

@@ -12,6 +12,8 @@ from pipeline.sources import expand
 
 def entries(songs):
     """Yield the entries of a list, or the sound files in a folder, one by one. Raises SourceError."""
+    if "://" in str(songs):
+        raise SourceError("list", f"{printable(songs)[:200]} is a link; write it into a text file, or give it to: python -m pipeline label")
     songs, found = Path(songs), False
     try:
         if songs.is_dir():
@@ -25,7 +27,7 @@ def entries(songs):
     except FileNotFoundError:
         raise SourceError("missing", f"There is no list {songs}; check the spelling.") from None
     except UnicodeDecodeError:
-        raise SourceError("bad_list", f"{songs} is not a text file; give one with a link or a file on each line.") from None
+        raise SourceError("bad_list", f"{songs} is not a text in UTF-8; save it as one, with a link or a file on each line.") from None
     except OSError as error:
         raise SourceError("unreadable", f"{songs} cannot be read: {error.strerror.lower()}.") from None
     if not found:

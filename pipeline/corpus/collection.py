@@ -17,6 +17,7 @@ from pipeline.corpus.packages import CACHE, available, fetch_all
 from pipeline.corpus.scores import midi_in_wad
 from pipeline.corpus.sounds import Noise, Piece, Recorded, Scattered
 from pipeline.errors import SourceError
+from pipeline.files import as_text
 
 SPLITS = ("train", "validation", "test")
 SOURCES = {"default": "pip", "npm": "npm", "debian": "apt"}
@@ -80,7 +81,7 @@ def from_folder(folder, split=None):
         raise SourceError("missing", f"There is no folder {folder}; check the spelling.")
     found = []
     for path in sorted(p for p in folder.glob("*/**/*") if p.is_file() and is_audio(p)):
-        name = path.relative_to(folder).as_posix()
+        name = as_text(path.relative_to(folder))
         where = split or _by_name(name)
         seconds = len(Recorded(str(path)).samples()) / sounds.RATE
         found.append(Recording(name, name.split("/")[0], folder.name, name, "own", "own", "recording", where,

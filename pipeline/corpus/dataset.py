@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from pipeline import files
+from pipeline import files, parsing
 from pipeline.cleaning import MIN_SOUND
 from pipeline.corpus import collection
 from pipeline.corpus.augment import augment, resample_speed
-from pipeline.errors import PipelineError, SourceError
+from pipeline.errors import AudioError, PipelineError, SourceError
 from pipeline.workers import Pool
 
 RATE = 16000
@@ -112,11 +112,13 @@ def _plan(found, n_clips, seed):
 
 def _remember(out, plan):
     """Write down what is being built, or refuse to mix two datasets in one folder."""
-    out.mkdir(parents=True, exist_ok=True)
     file = out / "plan.json"
-    if file.exists() and json.loads(file.read_text()) != plan:
-        raise SourceError("dataset", f"{out} holds another dataset (other sources, size or seed); choose another folder or delete it.")
-    files.write_json(file, plan)
+    try:
+        if file.exists() and json.loads(file.read_text()) != plan:
+            raise SourceError("dataset", f"{out} holds another dataset (other recordings, size or seed); delete it to begin anew.")
+        files.write_json(file, plan)
+    except OSError as error:
+        raise SourceError("output", f"{out} cannot be written ({error.strerror}); choose another place.") from error
 
 
 def _shard(out, job):
@@ -159,7 +161,10 @@ def cut(recording, rng):
     Seconds are dropped in which the recording itself (before any disturbance) is silent or lies under the noise that was
     added, or in which a mixture is not one. The level of a clip that ends early is that of what is left of it.
     """
-    excerpt = recording.sound.excerpt(rng, EXCERPT)
+    try:
+        excerpt = recording.sound.excerpt(rng, EXCERPT)
+    except AudioError as error:
+        raise SourceError(error.kind, f"Of the recordings, {recording.id} cannot be used: {error}") from error
     samples, offset = excerpt.samples, 0
     if excerpt.keep is None and rng.random() < SPEED:
         samples = resample_speed(samples, rng)
@@ -230,12 +235,12 @@ def _rms(samples):
 def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m pipeline.corpus.dataset", description="Make a dataset of one-second clips.")
     parser.add_argument("--out", required=True, help="the folder to write")
-    parser.add_argument("--clips", type=int, default=33602, help="how many clips (default: 33602)")
+    parser.add_argument("--clips", type=parsing.count, default=33602, help="how many clips (default: 33602)")
     parser.add_argument("--sources", nargs="*", default=["default"], help=f"out of {', '.join(collection.SOURCES)}, or all (default: default)")
     parser.add_argument("--folder", action="append", default=[], help="a folder of one's own, one sub-folder a class")
     parser.add_argument("--folder-split", choices=collection.SPLITS, help="the split of all files of the folders (default: 8:1:1 by file)")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--workers", type=int, default=2, help="processes on this machine (default: 2)")
+    parser.add_argument("--seed", type=parsing.seed, default=0)
+    parser.add_argument("--workers", type=parsing.count, default=2, help="processes on this machine (default: 2)")
     parser.add_argument("--dask", metavar="ADDRESS", help="the workers of this Dask scheduler instead")
     options = parser.parse_args(arguments)
     try:

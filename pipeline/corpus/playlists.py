@@ -39,7 +39,11 @@ def read(path):
     if not path.is_file():
         raise SourceError("missing", f"There is no list {path}; check the spelling.")
     rows, header = [], ["label", "link", "limit"]
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise SourceError("list", f"{path.name} is not a text in UTF-8; save it as one.") from None
+    for number, line in enumerate(lines, 1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         cells = [cell.strip() for cell in next(csv.reader([line]))]
@@ -49,6 +53,8 @@ def read(path):
             label, link, limit = (cells + [""])[:3]
             if not LABEL.fullmatch(label):
                 raise ValueError("the label must be a word, such as Piano")
+            if limit and not limit.isdecimal():
+                raise ValueError("the limit must be a number")
             rows.append(Row(label, links.parse(link), int(limit) if limit else None))
         except (ValueError, LinkError) as error:
             raise SourceError("list", f"Line {number} of {path.name} is not label,link,limit: {error}") from None

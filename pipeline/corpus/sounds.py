@@ -75,7 +75,7 @@ class Recorded:
         n = min(int(seconds * RATE), last - first)
         start = int(rng.integers(first, last - n + 1))
         window = samples[start:start + n].astype(np.float32) / 32768
-        return Excerpt(window, start / RATE, Path(self.path).stem)
+        return Excerpt(window, start / RATE, files.as_text(Path(self.path).stem))
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Scattered:
 def decoded(path):
     """The samples of a sound file as an int16 array, mapped from a file that is made the first time."""
     stat = os.stat(path)
-    key = hashlib.sha256(f"{os.path.abspath(path)} {stat.st_size} {stat.st_mtime_ns}".encode()).hexdigest()[:24]
+    key = hashlib.sha256(f"{os.path.abspath(path)} {stat.st_size} {stat.st_mtime_ns}".encode("utf-8", "surrogateescape")).hexdigest()[:24]
     target = DECODED / f"{key}.npy"
     if not target.exists():
         samples = np.clip(np.rint(audio.load(path) * 32767), -32768, 32767).astype(np.int16)

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from nn import Model
+from pipeline import files
 from pipeline.audio import is_audio
 from pipeline.batch import labelling
 from pipeline.corpus import collection, dataset
@@ -78,16 +79,16 @@ def recordings(folder, groups=None, seed=0):
     folder = Path(folder).absolute()
     if not folder.is_dir():
         raise SourceError("missing", f"There is no folder {folder}; check the spelling.")
-    files = sorted(path for path in folder.glob("[!.]*/**/*") if is_audio(path) and path.is_file())
-    names = [path.relative_to(folder).as_posix() for path in files]
-    labels = [unicodedata.normalize("NFC", name.split("/")[0]) for name in names]
+    paths = sorted(path for path in folder.glob("[!.]*/**/*") if is_audio(path) and path.is_file())
+    names = [files.as_text(path.relative_to(folder)) for path in paths]
+    labels = [_composed(name.split("/")[0]) for name in names]
     if not 2 <= len(set(labels)) <= MOST_CLASSES:
         raise SourceError("classes", f"{folder} has {len(set(labels))} sub-folders with sound in them; make one for each class, "
                                      f"2 to {MOST_CLASSES}.")
-    group_of = _read_groups(groups, names) if groups else {name: name for name in names}
-    splits = divide([(label, group_of[name]) for label, name in zip(labels, names)], seed)
-    return [collection.Recording(name, label, folder.name, group_of[name], "own", "own", "recording", splits[group_of[name]], Recorded(str(path)))
-            for name, label, path in zip(names, labels, files)]
+    groups = _read_groups(groups, names) if groups else names
+    splits = divide(list(zip(labels, groups)), seed)
+    return [collection.Recording(name, label, folder.name, group, "own", "own", "recording", splits[group], Recorded(str(path)))
+            for name, label, group, path in zip(names, labels, groups, paths)]
 
 
 def divide(pairs, seed=0):
@@ -123,8 +124,8 @@ def learn(folder, out, groups=None, n_clips=None, epochs=8, workers=None, dask=N
     folder, groups, seed
         As in `recordings`.
     out : str or Path
-        A model file that is not there yet. While it is made, `out` with `.work` appended holds clips and a checkpoint;
-        the same call goes on with them.
+        A model file (.npz) that is not there yet, nor the page. While it is made, `out` with `.work` appended holds clips and
+        a checkpoint; the same call goes on with them.
     n_clips : int, optional
         Clips of one second to make of the recordings, equally many of each class; 1,000 a class by default.
     workers, dask
@@ -133,12 +134,14 @@ def learn(folder, out, groups=None, n_clips=None, epochs=8, workers=None, dask=N
     Returns the Evaluation on the test recordings. Raises SourceError for a folder that cannot be used.
     """
     out = Path(out).absolute()
-    if out.exists():
-        raise SourceError("output", f"{out} is there already; choose another --out, or delete it.")
+    page, work = out.with_suffix(".html"), out.with_name(out.name + ".work")
+    if out.suffix != ".npz":
+        raise SourceError("output", f"{out} would be a model file; give --out a name that ends in .npz.")
+    if out.exists() or page.exists() and not work.exists():  # a run that was stopped may have left its page
+        raise SourceError("output", f"{out if out.exists() else page} is there already; choose another --out, or delete it.")
     if not out.parent.is_dir():
         raise SourceError("output", f"There is no folder {out.parent}; make it, or choose another --out.")
     found = recordings(folder, groups, seed)
-    work = out.with_name(out.name + ".work")
     n_clips = n_clips or 1000 * len({recording.label for recording in found})
     dataset.build(work, n_clips=n_clips, recordings=found, seed=seed, jobs=workers, dask=dask)
     model = train(work, work / "model.npz", epochs=epochs, seed=seed, progress=progress)
@@ -146,7 +149,7 @@ def learn(folder, out, groups=None, n_clips=None, epochs=8, workers=None, dask=N
     model.metadata = {"folder": Path(folder).name, "seed": seed, "clips": n_clips, "test accuracy": evaluation.accuracy}
     about = {"recordings for training, validation, test": [sum(r.split == split for r in found) for split in collection.SPLITS],
              "clips of one second": n_clips, "seed": seed, "groups": groups or "each recording by itself"}
-    report.write(evaluation, model.history, out.with_suffix(".html"), f"{out.name}: {len(model.class_names)} classes", about)
+    report.write(evaluation, model.history, page, f"{out.name}: {len(model.class_names)} classes", about)
     model.save(out, include_optimizer=False)  # last, since what is there counts as done
     shutil.rmtree(work)
     return evaluation
@@ -164,15 +167,20 @@ def evaluate(model_path, found, workers=None, dask=None):
 
 
 def _read_groups(path, names):
-    """The group of each of `names`, from a CSV file."""
+    """The groups of `names`, from a CSV file, in the same order."""
     try:
         table = pd.read_csv(path, dtype=str)
     except (OSError, ValueError) as error:
         raise SourceError("groups", f"{path} cannot be read as a table ({error}); give a CSV file with the columns file and group.") from None
     if not {"file", "group"} <= set(table.columns):
         raise SourceError("groups", f"{path} has the columns {', '.join(table.columns)}; it needs file and group.")
-    group_of = dict(zip(table["file"].str.replace("\\", "/"), table["group"]))
-    missing = [name for name in names if not isinstance(group_of.get(name), str)]
+    group_of = {_composed(str(file).replace("\\", "/")): group for file, group in zip(table["file"], table["group"]) if isinstance(group, str)}
+    missing = [name for name in names if _composed(name) not in group_of]
     if missing:
         raise SourceError("groups", f"{path} names no group for {missing[0]}" + (f" and {len(missing) - 1} more." if missing[1:] else "."))
-    return group_of
+    return [group_of[_composed(name)] for name in names]
+
+
+def _composed(name):
+    """A name with each letter and its accents as one character, however the file system or the table wrote it."""
+    return unicodedata.normalize("NFC", name)

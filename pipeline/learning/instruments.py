@@ -15,7 +15,7 @@ import pandas as pd
 import soundfile
 from tqdm import tqdm
 
-from pipeline import files
+from pipeline import files, parsing
 from pipeline.corpus import catalogue
 from pipeline.corpus.packages import fetch
 from pipeline.corpus.render import RATE, FontPlayer, Touch
@@ -102,7 +102,8 @@ def _pieces():
 def study(folder, out, into, splits=tuple(SPLITS), n_clips=6600, epochs=6):
     """Train on the folder, divided by family and by file, and write down how well either went.
 
-    What the results tell already is not done again. `into`: the folder of data/results, figures and docs/many-classes.md.
+    A model that is there already, and that the results tell of, is not made again. `into`: the folder of data/results, figures
+    and docs/many-classes.md.
     """
     from pipeline.figures import style
     from pipeline.figures.classes import confusion
@@ -113,9 +114,11 @@ def study(folder, out, into, splits=tuple(SPLITS), n_clips=6600, epochs=6):
     about = {"recordings": len(list(Path(folder).glob("*/*.flac"))), "clips": n_clips, "epochs": epochs}
     if any(results.get(name) != value for name, value in about.items()):
         results = about
-    for split in [split for split in splits if split not in results]:
+    for split, model in [(split, Path(f"{out}-{split}.npz")) for split in splits]:
+        if split in results and model.exists():
+            continue
         groups = Path(folder, "groups.csv") if SPLITS[split] else None
-        evaluation = classes.learn(folder, f"{out}-{split}.npz", groups, n_clips, epochs)
+        evaluation = classes.learn(folder, model, groups, n_clips, epochs)
         results[split] = {
             "test recordings": len(evaluation.recordings), "test families": sorted(evaluation.recordings["group"].unique()) if groups else [],
             "accuracy": round(evaluation.accuracy, 4), "interval": [round(value, 4) for value in evaluation.interval()],
@@ -153,11 +156,11 @@ def main(arguments=None):
     """Run the command line; returns its exit code."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.learning.instruments", description="Render solos of eleven instruments.")
     parser.add_argument("folder")
-    parser.add_argument("--solos", type=int, default=8, help="of each instrument and family (default: 8)")
+    parser.add_argument("--solos", type=parsing.count, default=8, help="of each instrument and family (default: 8)")
     parser.add_argument("--train", metavar="FILE", help="train on them, to model files with this beginning of their names")
     parser.add_argument("--split", choices=SPLITS, action="append", help="train divided by this only (default: by family, then by file)")
-    parser.add_argument("--clips", type=int, default=6600, help="to learn from (default: 6600)")
-    parser.add_argument("--epochs", type=int, default=6, help="default: 6")
+    parser.add_argument("--clips", type=parsing.count, default=6600, help="to learn from (default: 6600)")
+    parser.add_argument("--epochs", type=parsing.count, default=6, help="default: 6")
     parser.add_argument("--into", type=Path, default=MODEL_PATH.parents[1], metavar="FOLDER", help="where data/results, figures and docs are (default: here)")
     options = parser.parse_args(arguments)
     try:

@@ -34,7 +34,7 @@ def write(evaluation, history, path, title, about):
     low, high = evaluation.interval()
     failed = evaluation.recordings[evaluation.recordings["label"].isna()]
     judged = evaluation.recordings.dropna(subset=["label"])
-    wrong = judged[judged["truth"] != judged["label"]]
+    wrong = judged[judged["truth"] != judged["label"]].sort_values("confidence", ascending=False)
     n_groups = judged["group"].nunique()
     page = f"""<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>{escape(title)}</title><style>{STYLE}</style>
@@ -45,7 +45,7 @@ that most of its seconds vote for. The test recordings come from {n_groups} {"gr
 which nothing was in training or validation{"; with so few groups, other ones may do better or worse than the interval says" if n_groups < 10 else ""}.</p>
 <h2>Who was taken for whom</h2>{_matrix(evaluation.confusion)}
 <h2>Class by class</h2>{_table(evaluation.by_class.reset_index())}
-<h2>Recordings that got another label</h2>{_table(_mistakes(wrong)) if len(wrong) else "<p>None.</p>"}
+<h2>Recordings that got another label</h2>{_table(wrong[["recording", "truth", "label", "confidence"]]) if len(wrong) else "<p>None.</p>"}
 {"<h2>Recordings that could not be judged</h2>" + _table(failed[["recording", "message"]]) if len(failed) else ""}
 <h2>Training</h2>{_table(history.epochs.reset_index())}
 <ul>{"".join(f"<li>{escape(str(name))}: {escape(str(value))}</li>" for name, value in about.items())}<li>written on {date.today():%Y-%m-%d}</li></ul>
@@ -68,11 +68,6 @@ def _matrix(counts):
         rows.append(f"<tr><th scope='row'>{escape(truth)}</th>{''.join(cells)}</tr>")
     return (f"<div><table class='matrix'><caption>Rows: the class; columns: the label</caption><thead><tr><td></td>{head}</tr></thead>"
             f"<tbody>{''.join(rows)}</tbody></table></div>")
-
-
-def _mistakes(wrong):
-    table = wrong[["recording", "truth", "label", "confidence"]].sort_values("confidence", ascending=False)
-    return table.head(100)
 
 
 def _table(table):

@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from nn import Model
+from pipeline import parsing
 from pipeline.corpus import dataset
 from pipeline.errors import PipelineError
 from pipeline.learning.evaluation import binary_figures, piano_probabilities
@@ -69,9 +70,9 @@ def main(arguments=None):
     parser.add_argument("--out", default="data/results/screening.csv", help="rows are added to this table")
     parser.add_argument("--runs", default="data/generated/screening", help="folder for the runs")
     parser.add_argument("--variants", nargs="*", default=list(VARIANTS), choices=list(VARIANTS), metavar="NAME")
-    parser.add_argument("--seeds", nargs="*", type=int, default=[0])
-    parser.add_argument("--epochs", type=int, default=4)
-    parser.add_argument("--clips", type=int, default=33602, help="of the dataset to use; 0 for all")
+    parser.add_argument("--seeds", nargs="*", type=parsing.seed, default=[0])
+    parser.add_argument("--epochs", type=parsing.count, default=4)
+    parser.add_argument("--clips", type=parsing.seed, default=33602, help="of the dataset to use; 0 for all")
     options = parser.parse_args(arguments)
     try:
         table = screen(options.data, options.recordings, options.runs, options.variants, options.seeds, options.epochs, options.clips or None)

@@ -13,6 +13,7 @@ import numpy as np
 
 from nn import BatchNormalization, ClipSequence, Conv2D, Dense, Dropout, Flatten, MaxPooling2D, MelSpectrogram, Model, ReLU, RMSprop, Softmax, parallel
 from nn.callbacks import Callback
+from pipeline import parsing
 from pipeline.corpus import dataset
 from pipeline.errors import PipelineError
 from pipeline.learning.networks import CLASS_NAMES, INPUT_SHAPE
@@ -57,15 +58,19 @@ def run_study(name, storage, clips_dir, n_trials=40, n_clips=2000, epochs=3, wor
         Every trial has the user attributes `epochs` (a list of dicts, as in `History.epochs`) and `parameters`.
 
     With one worker a seed fixes the trials; with more, what each learns from the others depends on their timing.
-    Raises PipelineError for a study that was begun with other clips, epochs or another seed.
+    Raises PipelineError for a study that was begun with other clips, epochs or another seed, and for a storage that is none.
     """
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    if not _is_url(storage):
-        Path(storage).parent.mkdir(parents=True, exist_ok=True)
     settings = {"n_clips": n_clips, "epochs": epochs, "seed": seed}
-    study = optuna.create_study(storage=_open(storage), study_name=name, direction="maximize", load_if_exists=True)
+    try:
+        if not _is_url(storage):
+            Path(storage).parent.mkdir(parents=True, exist_ok=True)
+        study = optuna.create_study(storage=_open(storage), study_name=name, direction="maximize", load_if_exists=True)
+    except Exception as error:  # of the system, of a database's driver that is not installed, of the database
+        raise PipelineError("study", f"{storage} cannot hold a study ({type(error).__name__}: {error}); give a new file, or the URL of a "
+                                     "database whose driver is installed.") from error
     if study.user_attrs.get("settings", settings) != settings:
         raise PipelineError("study", f"The study {name} in {storage} was begun with {study.user_attrs['settings']}; choose another name.")
     study.set_user_attr("settings", settings)
@@ -173,12 +178,12 @@ def main(arguments=None):
     parser.add_argument("clips", help="a folder made by python -m pipeline.corpus.dataset")
     parser.add_argument("--name", default="sweep", help="of the study (default: sweep)")
     parser.add_argument("--storage", default="data/generated/sweep.journal", help="a file, or the URL of an Optuna storage")
-    parser.add_argument("--trials", type=int, default=40, help="finished trials that the study shall have (default: 40)")
-    parser.add_argument("--n-clips", type=int, default=2000, help="clips that a trial learns from (default: 2000)")
-    parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--workers", type=int, help="processes on this machine (default: one a core)")
+    parser.add_argument("--trials", type=parsing.count, default=40, help="finished trials that the study shall have (default: 40)")
+    parser.add_argument("--n-clips", type=parsing.count, default=2000, help="clips that a trial learns from (default: 2000)")
+    parser.add_argument("--epochs", type=parsing.count, default=3)
+    parser.add_argument("--workers", type=parsing.count, help="processes on this machine (default: one a core)")
     parser.add_argument("--dask", metavar="ADDRESS", help="the workers of this Dask scheduler instead")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=parsing.seed, default=0)
     options = parser.parse_args(arguments)
     try:
         with tqdm(total=options.trials, unit="trial") as bar:

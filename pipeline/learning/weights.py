@@ -14,7 +14,7 @@ import pandas as pd
 from scipy.optimize import minimize
 from scipy.special import expit, logit
 
-from pipeline import files
+from pipeline import files, parsing
 from pipeline.corpus import collection, dataset
 from pipeline.errors import PipelineError
 from pipeline.learning import lookalikes, voting
@@ -156,15 +156,17 @@ def main(arguments=None):
     parser.add_argument("--results", help="the figures to write, as JSON (default: those of the model that ships, or beside --out)")
     parser.add_argument("--data", default="data/generated/clips-weights", help="folder for the clips")
     parser.add_argument("--sources", nargs="*", default=["all"], help="where the sound comes from (default: all)")
-    parser.add_argument("--clips", type=int, default=150_000)
+    parser.add_argument("--clips", type=parsing.count, default=150_000)
     parser.add_argument("--train-folder", action="append", default=[], help="recordings of one's own to train on, by class")
     parser.add_argument("--dev-folder", help="whole recordings, by class, that choose the best epoch and calibrate")
-    parser.add_argument("--epochs", type=int, default=4)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--epochs", type=parsing.count, default=4)
+    parser.add_argument("--seed", type=parsing.seed, default=0)
     options = parser.parse_args(arguments)
     out = Path(options.out) if options.out else MODEL_PATH if options.dev_folder else UNJUDGED
     results = options.results or (RESULTS if out == MODEL_PATH else out.with_suffix(".json"))
     try:
+        judges = folder_clips(options.dev_folder) if options.dev_folder else None  # at once: it shows a mistake before hours have passed
+        out.parent.mkdir(parents=True, exist_ok=True)
         found = collection.recordings(options.sources, options.train_folder, folder_split="train" if options.train_folder else None)
         dataset.build(options.data, n_clips=options.clips, seed=options.seed, recordings=found)
         monitor = "recordings_loss" if options.dev_folder else "val_loss"
@@ -172,10 +174,7 @@ def main(arguments=None):
             options.data, f"{options.data}/model.npz", epochs=options.epochs, seed=options.seed,
             recordings=options.dev_folder, monitor=monitor, augment=hide_piano(),
         )
-        if options.dev_folder:
-            clips, table = folder_clips(options.dev_folder)
-        else:
-            clips, _, table, _ = dataset.load(options.data, "validation")
+        clips, table = judges or dataset.load(options.data, "validation")[::2]
         scale, shift = calibrate(model, clips, table)
         figures = report(model, options.data, lookalikes.songs(found), options.dev_folder)
     except PipelineError as error:
