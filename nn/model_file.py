@@ -94,7 +94,7 @@ def load(model_class, path):
             _fill(model.optimizer.slots, arrays, "slots")
         rows = ((int(epoch), int(batch), loss, accuracy) for epoch, batch, loss, accuracy in arrays["batches"].tolist())
         model.history = History(rows, header["epochs"])
-        model.metadata = header["metadata"]
+        model.metadata = dict(header["metadata"])
     except DAMAGE as error:
         raise ModelFileError(f"{path} does not describe a model: {error}") from error
     return model

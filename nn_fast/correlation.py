@@ -81,7 +81,7 @@ class KernelGradient:
     """
 
     def __init__(self, correlation, gradient, start):
-        self._correlation, columns, self._products = correlation, correlation.columns, []
+        columns, self._products = correlation.columns, []
         (n_rows, n_values), outer, filters = columns.shape, correlation.outer, correlation.filters
         n_chunks = correlation.n_sums // CHUNK
         for first, n, size in ((0, n_chunks, CHUNK), (n_chunks * CHUNK, 1, correlation.n_sums % CHUNK)):
@@ -154,7 +154,7 @@ class Blocks:
         images = blocks.reshape(self.channels, -1, self.grid[0] * down, self.grid[1] * across)
         return images[:, :, top : top + height, left : left + width]
 
-    def outputs(self, grid, corner=(0, 0)):
-        """The view `(filters, n, *size)` of the outputs, of which the first stands at `corner` of each image."""
-        (top, left), (height, width) = corner, self.size
-        return grid.reshape(len(grid), -1, *self.grid)[:, :, top : top + height, left : left + width]
+    def outputs(self, grid):
+        """The view `(filters, n, *size)` of the outputs, of which the first stands in the corner of each image."""
+        height, width = self.size
+        return grid.reshape(len(grid), -1, *self.grid)[:, :, :height, :width]

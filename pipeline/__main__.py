@@ -56,18 +56,18 @@ def _parser():
         "with a source on each line",
     )
     label.add_argument("--json", action="store_true", help="write one JSON object a line, in the order of the sources")
-    label.add_argument(
-        "--clips", type=parsing.clips, default=None, metavar="N|all", help="how many random clips of one second vote (default: all)"
-    )
-    label.add_argument("--seed", type=parsing.seed, default=0, metavar="S", help="fixes which clips are drawn (default: 0)")
-    label.add_argument("--model", type=parsing.path, metavar="FILE", help="another model file than the one that ships")
-    _add_cookies(label)
+    _add_judging(label)
     _add_batch(commands)
     _add_train(commands)
     return parser
 
 
-def _add_cookies(command):
+def _add_judging(command):
+    command.add_argument(
+        "--clips", type=parsing.clips, default=None, metavar="N|all", help="how many random clips of each song vote (default: all)"
+    )
+    command.add_argument("--seed", type=parsing.seed, default=0, metavar="S", help="fixes which clips are drawn (default: 0)")
+    command.add_argument("--model", type=parsing.path, metavar="FILE", help="another model file than the one that ships")
     command.add_argument("--cookies", metavar="FILE", help="cookies.txt for videos that need a sign-in; read, never stored")
     command.add_argument(
         "--cookies-from-browser", metavar="NAME", help="take the cookies of a browser, such as firefox; never stored"
@@ -88,12 +88,7 @@ def _add_batch(commands):
     batch.add_argument("--workers", type=parsing.count, metavar="N", help="processes on this machine (default: one a core)")
     batch.add_argument("--dask", metavar="ADDRESS", help="the workers of this Dask scheduler instead, such as tcp://host:8786")
     batch.add_argument("--per-hour", type=parsing.count, default=300, metavar="N", help="at most so many downloads (default: 300)")
-    batch.add_argument(
-        "--clips", type=parsing.clips, default=None, metavar="N|all", help="how many random clips of each song vote (default: all)"
-    )
-    batch.add_argument("--seed", type=parsing.seed, default=0, metavar="S", help="fixes which clips are drawn (default: 0)")
-    batch.add_argument("--model", type=parsing.path, metavar="FILE", help="another model file than the one that ships")
-    _add_cookies(batch)
+    _add_judging(batch)
 
 
 def _add_train(commands):
@@ -149,7 +144,7 @@ def _row(result, sources):
     votes, all_votes = result.votes[result.label], sum(result.votes.values())
     length = f"{int(result.seconds) // 60}:{int(result.seconds) % 60:02}"
     file = Path(result.source)
-    name = next((file.relative_to(folder) for folder in sources if Path(folder) in file.parents), result.title)
+    name = next((file.relative_to(folder) for folder in sources if Path(folder) in file.parents and file.is_file()), result.title)
     return (
         f"{printable(result.label):<12} {result.confidence:>10.1%}  {f'{votes} of {all_votes}':>14}  {length:>7}  "
         f"{printable(name)}"

@@ -39,18 +39,27 @@ def _expand_one(source):
         yield source, path
 
 
-def _read_list(path):
-    """The sources in a text file; empty lines and those that begin with # do not count."""
+def entries(path):
+    """Yield the entries of a text file, one by one; empty lines and those that begin with # do not count. Raises SourceError."""
+    found = False
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        with open(path, encoding="utf-8-sig") as lines:
+            for line in map(str.strip, lines):
+                if line and not line.startswith("#"):
+                    yield (found := line)
+    except FileNotFoundError:
+        raise SourceError("missing", f"There is no list {path}; check the spelling.") from None
     except UnicodeDecodeError:
         raise SourceError("bad_list", f"{path} is not a text in UTF-8; save it as one, with a link or a file on each line.") from None
     except OSError as error:
         raise SourceError("unreadable", f"{path} cannot be read: {error.strerror.lower()}.") from None
-    entries = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
-    if not entries:
+    if not found:
         raise SourceError("empty_list", f"The list {path} is empty; write a link or a file on each line.")
-    for entry in entries:
+
+
+def _read_list(path):
+    """The sources in a text file, all of which is read first."""
+    for entry in list(entries(path)):
         if entry.lower().endswith(".txt"):
             yield entry, SourceError("nested_list", f"{_shortened(entry)} is a list within a list; give it by itself.")
         else:

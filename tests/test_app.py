@@ -121,6 +121,13 @@ def test_a_song_that_is_long_to_draw_says_so_beside_its_answer(app, monkeypatch)
     assert drawn == answer | {"more": None}
 
 
+def test_an_answer_stands_even_if_the_song_cannot_be_drawn(app, monkeypatch):
+    monkeypatch.setattr("pipeline.app.job.player_of", lambda *_: (_ for _ in ()).throw(MemoryError()))
+    app.form.samples[0].click()
+    assert app.done.wait(PATIENCE)
+    assert app.stage.view["phase"] == "answer" and app.player_box.children == () and "failed" not in app.table.value
+
+
 @pytest.mark.parametrize("link", ["", "hello", "https://vimeo.com/1", "<script>alert(1)</script>"])
 def test_what_is_no_link_ends_in_a_sentence_and_nothing_else(app, youtube, link):
     view = ask(app, link)
@@ -246,7 +253,7 @@ def test_a_kernel_that_is_told_to_end_leaves_nothing(youtube, model, songs, scra
 
 
 def test_what_a_killed_kernel_leaves_is_removed_at_the_next_start(youtube, model, songs, scratch):
-    others = ["song-of-mine", f"{download.FOLDER}²-{platform.node()}-x", f"{download.FOLDER}4194305-elsewhere-x"]
+    others = ["song-of-mine", f"{download.FOLDER}4194305-elsewhere-x", *(f"{download.FOLDER}{n}-{platform.node()}-x" for n in ("²", "9" * 30))]
     for name in others:
         (scratch / name).mkdir()
     hang = "app.link.value = 'youtu.be/hhhhhhhhhhh'\napp.button.click()\napp.done.wait()"
@@ -255,9 +262,9 @@ def test_what_a_killed_kernel_leaves_is_removed_at_the_next_start(youtube, model
             assert process.poll() is None
             time.sleep(0.02)
         App(model, songs).close_all()
-        assert len(list(scratch.glob("song-*"))) == 4, "a song that is being worked on stays"
+        assert len(list(scratch.glob("song-*"))) == 5, "a song that is being worked on stays"
         process.kill()
-    assert len(list(scratch.glob("song-*"))) == 4
+    assert len(list(scratch.glob("song-*"))) == 5
     App(model, songs).close_all()
     assert sorted(folder.name for folder in scratch.glob("song-*")) == sorted(others), "nor does this machine know those of another"
 

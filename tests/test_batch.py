@@ -300,6 +300,19 @@ def test_an_output_of_something_else_is_refused_and_left_alone(folder, tmp_path,
             labelling.run(songs, nothing, model)
 
 
+def test_a_journal_that_is_damaged_inside_ends_in_a_sentence(folder, tmp_path, capsys):
+    out = tmp_path / "out.parquet"
+    with Journal(out, {"list": song_list.digest(folder / "Café songs"), "model": labelling.fingerprint(folder / "model.npz"),
+                       "number of clips": "all", "seed": "0"}) as journal:
+        journal.fill((f"{i:099}.wav", f"{i:099}.wav") for i in range(2000))
+    journal, size = tmp_path / "out.parquet.journal", (tmp_path / "out.parquet.journal").stat().st_size
+    with open(journal, "r+b") as file:  # all but the first pages
+        file.seek(6 * 4096)
+        file.write(b"\xff" * (size - 6 * 4096))
+    assert main(["batch", str(folder / "Café songs"), "--out", str(out), "--model", str(folder / "model.npz")]) == 2
+    assert "or damaged" in capsys.readouterr().err
+
+
 def test_workers_with_another_version_of_the_model_are_refused(folder, tmp_path, monkeypatch, cluster):
     monkeypatch.setattr(recognition, "MODEL_PATH", folder / "model.npz")  # here, not in the workers
     for engine in ({"workers": 1}, {"dask": cluster.scheduler_address}):

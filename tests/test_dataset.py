@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -98,9 +99,19 @@ def test_two_datasets_are_never_mixed(tmp_path, folder):
     for other in ({"n": 80}, {"seed": 1}):
         with pytest.raises(SourceError, match="another dataset"):
             make(tmp_path / "out", folder, **{"n": 60, "jobs": 1} | other)
+    shutil.copytree(folder, tmp_path / "elsewhere" / "own")
+    with pytest.raises(SourceError, match="another dataset"):
+        make(tmp_path / "out", tmp_path / "elsewhere" / "own", n=60, jobs=1)
     (folder / "Piano" / "0.wav").rename(folder / "Piano" / "20.wav")
     with pytest.raises(SourceError, match="another dataset"):
         make(tmp_path / "out", folder, n=60, jobs=1)
+
+
+def test_a_dataset_that_is_complete_is_left_alone(tmp_path, folder):
+    report = make(tmp_path / "out", folder, n=60, jobs=1)
+    shutil.rmtree(tmp_path / "out" / "shards")
+    before = (tmp_path / "out" / "clips.npy").stat().st_mtime_ns
+    assert make(tmp_path / "out", folder, n=60, jobs=1) == report and (tmp_path / "out" / "clips.npy").stat().st_mtime_ns == before
 
 
 def test_any_number_of_classes(tmp_path, folder):

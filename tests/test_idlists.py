@@ -47,6 +47,11 @@ def test_the_scraper_reads_what_was_saved(tmp_path):
     assert [(row.label, row.link.kind, row.limit) for row in rows] == [("Other", "video", 1)] * 2
 
 
+def test_an_id_that_is_none_is_left_out(tmp_path):
+    (tmp_path / "segments.csv").write_text(AUDIOSET.replace("--4gqARaEJE", "--4gqARaEJé"))
+    assert [link[-11:] for _, link, _ in idlists.from_audioset(tmp_path / "segments.csv", n=3)] == ["--BfvyPmVMo"]
+
+
 @pytest.mark.parametrize("text, kind", [(None, "missing"), ("", "list"), ("a,b\n1,2\n", "list")])
 def test_other_files_are_refused(tmp_path, text, kind):
     path = tmp_path / "list.csv"

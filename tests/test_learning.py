@@ -114,6 +114,10 @@ def test_a_stopped_training_goes_on_and_the_best_epoch_is_kept(made, tmp_path):
     for other in ({"network": partial(SMALL, masked=True)}, {"limit": 32}, {"without": ["noise"]}):
         with pytest.raises(SourceError, match="other clips or another network"):
             training.train(clips, tmp_path / "a.npz", epochs=3, **settings | other)
+    training.train(clips, tmp_path / "b.npz", epochs=1, **settings | {"recordings": None, "monitor": "val_loss"})
+    for epochs in (1, 2):  # finished or not
+        with pytest.raises(SourceError, match="not judged by recordings_loss"):
+            training.train(clips, tmp_path / "b.npz", epochs=epochs, **settings)
 
 
 @pytest.mark.parametrize("n_saved", range(6))
@@ -319,8 +323,13 @@ def test_a_model_that_no_real_recordings_have_chosen_does_not_replace_the_one_th
 
 def test_a_wrong_folder_of_judges_is_said_before_anything_is_built(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(collection, "recordings", lambda *arguments, **options: pytest.fail("nothing is to be built"))
-    assert weights.main(["--dev-folder", str(tmp_path), "--out", str(tmp_path / "new" / "model.npz")]) == 1
-    assert "holds no sound" in capsys.readouterr().err
+    command = ["--dev-folder", str(tmp_path), "--out", str(tmp_path / "new" / "model.npz")]
+    assert weights.main(command) == 1 and "holds no sound" in capsys.readouterr().err
+    for label, take in [("piano", 0), ("piano", 1), ("Other", 0), ("Piano", 0)]:
+        song(tmp_path / label / f"{take}.wav", False, take)
+        assert weights.main(command) == 1 and "needs two of each" in capsys.readouterr().err
+    soundfile.write(tmp_path / "Piano" / "silent.wav", np.zeros(16_000), 16_000)
+    assert weights.main(command) == 1 and "Piano/silent.wav cannot be used" in capsys.readouterr().err
 
 
 def test_ways_to_vote_differ_where_they_should():

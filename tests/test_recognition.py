@@ -169,6 +169,11 @@ def test_a_model_for_other_clips_is_refused(tmp_path):
     Model([Dense(2), Softmax()], (8_000,), ("Piano", "Other")).save(tmp_path / "half.npz")
     with pytest.raises(ModelFileError, match="give a model for one second"):
         Recognizer(tmp_path / "half.npz")
+    model = Model([Dense(2), Softmax()], (16_000,), ("Piano", "Other"))
+    model.metadata = {"threshold": "half"}
+    model.save(tmp_path / "odd.npz")
+    with pytest.raises(ModelFileError, match="which is no number"):
+        Recognizer(tmp_path / "odd.npz")
 
 
 @pytest.mark.parametrize("content", [None, b"", b"\x80\x04\x95pickle", b"PK\x03\x04cut short"])

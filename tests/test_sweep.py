@@ -114,4 +114,8 @@ def test_the_command_says_what_was_best_also_of_a_study_in_a_database(clips_dir,
     assert "validation accuracy" in capsys.readouterr().out
     assert sweep.main([str(tmp_path), *arguments[1:], "--name", "other"]) == 2
     assert "no complete dataset" in capsys.readouterr().err
+    begun = optuna.create_study(study_name="pruned", storage=arguments[2])
+    begun.set_user_attr("settings", {"n_clips": 32, "epochs": 1, "seed": 0})
+    begun.add_trial(optuna.trial.create_trial(state=optuna.trial.TrialState.PRUNED))
+    assert sweep.main([*arguments, "--name", "pruned"]) == 1 and "all were pruned" in capsys.readouterr().err
     assert optuna.load_study(study_name="sweep", storage=arguments[2]).best_value > 0

@@ -94,7 +94,8 @@ class Form(widgets.VBox):
         if change["new"]:
             self._cookies = bytes(change["new"][0]["content"]).decode("utf-8", "replace")
             self.cookies.value = ()
-            self.cookies.layout.display, self.forget.layout.display = "none", None
+            if self._cookies:
+                self.cookies.layout.display, self.forget.layout.display = "none", None
 
     def _forget_cookies(self):
         self._cookies = ""

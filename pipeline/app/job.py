@@ -30,7 +30,7 @@ def remove_what_others_left():
     """Remove the songs of this machine's processes that were killed; whoever ends otherwise removes its own."""
     for folder in Path(tempfile.gettempdir()).glob(f"{download.FOLDER}*"):  # which may lie on a disk that machines share
         process, _, rest = folder.name.removeprefix(download.FOLDER).partition("-")
-        is_ours = process.isdecimal() and rest.rpartition("-")[0] == platform.node()
+        is_ours = process.isdecimal() and len(process) < 10 and rest.rpartition("-")[0] == platform.node()
         if is_ours and not psutil.pid_exists(int(process)):
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -174,7 +174,16 @@ class Job:
                 raise PipelineError(error.kind, str(error).replace(path.name, "This file")) from error
         self._listener.job_answers(self, recognition, url)
         if draw:
-            self._listener.job_draws(self, player_of(heard, recognition, recognizer, self._moves))
+            self._listener.job_draws(self, self._player(heard, recognition, recognizer))
+
+    def _player(self, heard, recognition, recognizer):
+        """The song to look at; None where it cannot be drawn, since the answer stands all the same."""
+        try:
+            return player_of(heard, recognition, recognizer, self._moves)
+        except Cancelled:
+            raise
+        except Exception:
+            logging.getLogger(__name__).info("not drawn", exc_info=True)
 
     @contextmanager
     def _opened(self, link):

@@ -94,4 +94,4 @@ def _table_row(number, row):
 def _disarmed(text):
     """A text that no spreadsheet takes for a formula."""
     text = printable(text)
-    return f"'{text}" if text.lstrip()[:1] in ("=", "+", "-", "@") and text.strip() else text
+    return f"'{text}" if text.lstrip()[:1] in ("=", "+", "-", "@") else text

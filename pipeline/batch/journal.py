@@ -72,17 +72,20 @@ class Journal:
             self._database.execute("PRAGMA synchronous = FULL")
             is_ours, = self._one("PRAGMA application_id")
             tables, = self._one("SELECT count(*) FROM sqlite_master")
-        self.is_new = not tables
-        if tables and is_ours != APPLICATION_ID:
-            raise BatchError("output", f"{self.file} is something else than the journal of a batch; choose another --out.")
-        if tables:
-            _compare(self.path, json.loads(self._one("SELECT json FROM about")[0]), about)
+            self.is_new = not tables
+            if tables and is_ours != APPLICATION_ID:
+                raise BatchError("output", f"{self.file} is something else than the journal of a batch; choose another --out.")
+            if tables:
+                _compare(self.path, json.loads(self._one("SELECT json FROM about")[0]), about)
 
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, _, error, __):
         self._database.close()
+        if isinstance(error, sqlite3.Error):  # a page of the file that was damaged, say
+            with _said_plainly(self.file):
+                raise error
 
     def fill(self, entries):
         """Write down the whole list, or nothing of it: `entries` yields (source, key); a key that was there is left out."""

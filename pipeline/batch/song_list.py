@@ -4,34 +4,26 @@ import hashlib
 import os
 from pathlib import Path
 
-from pipeline import links
+from pipeline import links, sources
 from pipeline.audio import is_audio
 from pipeline.errors import PipelineError, SourceError, printable
-from pipeline.sources import expand
 
 
 def entries(songs):
     """Yield the entries of a list, or the sound files in a folder, one by one. Raises SourceError."""
     if "://" in str(songs):
         raise SourceError("list", f"{printable(songs)[:200]} is a link; write it into a text file, or give it to: python -m pipeline label")
-    songs, found = Path(songs), False
+    if not Path(songs).is_dir():
+        yield from sources.entries(songs)
+        return
+    found = False
     try:
-        if songs.is_dir():
-            for entry in _files(songs):
-                yield (found := entry)
-        else:
-            with open(songs, encoding="utf-8-sig") as lines:
-                for line in map(str.strip, lines):
-                    if line and not line.startswith("#"):
-                        yield (found := line)
-    except FileNotFoundError:
-        raise SourceError("missing", f"There is no list {songs}; check the spelling.") from None
-    except UnicodeDecodeError:
-        raise SourceError("bad_list", f"{songs} is not a text in UTF-8; save it as one, with a link or a file on each line.") from None
+        for entry in _files(songs):
+            yield (found := entry)
     except OSError as error:
         raise SourceError("unreadable", f"{songs} cannot be read: {error.strerror.lower()}.") from None
     if not found:
-        raise SourceError("empty_list", f"There is nothing to label in {songs}; write a link or a file on each line.")
+        raise SourceError("empty_list", f"There is no sound file in the folder {songs}; give one with m4a, mp3 or wav files.")
 
 
 def digest(songs):
@@ -61,8 +53,8 @@ def targets(entry, folder):
         return [(entry, SourceError("nested_list", f"{printable(entry)[:200]} is a list within a list; give it by itself."))]
     beside = os.path.join(folder, entry)
     if "://" in entry or os.path.exists(entry) or not os.path.exists(beside):
-        return list(expand([entry]))
-    return [(entry if source == beside else source, target) for source, target in expand([beside])]
+        return list(sources.expand([entry]))
+    return [(entry if source == beside else source, target) for source, target in sources.expand([beside])]
 
 
 def _files(folder):

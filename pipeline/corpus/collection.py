@@ -80,11 +80,11 @@ def from_folder(folder, split=None):
     if not folder.is_dir():
         raise SourceError("missing", f"There is no folder {folder}; check the spelling.")
     found = []
-    for path in sorted(p for p in folder.glob("*/**/*") if p.is_file() and is_audio(p)):
+    for path in sorted(p for p in folder.glob("[!.]*/**/*") if p.is_file() and is_audio(p)):
         name = as_text(path.relative_to(folder))
         where = split or _by_name(name)
         seconds = len(Recorded(str(path)).samples()) / sounds.RATE
-        found.append(Recording(name, name.split("/")[0], folder.name, name, "own", "own", "recording", where,
+        found.append(Recording(name, name.split("/")[0], as_text(folder.name), name, "own", "own", "recording", where,
                                Recorded(str(path)), weight=min(max(seconds, 1), 240) / 60))
     if not found:
         raise SourceError("no_audio", f"{folder} holds no sound in sub-folders; make one sub-folder for each class, such as Piano and Other.")

@@ -5,6 +5,7 @@ The same seed makes the same clips.
 
 import argparse
 import json
+import os
 import zlib
 from pathlib import Path
 
@@ -47,8 +48,11 @@ def build(out, sources=("default",), n_clips=33602, folders=(), folder_split=Non
     """
     out = Path(out).absolute()
     found = collection.recordings(sources, folders, cache, folder_split, progress) if recordings is None else recordings
-    plan = _plan(found, n_clips, seed)
-    _remember(out, {"n_clips": n_clips, "seed": seed, "recordings": zlib.crc32("\n".join(f"{r.split} {r.id}" for r in found).encode())})
+    plan = _plan(found, n_clips)
+    known = "\n".join(f"{r.split} {r.id} {os.path.abspath(r.sound.path)}" if r.kind == "own" else f"{r.split} {r.id}" for r in found)
+    _remember(out, {"n_clips": n_clips, "seed": seed, "recordings": zlib.crc32(known.encode("utf-8", "surrogateescape"))})
+    if (out / "clips.csv").exists():  # written last
+        return json.loads((out / "report.json").read_text())
     todo = [job for job in plan if not _shard(out, job).with_suffix(".csv").exists()]
     chosen = {job[:2]: [r for r in found if (r.split, r.label) == job[:2]] for job in todo}
     work = ((chosen[job[:2]], job, seed, _shard(out, job)) for job in todo)
@@ -94,7 +98,7 @@ def class_names(labels):
     return [n for n in (collection.PIANO, collection.OTHER) if n in found] + sorted(found - {collection.PIANO, collection.OTHER})
 
 
-def _plan(found, n_clips, seed):
+def _plan(found, n_clips):
     """Jobs (split, label, shard, clips): splits in their parts, classes equal within each; what is left goes to training."""
     jobs = []
     labels = {split: class_names(r.label for r in found if r.split == split) for split in PARTS}
@@ -234,7 +238,7 @@ def _rms(samples):
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m pipeline.corpus.dataset", description="Make a dataset of one-second clips.")
-    parser.add_argument("--out", required=True, help="the folder to write")
+    parser.add_argument("--out", required=True, type=parsing.path, help="the folder to write")
     parser.add_argument("--clips", type=parsing.count, default=33602, help="how many clips (default: 33602)")
     parser.add_argument("--sources", nargs="*", default=["default"], help=f"out of {', '.join(collection.SOURCES)}, or all (default: default)")
     parser.add_argument("--folder", action="append", default=[], help="a folder of one's own, one sub-folder a class")

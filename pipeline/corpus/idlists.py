@@ -11,7 +11,7 @@ import pandas as pd
 
 from pipeline import files
 from pipeline.errors import SourceError
-from pipeline.links import Link
+from pipeline.links import VIDEO_ID, Link
 
 # AudioSet's names for the piano, the electric piano, and the keyboards above both
 PIANO_IDS = frozenset({"/m/05r5c", "/m/01s0ps", "/m/05148p4"})
@@ -64,6 +64,6 @@ def _read(path, **options):
 
 def _draw(label, ids, n, seed):
     ids = ids.drop_duplicates()
-    ids = ids[ids.str.fullmatch(r"[\w-]{11}")].to_numpy()
+    ids = ids[ids.map(lambda found: bool(VIDEO_ID.fullmatch(found)))].to_numpy()
     chosen = np.random.default_rng(seed).permutation(ids)[:n]
     return [(label, Link("video", str(found)).url, 1) for found in chosen]

@@ -50,7 +50,7 @@ def read(path):
         if cells == header:
             continue
         try:
-            label, link, limit = (cells + [""])[:3]
+            label, link, limit = (cells + ["", ""])[:3]
             if not LABEL.fullmatch(label):
                 raise ValueError("the label must be a word, such as Piano")
             if limit and not limit.isdecimal():

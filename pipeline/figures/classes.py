@@ -14,7 +14,7 @@ def confusion(counts):
     ax.imshow(shares, cmap=LinearSegmentedColormap.from_list("share", ["white", BLUE]), vmin=0, vmax=1, aspect="equal", interpolation="none")
     for (row, column), count in ((place, counts.iat[place]) for place in zip(*counts.to_numpy().nonzero())):
         ax.text(column, row, count, ha="center", va="center", fontsize=8, color="white" if shares[row, column] > 0.55 else DARK)
-    ax.set(xticks=range(len(names)), yticks=range(len(names)), yticklabels=names, xlabel="Label", ylabel="Class")
+    ax.set(yticks=range(len(names)), yticklabels=names, xlabel="Label", ylabel="Class")
     ax.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
     ax.tick_params(length=0)
     ax.spines[["left", "bottom"]].set_visible(False)

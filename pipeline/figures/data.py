@@ -1,5 +1,7 @@
 """Figures of a dataset: how its clips spread over classes, splits, kinds, sources and recordings."""
 
+import itertools
+
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -46,7 +48,7 @@ def by_source(table, count=14):
 def by_recording(table):
     """How many seconds were taken from each recording, a line a class, longest first."""
     figure, ax = plt.subplots(figsize=(WIDTH, 2.5))
-    for (label, part), style in zip(table.groupby("label", sort=False), ("-", "--", ":", "-.")):
+    for (label, part), style in zip(table.groupby("label", sort=False), itertools.cycle(("-", "--", ":", "-."))):
         seconds = part.groupby("recording").size().sort_values(ascending=False).to_numpy()
         ax.plot(np.arange(1, len(seconds) + 1), seconds, color=_color(label), linestyle=style,
                 label=f"{label}: {len(seconds):,} recordings, median {np.median(seconds):.0f} s")

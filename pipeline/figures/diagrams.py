@@ -61,7 +61,7 @@ def _qualified(function):
 
 
 def summary_table(model):
-    """The summary of a model as a table: layer, output shape, parameters; trained layers in bold."""
+    """The summary of a model as a table: layer, output shape, parameters."""
     table = model.summary().reset_index()
     figure, ax = plt.subplots(figsize=(WIDTH, 0.215 * (len(table) + 1) + 0.1), layout="none")
     figure.subplots_adjust(0, 0, 1, 1)

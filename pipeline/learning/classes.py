@@ -87,7 +87,7 @@ def recordings(folder, groups=None, seed=0):
                                      f"2 to {MOST_CLASSES}.")
     groups = _read_groups(groups, names) if groups else names
     splits = divide(list(zip(labels, groups)), seed)
-    return [collection.Recording(name, label, folder.name, group, "own", "own", "recording", splits[group], Recorded(str(path)))
+    return [collection.Recording(name, label, files.as_text(folder.name), group, "own", "own", "recording", splits[group], Recorded(str(path)))
             for name, label, group, path in zip(names, labels, groups, paths)]
 
 
@@ -143,13 +143,14 @@ def learn(folder, out, groups=None, n_clips=None, epochs=8, workers=None, dask=N
         raise SourceError("output", f"There is no folder {out.parent}; make it, or choose another --out.")
     found = recordings(folder, groups, seed)
     n_clips = n_clips or 1000 * len({recording.label for recording in found})
-    dataset.build(work, n_clips=n_clips, recordings=found, seed=seed, jobs=workers, dask=dask)
+    learned = [recording for recording in found if recording.split != "test"]
+    dataset.build(work, n_clips=n_clips, recordings=learned, seed=seed, jobs=workers, dask=dask)
     model = train(work, work / "model.npz", epochs=epochs, seed=seed, progress=progress)
     evaluation = evaluate(work / "model.npz", [recording for recording in found if recording.split == "test"], workers, dask)
-    model.metadata = {"folder": Path(folder).name, "seed": seed, "clips": n_clips, "test accuracy": evaluation.accuracy}
+    model.metadata = {"folder": files.as_text(Path(folder).name), "seed": seed, "clips": n_clips, "test accuracy": evaluation.accuracy}
     about = {"recordings for training, validation, test": [sum(r.split == split for r in found) for split in collection.SPLITS],
              "clips of one second": n_clips, "seed": seed, "groups": groups or "each recording by itself"}
-    report.write(evaluation, model.history, page, f"{out.name}: {len(model.class_names)} classes", about)
+    report.write(evaluation, model.history, page, f"{files.as_text(out.name)}: {len(model.class_names)} classes", about)
     model.save(out, include_optimizer=False)  # last, since what is there counts as done
     shutil.rmtree(work)
     return evaluation
@@ -169,12 +170,12 @@ def evaluate(model_path, found, workers=None, dask=None):
 def _read_groups(path, names):
     """The groups of `names`, from a CSV file, in the same order."""
     try:
-        table = pd.read_csv(path, dtype=str)
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:
         raise SourceError("groups", f"{path} cannot be read as a table ({error}); give a CSV file with the columns file and group.") from None
     if not {"file", "group"} <= set(table.columns):
         raise SourceError("groups", f"{path} has the columns {', '.join(table.columns)}; it needs file and group.")
-    group_of = {_composed(str(file).replace("\\", "/")): group for file, group in zip(table["file"], table["group"]) if isinstance(group, str)}
+    group_of = {_composed(str(file).replace("\\", "/")): group for file, group in zip(table["file"], table["group"]) if group}
     missing = [name for name in names if _composed(name) not in group_of]
     if missing:
         raise SourceError("groups", f"{path} names no group for {missing[0]}" + (f" and {len(missing) - 1} more." if missing[1:] else "."))

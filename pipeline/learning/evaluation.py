@@ -12,7 +12,7 @@ from sklearn.metrics import balanced_accuracy_score, precision_recall_fscore_sup
 
 from pipeline.audio import is_audio, load
 from pipeline.cleaning import cut_array
-from pipeline.errors import SourceError
+from pipeline.errors import AudioError, SourceError
 from pipeline.recognition import PIANO, levels, pooled
 
 DRAWS = 500  # of the bootstrap
@@ -27,13 +27,16 @@ def folder_clips(folder):
     table : DataFrame with a row a clip: recording (its path within the folder), label, start (seconds), level
     """
     folder = Path(folder)
-    files = sorted(path for path in folder.glob("*/**/*") if path.is_file() and is_audio(path))
+    files = sorted(path for path in folder.glob("[!.]*/**/*") if path.is_file() and is_audio(path))
     if not files:
         raise SourceError("no_audio", f"{folder} holds no sound in sub-folders; make one for each class, such as Piano.")
     clips, tables = [], []
     for path in files:
-        found, starts = cut_array(load(path))
         name = path.relative_to(folder).as_posix()
+        try:
+            found, starts = cut_array(load(path))
+        except AudioError as error:
+            raise SourceError(error.kind, f"Of the recordings, {name} cannot be used: {error}") from error
         clips.append(found)
         tables.append(pd.DataFrame({"recording": name, "label": name.split("/")[0], "start": starts, "level": levels(found)}))
     return np.concatenate(clips), pd.concat(tables, ignore_index=True)

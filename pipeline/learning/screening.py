@@ -12,14 +12,13 @@ from pathlib import Path
 import pandas as pd
 
 from nn import Model
-from pipeline import parsing
+from pipeline import files, parsing
 from pipeline.corpus import dataset
 from pipeline.errors import PipelineError
 from pipeline.learning.evaluation import binary_figures, piano_probabilities
 from pipeline.learning.experiments import hyphenated
 from pipeline.learning.networks import recognizer_network, thesis_network
 from pipeline.learning.training import hide_piano, train
-from pipeline.notebooks import save_table
 from pipeline.recognition import PIANO
 
 NARROW, MEDIUM = (16, 32, 64, 64), (24, 48, 96, 96)  # filters
@@ -67,7 +66,7 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m pipeline.learning.screening", description="Compare networks and ways to train them.")
     parser.add_argument("data", help="a dataset made by pipeline.corpus.dataset")
     parser.add_argument("recordings", help="whole recordings, by class, that judge and are never trained on")
-    parser.add_argument("--out", default="data/results/screening.csv", help="rows are added to this table")
+    parser.add_argument("--out", type=parsing.path, default="data/results/screening.csv", help="rows are added to this table")
     parser.add_argument("--runs", default="data/generated/screening", help="folder for the runs")
     parser.add_argument("--variants", nargs="*", default=list(VARIANTS), choices=list(VARIANTS), metavar="NAME")
     parser.add_argument("--seeds", nargs="*", type=parsing.seed, default=[0])
@@ -81,8 +80,9 @@ def main(arguments=None):
         return 1
     out = Path(options.out)
     if out.exists():
-        table = pd.concat([pd.read_csv(out, dtype={"clips": str}), table]).drop_duplicates(["variant", "seed", "clips", "dataset", "epoch"], keep="last")
-    save_table(table, out.parent, out.stem)
+        known = pd.read_csv(out, dtype={"clips": str, "dataset": str})
+        table = pd.concat([known, table]).drop_duplicates(["variant", "seed", "clips", "dataset", "epoch"], keep="last")
+    files.write_table(out, table, float_format="%.4g")
     return 0
 
 

@@ -7,6 +7,7 @@ journal, or a database by its URL.
 import argparse
 import sys
 import uuid
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -179,7 +180,7 @@ def main(arguments=None):
     parser.add_argument("--name", default="sweep", help="of the study (default: sweep)")
     parser.add_argument("--storage", default="data/generated/sweep.journal", help="a file, or the URL of an Optuna storage")
     parser.add_argument("--trials", type=parsing.count, default=40, help="finished trials that the study shall have (default: 40)")
-    parser.add_argument("--n-clips", type=parsing.count, default=2000, help="clips that a trial learns from (default: 2000)")
+    parser.add_argument("--n-clips", type=partial(parsing.count, least=8), default=2000, help="clips that a trial learns from (default: 2000)")
     parser.add_argument("--epochs", type=parsing.count, default=3)
     parser.add_argument("--workers", type=parsing.count, help="processes on this machine (default: one a core)")
     parser.add_argument("--dask", metavar="ADDRESS", help="the workers of this Dask scheduler instead")
@@ -191,10 +192,13 @@ def main(arguments=None):
                 options.name, options.storage, options.clips, options.trials, options.n_clips, options.epochs, options.workers,
                 options.dask, options.seed, progress=lambda _, done, total: bar.update(done - bar.n),
             )
+        best = study.best_trial
     except PipelineError as error:
         print(f"sweep: {error}", file=sys.stderr)
         return 2
-    best = study.best_trial
+    except ValueError:  # of Optuna
+        print("sweep: no trial came to its end, all were pruned; ask for more --trials", file=sys.stderr)
+        return 1
     print(f"trial {best.number}: validation accuracy {best.value:.4f} with {best.params}")
     return 0
 

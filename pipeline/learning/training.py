@@ -103,8 +103,8 @@ def train(
     without : kinds of recordings (`pipeline.corpus.collection.SHARES`) whose clips are left out
 
     Returns the Model of the best epoch. Checkpoints beside `out` let a stopped training go on, and a finished one go on
-    with more epochs; delete them to begin anew. Raises SourceError if they are of other clips or another network, and
-    KeyboardInterrupt if Ctrl-C has ended it.
+    with more epochs; delete them to begin anew. Raises SourceError if they are of other clips or another network, or
+    know nothing of `monitor`, and KeyboardInterrupt if Ctrl-C has ended it.
     """
     class_names = load(dataset, "train")[3]
     clips, validation_clips = (thinned(load(dataset, split), limit, without) for split in ("train", "validation"))
@@ -118,8 +118,9 @@ def train(
     with suppress(ModelFileError):
         saved = Model.load(checkpoint)
         average, model = Model.load(_average_of(checkpoint, len(saved.history.epoch_rows))), saved
-    if model.metadata.get("training") != settings:
-        raise SourceError("checkpoint", f"{checkpoint} is of a training of other clips or another network; delete it, or train to another file.")
+    if model.metadata.get("training") != settings or any(monitor not in row for row in model.history.epoch_rows):
+        raise SourceError("checkpoint", f"{checkpoint} is of a training of other clips or another network, or one that was not judged by "
+                                        f"{monitor}; delete it, or train to another file.")
     callbacks = [LearningRateSchedule(lambda epoch: learning_rate * cosine(epoch / epochs)), MovingAverage(average, len(data) / 4)]
     callbacks.append(Validation(average, validation))
     if recordings:

@@ -16,7 +16,7 @@ from scipy.special import expit, logit
 
 from pipeline import files, parsing
 from pipeline.corpus import collection, dataset
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, SourceError
 from pipeline.learning import lookalikes, voting
 from pipeline.learning.evaluation import as_text, by_recording, calibration, folder_clips, piano_probabilities, with_intervals
 from pipeline.learning.training import hide_piano, log_loss, train
@@ -149,23 +149,33 @@ def _song_figures(songs):
     }
 
 
+def _judges(folder):
+    """`folder_clips` of recordings that can choose a threshold: at least two pianos and two others."""
+    clips, table = folder_clips(folder)
+    n_pianos, n = table.groupby("recording")["label"].first().eq(PIANO).agg(["sum", "size"])
+    if min(n_pianos, n - n_pianos) < 2:
+        raise SourceError("classes", f"{folder} holds {n_pianos} recordings of {PIANO} and {n - n_pianos} others; it needs two of each, in "
+                                     f"sub-folders, to judge by.")
+    return clips, table
+
+
 def main(arguments=None):
     """Run the command line; returns its exit code."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.learning.weights", description="Rebuild the model that ships.")
-    parser.add_argument("--out", help=f"the model file to write (default: the one that ships; without --dev-folder generated/{UNJUDGED.name})")
-    parser.add_argument("--results", help="the figures to write, as JSON (default: those of the model that ships, or beside --out)")
-    parser.add_argument("--data", default="data/generated/clips-weights", help="folder for the clips")
+    parser.add_argument("--out", type=parsing.path, help=f"the model file to write (default: the one that ships; without --dev-folder generated/{UNJUDGED.name})")
+    parser.add_argument("--results", type=parsing.path, help="the figures to write, as JSON (default: those of the model that ships, or beside --out)")
+    parser.add_argument("--data", type=parsing.path, default="data/generated/clips-weights", help="folder for the clips")
     parser.add_argument("--sources", nargs="*", default=["all"], help="where the sound comes from (default: all)")
     parser.add_argument("--clips", type=parsing.count, default=150_000)
-    parser.add_argument("--train-folder", action="append", default=[], help="recordings of one's own to train on, by class")
-    parser.add_argument("--dev-folder", help="whole recordings, by class, that choose the best epoch and calibrate")
+    parser.add_argument("--train-folder", type=parsing.path, action="append", default=[], help="recordings of one's own to train on, by class")
+    parser.add_argument("--dev-folder", type=parsing.path, help="whole recordings, by class, that choose the best epoch and calibrate")
     parser.add_argument("--epochs", type=parsing.count, default=4)
     parser.add_argument("--seed", type=parsing.seed, default=0)
     options = parser.parse_args(arguments)
     out = Path(options.out) if options.out else MODEL_PATH if options.dev_folder else UNJUDGED
     results = options.results or (RESULTS if out == MODEL_PATH else out.with_suffix(".json"))
     try:
-        judges = folder_clips(options.dev_folder) if options.dev_folder else None  # at once: it shows a mistake before hours have passed
+        judges = _judges(options.dev_folder) if options.dev_folder else None  # at once, so that a mistake shows before hours have passed
         out.parent.mkdir(parents=True, exist_ok=True)
         found = collection.recordings(options.sources, options.train_folder, folder_split="train" if options.train_folder else None)
         dataset.build(options.data, n_clips=options.clips, seed=options.seed, recordings=found)
