@@ -66,6 +66,17 @@ def test_publish_shows_with_words_and_writes_two_files(tmp_path, tone, monkeypat
     assert not matplotlib.pyplot.get_fignums()
 
 
+def test_a_figure_in_256_colours_looks_like_itself(tmp_path):
+    figure = sound.mel_spectrogram(-80 * np.random.default_rng(0).random((100, 128)), FEATURES)
+    for _ in range(2):  # the layout is at rest from the second time on
+        figure.savefig(tmp_path / "whole.png", dpi=style.PRINT_DPI)
+    style.save(figure, "0.2", tmp_path)
+    matplotlib.pyplot.close(figure)
+    with Image.open(tmp_path / "whole.png") as whole, Image.open(tmp_path / "figure-0.2.png") as small:
+        assert small.mode == "P" and small.info["dpi"] == pytest.approx((style.PRINT_DPI, style.PRINT_DPI), abs=0.1)
+        assert np.abs(np.asarray(whole.convert("RGB"), int) - np.asarray(small.convert("RGB"), int)).max() <= 16
+
+
 def test_the_same_figure_is_the_same_file(tmp_path, tone, monkeypatch):
     monkeypatch.setattr(style, "display", lambda *_, **__: None)
     for name in ("a", "b"):
