@@ -229,7 +229,9 @@ def test_names_that_are_no_text_are_written_all_the_same(tmp_path):
     assert str(next(expand([name]))[1]).startswith("l?.wav is neither")
 
 
-@pytest.mark.parametrize("content, kind", [(b"", "empty_list"), (b"# only\n\n", "empty_list"), (b"\xff\xfe\x00a", "bad_list"), ("a".encode("utf-16"), "bad_list"), (None, "missing")])
+@pytest.mark.parametrize("content, kind", [
+    (b"", "empty_list"), (b"# only\n\n", "empty_list"), (b"\xff\xfe\x00a", "bad_list"), ("a".encode("utf-16"), "bad_list"), (None, "missing"),
+])
 def test_a_list_that_cannot_be_used(folder, tmp_path, content, kind):
     if content is not None:
         (tmp_path / "list.txt").write_bytes(content)

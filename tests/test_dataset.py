@@ -107,6 +107,13 @@ def test_two_datasets_are_never_mixed(tmp_path, folder):
         make(tmp_path / "out", folder, n=60, jobs=1)
 
 
+def test_a_damaged_file_is_named_with_its_folder_before_anything_is_made(tmp_path, folder):
+    (folder / "Other" / "3.wav").write_bytes(b"no sound")
+    with pytest.raises(SourceError, match="Other/3.wav cannot be used: 3.wav cannot be read as sound"):
+        make(tmp_path / "out", folder, n=60, jobs=1)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_dataset_that_is_complete_is_left_alone(tmp_path, folder):
     report = make(tmp_path / "out", folder, n=60, jobs=1)
     shutil.rmtree(tmp_path / "out" / "shards")

@@ -328,6 +328,8 @@ def test_a_wrong_folder_of_judges_is_said_before_anything_is_built(tmp_path, mon
     for label, take in [("piano", 0), ("piano", 1), ("Other", 0), ("Piano", 0)]:
         song(tmp_path / label / f"{take}.wav", False, take)
         assert weights.main(command) == 1 and "needs two of each" in capsys.readouterr().err
+    os.rename(tmp_path / "Piano" / "0.wav", os.fsencode(tmp_path / "Piano") + b"/\xe9.wav")
+    assert evaluation.folder_clips(tmp_path)[1]["recording"].eq("Piano/\\udce9.wav").any()
     soundfile.write(tmp_path / "Piano" / "silent.wav", np.zeros(16_000), 16_000)
     assert weights.main(command) == 1 and "Piano/silent.wav cannot be used" in capsys.readouterr().err
 

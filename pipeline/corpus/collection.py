@@ -4,6 +4,7 @@ A recording is not sound yet; it knows how excerpts of it are made, so that a co
 """
 
 import zlib
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -16,7 +17,7 @@ from pipeline.corpus import catalogue, noises, performances, sounds
 from pipeline.corpus.packages import CACHE, available, fetch_all
 from pipeline.corpus.scores import midi_in_wad
 from pipeline.corpus.sounds import Noise, Piece, Recorded, Scattered
-from pipeline.errors import SourceError
+from pipeline.errors import AudioError, SourceError
 from pipeline.files import as_text
 
 SPLITS = ("train", "validation", "test")
@@ -80,15 +81,31 @@ def from_folder(folder, split=None):
     if not folder.is_dir():
         raise SourceError("missing", f"There is no folder {folder}; check the spelling.")
     found = []
-    for path in sorted(p for p in folder.glob("[!.]*/**/*") if p.is_file() and is_audio(p)):
-        name = as_text(path.relative_to(folder))
-        where = split or _by_name(name)
-        seconds = len(Recorded(str(path)).samples()) / sounds.RATE
-        found.append(Recording(name, name.split("/")[0], as_text(folder.name), name, "own", "own", "recording", where,
-                               Recorded(str(path)), weight=min(max(seconds, 1), 240) / 60))
+    for path, name, label in class_files(folder):
+        where, sound = split or _by_name(name), Recorded(str(path))
+        with naming(name):
+            seconds = len(sound.samples()) / sounds.RATE
+        found.append(Recording(name, label, as_text(folder.name), name, "own", "own", "recording", where, sound,
+                               weight=min(max(seconds, 1), 240) / 60))
     if not found:
         raise SourceError("no_audio", f"{folder} holds no sound in sub-folders; make one sub-folder for each class, such as Piano and Other.")
     return found
+
+
+def class_files(folder):
+    """The sound files below a folder that has a sub-folder for each class: `[(path, name within the folder, class), ...]` by path."""
+    paths = sorted(path for path in folder.glob("[!.]*/**/*") if path.is_file() and is_audio(path))
+    names = [as_text(path.relative_to(folder)) for path in paths]
+    return [(path, name, name.split("/")[0]) for path, name in zip(paths, names)]
+
+
+@contextmanager
+def naming(recording):
+    """A context whose AudioErrors become SourceErrors that name the recording: two folders may hold files of one name."""
+    try:
+        yield
+    except AudioError as error:
+        raise SourceError(error.kind, f"Of the recordings, {recording} cannot be used: {error}") from error
 
 
 def _unique(found):

@@ -17,7 +17,7 @@ from pipeline import files, parsing
 from pipeline.cleaning import MIN_SOUND
 from pipeline.corpus import collection
 from pipeline.corpus.augment import augment, resample_speed
-from pipeline.errors import AudioError, PipelineError, SourceError
+from pipeline.errors import PipelineError, SourceError
 from pipeline.workers import Pool
 
 RATE = 16000
@@ -165,10 +165,8 @@ def cut(recording, rng):
     Seconds are dropped in which the recording itself (before any disturbance) is silent or lies under the noise that was
     added, or in which a mixture is not one. The level of a clip that ends early is that of what is left of it.
     """
-    try:
+    with collection.naming(recording.id):
         excerpt = recording.sound.excerpt(rng, EXCERPT)
-    except AudioError as error:
-        raise SourceError(error.kind, f"Of the recordings, {recording.id} cannot be used: {error}") from error
     samples, offset = excerpt.samples, 0
     if excerpt.keep is None and rng.random() < SPEED:
         samples = resample_speed(samples, rng)

@@ -14,7 +14,6 @@ import pandas as pd
 
 from nn import Model
 from pipeline import files
-from pipeline.audio import is_audio
 from pipeline.batch import labelling
 from pipeline.corpus import collection, dataset
 from pipeline.corpus.sounds import Recorded
@@ -79,16 +78,15 @@ def recordings(folder, groups=None, seed=0):
     folder = Path(folder).absolute()
     if not folder.is_dir():
         raise SourceError("missing", f"There is no folder {folder}; check the spelling.")
-    paths = sorted(path for path in folder.glob("[!.]*/**/*") if is_audio(path) and path.is_file())
-    names = [files.as_text(path.relative_to(folder)) for path in paths]
-    labels = [_composed(name.split("/")[0]) for name in names]
+    found = collection.class_files(folder)
+    names, labels = [name for _, name, _ in found], [_composed(label) for _, _, label in found]
     if not 2 <= len(set(labels)) <= MOST_CLASSES:
         raise SourceError("classes", f"{folder} has {len(set(labels))} sub-folders with sound in them; make one for each class, "
                                      f"2 to {MOST_CLASSES}.")
     groups = _read_groups(groups, names) if groups else names
     splits = divide(list(zip(labels, groups)), seed)
     return [collection.Recording(name, label, files.as_text(folder.name), group, "own", "own", "recording", splits[group], Recorded(str(path)))
-            for name, label, group, path in zip(names, labels, groups, paths)]
+            for (path, name, _), label, group in zip(found, labels, groups)]
 
 
 def divide(pairs, seed=0):
@@ -175,7 +173,7 @@ def _read_groups(path, names):
         raise SourceError("groups", f"{path} cannot be read as a table ({error}); give a CSV file with the columns file and group.") from None
     if not {"file", "group"} <= set(table.columns):
         raise SourceError("groups", f"{path} has the columns {', '.join(table.columns)}; it needs file and group.")
-    group_of = {_composed(str(file).replace("\\", "/")): group for file, group in zip(table["file"], table["group"]) if group}
+    group_of = {_composed(file.replace("\\", "/")): group for file, group in zip(table["file"], table["group"]) if group}
     missing = [name for name in names if _composed(name) not in group_of]
     if missing:
         raise SourceError("groups", f"{path} names no group for {missing[0]}" + (f" and {len(missing) - 1} more." if missing[1:] else "."))

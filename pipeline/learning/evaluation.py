@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import balanced_accuracy_score, precision_recall_fscore_support, roc_auc_score
 
-from pipeline.audio import is_audio, load
+from pipeline.audio import load
 from pipeline.cleaning import cut_array
-from pipeline.errors import AudioError, SourceError
+from pipeline.corpus.collection import class_files, naming
+from pipeline.errors import SourceError
 from pipeline.recognition import PIANO, levels, pooled
 
 DRAWS = 500  # of the bootstrap
@@ -27,18 +28,15 @@ def folder_clips(folder):
     table : DataFrame with a row a clip: recording (its path within the folder), label, start (seconds), level
     """
     folder = Path(folder)
-    files = sorted(path for path in folder.glob("[!.]*/**/*") if path.is_file() and is_audio(path))
+    files = class_files(folder)
     if not files:
         raise SourceError("no_audio", f"{folder} holds no sound in sub-folders; make one for each class, such as Piano.")
     clips, tables = [], []
-    for path in files:
-        name = path.relative_to(folder).as_posix()
-        try:
+    for path, name, label in files:
+        with naming(name):
             found, starts = cut_array(load(path))
-        except AudioError as error:
-            raise SourceError(error.kind, f"Of the recordings, {name} cannot be used: {error}") from error
         clips.append(found)
-        tables.append(pd.DataFrame({"recording": name, "label": name.split("/")[0], "start": starts, "level": levels(found)}))
+        tables.append(pd.DataFrame({"recording": name, "label": label, "start": starts, "level": levels(found)}))
     return np.concatenate(clips), pd.concat(tables, ignore_index=True)
 
 

@@ -114,7 +114,8 @@ def study(folder, out, into, splits=tuple(SPLITS), n_clips=6600, epochs=6):
     about = {"recordings": len(list(Path(folder).glob("*/*.flac"))), "clips": n_clips, "epochs": epochs}
     if any(results.get(name) != value for name, value in about.items()):
         results = about
-    for split, model in [(split, Path(f"{out}-{split}.npz")) for split in splits]:
+    for split in splits:
+        model = Path(f"{out}-{split}.npz")
         if split in results and model.exists():
             continue
         groups = Path(folder, "groups.csv") if SPLITS[split] else None

@@ -71,7 +71,7 @@ def main(arguments=None):
     parser.add_argument("--variants", nargs="*", default=list(VARIANTS), choices=list(VARIANTS), metavar="NAME")
     parser.add_argument("--seeds", nargs="*", type=parsing.seed, default=[0])
     parser.add_argument("--epochs", type=parsing.count, default=4)
-    parser.add_argument("--clips", type=parsing.seed, default=33602, help="of the dataset to use; 0 for all")
+    parser.add_argument("--clips", type=partial(parsing.count, least=0), default=33602, help="of the dataset to use; 0 for all")
     options = parser.parse_args(arguments)
     try:
         table = screen(options.data, options.recordings, options.runs, options.variants, options.seeds, options.epochs, options.clips or None)

@@ -192,11 +192,12 @@ def main(arguments=None):
                 options.name, options.storage, options.clips, options.trials, options.n_clips, options.epochs, options.workers,
                 options.dask, options.seed, progress=lambda _, done, total: bar.update(done - bar.n),
             )
-        best = study.best_trial
     except PipelineError as error:
         print(f"sweep: {error}", file=sys.stderr)
         return 2
-    except ValueError:  # of Optuna
+    try:
+        best = study.best_trial
+    except ValueError:
         print("sweep: no trial came to its end, all were pruned; ask for more --trials", file=sys.stderr)
         return 1
     print(f"trial {best.number}: validation accuracy {best.value:.4f} with {best.params}")

@@ -155,7 +155,7 @@ def _judges(folder):
     n_pianos, n = table.groupby("recording")["label"].first().eq(PIANO).agg(["sum", "size"])
     if min(n_pianos, n - n_pianos) < 2:
         raise SourceError("classes", f"{folder} holds {n_pianos} recordings of {PIANO} and {n - n_pianos} others; it needs two of each, in "
-                                     f"sub-folders, to judge by.")
+                                     "sub-folders, to judge by.")
     return clips, table
 
 
