@@ -190,6 +190,15 @@ def test_calibration_finds_how_much_too_sure_a_model_is():
     assert logit(piano_probabilities(model, clips)) == pytest.approx(scale * before + shift, abs=0.05)
 
 
+def test_calibration_goes_halfway_however_far_apart_the_classes_are():
+    odds = np.array([1.5, 1.8, -6.5, -7.0])
+    table = pd.DataFrame({"recording": list("abcd"), "label": ["Piano"] * 2 + ["Other"] * 2})
+    model, clips = Model([Dense(2), Softmax()], (1,), ["Piano", "Other"]), odds[:, np.newaxis].astype(np.float32)
+    model.layers[0].params |= {"kernel": np.float32([[1, 0]]), "bias": np.float32([0, 0])}
+    scale, shift = weights.calibrate(model, clips, table)
+    assert shift == pytest.approx(logit(weights.PRIOR) - scale * (1.5 - 6.5) / 2, abs=0.06 * scale)
+
+
 def test_the_calibration_error_is_weighted_by_clips():
     bins, error = calibration([True, True, True, False], [0.95, 0.95, 0.95, 0.15])
     assert error == pytest.approx((3 * 0.05 + 0.15) / 4) and bins["n"].tolist() == [1, 3]

@@ -25,8 +25,8 @@ from pipeline.recognition import MODEL_PATH, PIANO
 RESULTS = MODEL_PATH.parent / "results" / "model.json"
 UNJUDGED = MODEL_PATH.parent / "generated" / "packages-alone.npz"  # a model that no real recordings have chosen
 
-THRESHOLDS = np.linspace(0.05, 0.95, 181)
-PRIOR = 1 / 4  # of the songs that people ask about, those that are a piano alone: a guess, since most music is not
+THRESHOLDS = expit(np.linspace(-8, 8, 321))
+PRIOR = 1 / 5  # of the songs that people ask about, those that are a piano alone: a guess, since most music is not
 EXCERPT = 5  # clips; what the probabilities are calibrated for: longer than a note, shorter than a song
 
 
