@@ -25,7 +25,7 @@ from pipeline.recognition import MODEL_PATH, PIANO
 RESULTS = MODEL_PATH.parent / "results" / "model.json"
 UNJUDGED = MODEL_PATH.parent / "generated" / "packages-alone.npz"  # a model that no real recordings have chosen
 
-THRESHOLDS = expit(np.linspace(-8, 8, 321))
+THRESHOLDS = np.linspace(-8, 8, 321)  # in log odds
 PRIOR = 1 / 5  # of the songs that people ask about, those that are a piano alone: a guess, since most music is not
 EXCERPT = 5  # clips; what the probabilities are calibrated for: longer than a note, shorter than a song
 
@@ -58,7 +58,7 @@ def _told_right(table, probability):
     right, is_piano = [], []
     for _, song in table.assign(probability=probability).groupby("recording", sort=False):
         is_piano.append(song["label"].iloc[0] == PIANO)
-        votes = (song["probability"].to_numpy()[:, np.newaxis] > THRESHOLDS).mean(axis=0)
+        votes = (logit(song["probability"].to_numpy())[:, np.newaxis] > THRESHOLDS).mean(axis=0)
         right.append((votes > 0.5) == is_piano[-1])
     return np.array(right), np.array(is_piano)
 
@@ -67,7 +67,7 @@ def _halfway(right, is_piano):
     """The log odds halfway from the lowest to the highest threshold at which most recordings of both classes are right."""
     share = right[is_piano].mean(axis=0) + right[~is_piano].mean(axis=0)
     best = THRESHOLDS[np.isclose(share, share.max())]
-    return logit([best.min(), best.max()]).mean()
+    return (best.min() + best.max()) / 2
 
 
 def others_threshold(table, probability):
