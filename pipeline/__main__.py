@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from pipeline import parsing
+from pipeline.batch import PER_HOUR
 from pipeline.errors import Cancelled, PipelineError, printable
 
 
@@ -87,7 +88,7 @@ def _add_batch(commands):
     batch.add_argument("--retry-failed", action="store_true", help="try again what failed in an earlier run")
     batch.add_argument("--workers", type=parsing.count, metavar="N", help="processes on this machine (default: one a core)")
     batch.add_argument("--dask", metavar="ADDRESS", help="the workers of this Dask scheduler instead, such as tcp://host:8786")
-    batch.add_argument("--per-hour", type=parsing.count, default=300, metavar="N", help="at most so many downloads (default: 300)")
+    batch.add_argument("--per-hour", type=parsing.count, default=PER_HOUR, metavar="N", help="at most so many downloads (default: %(default)s)")
     _add_judging(batch)
 
 

@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 from pipeline import download
+from pipeline.batch import PER_HOUR
 from pipeline.errors import Cancelled, DownloadError
 
-PER_HOUR = 300  # videos that YouTube grants a guest
 FIRST_PAUSE = 60  # seconds
 PAUSES = 6  # each twice as long as the last: an hour in all
 ATTEMPTS = PAUSES + 1

@@ -1,10 +1,11 @@
 """What the study of scale found, as the section of docs/scale.md: tables of what was measured, and what follows from it."""
 
+from pipeline.batch import PER_HOUR
+
 STAGES = ("decoding", "cleaning", "features", "network")
 WORKS = ("labelling", "decoding", "features", "inference", "training")
 ENGINES = {"processes": "joblib", "dask": "Dask"}
 WANTED_MB, WANTED_SPEED_UP, WANTED_LOST, WANTED_REAL_TIME = 400, 1.7, 0.05, 150
-DOWNLOADS = 300  # an hour, what YouTube grants a guest
 SONGS = 1_000_000
 CORES = 64
 
@@ -32,7 +33,7 @@ def goals(results):
 def costs(results):
     """What a million songs would cost, extrapolated: core-hours, days by what limits them, terabytes, gigabytes."""
     core_hours = SONGS * results["song_seconds"] * 2 / results["processes"][1]["real_time"]["labelling"] / 3600
-    days = {f"downloading, {DOWNLOADS} an hour": SONGS / DOWNLOADS / 24, "listening, 2 cores": core_hours / 2 / 24,
+    days = {f"downloading, {PER_HOUR} an hour": SONGS / PER_HOUR / 24, "listening, 2 cores": core_hours / 2 / 24,
             f"listening, {CORES} cores": core_hours / CORES / 24}
     return {"core_hours": core_hours, "days": days, "sound_tb": SONGS * results["song_bytes"] / 1e12,
             "rows_gb": SONGS * results["batches"][-1]["journal_bytes_per_song"] / 1e9}

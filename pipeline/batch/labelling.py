@@ -15,7 +15,8 @@ from pathlib import Path
 from nn import ModelFileError, parallel
 from pipeline import cleaning, recognition
 from pipeline.batch import song_list
-from pipeline.batch.downloader import PER_HOUR, Downloader, DownloadsStopped
+from pipeline.batch import PER_HOUR
+from pipeline.batch.downloader import Downloader, DownloadsStopped
 from pipeline.batch.journal import BatchError, Journal
 from pipeline.errors import PipelineError
 from pipeline.links import Link
