@@ -103,6 +103,11 @@ def load(path):
     return np.concatenate(list(decode(path)))
 
 
+def rms(samples):
+    """The root mean square of an array of any shape, as a float; of nothing it is 0."""
+    return float(np.sqrt(np.mean(np.square(samples, dtype=np.float64)))) if np.size(samples) else 0.0
+
+
 def _check_file(path):
     """Say what is wrong with a path before a decoder sees it."""
     shown = printable(path)

@@ -11,6 +11,7 @@ import numpy as np
 from scipy.fft import irfft, next_fast_len, rfft, rfftfreq
 from scipy.signal import butter, fftconvolve, resample_poly, sosfilt
 
+from pipeline.audio import rms
 from pipeline.corpus import noises
 
 RATE = 16000
@@ -52,7 +53,7 @@ def augment(samples, rng, chances=Chances()):
         if rng.random() < chances.equalizer:
             samples = equalize(samples, rng)
         if rng.random() < chances.noise:
-            noise = background(len(samples), rng) * np.float32(_rms(samples) * 10 ** (-rng.uniform(9, 45) / 20))
+            noise = background(len(samples), rng) * np.float32(rms(samples) * 10 ** (-rng.uniform(9, 45) / 20))
             samples = samples + noise
         if rng.random() < chances.band:
             samples = band_limit(samples, rng)
@@ -91,7 +92,7 @@ def room(samples, rng):
     early[np.minimum(at, n - 1)] = rng.uniform(-0.7, 0.7, 8)
     tail[:int(rng.uniform(0.002, 0.04) * RATE)] = 0
     wet = fftconvolve(samples, early + tail / (np.sqrt(np.sum(tail ** 2)) + 1e-9))[:len(samples)]
-    wet *= _rms(samples) / max(_rms(wet), 1e-9)
+    wet *= rms(samples) / max(rms(wet), 1e-9)
     share = rng.uniform(0.1, 0.85)  # how far away the microphone stands
     return ((1 - share) * samples + share * wet).astype(np.float32)
 
@@ -124,7 +125,7 @@ def background(n, rng):
     noise = noises.KINDS[kind](rng, n)
     if kind in ("hum", "crackle"):
         noise = noise + 0.05 * noises.coloured(rng, n)
-    return (noise / max(_rms(noise), 1e-9)).astype(np.float32)
+    return (noise / max(rms(noise), 1e-9)).astype(np.float32)
 
 
 def compress(samples, rng):
@@ -175,7 +176,3 @@ def round_trip(samples, codec_name, container, bit_rate):
 def _level(samples, rng):
     peak = 10 ** (-min(abs(rng.normal(0, 12)), 35) / 20 - 0.05)
     return samples * np.float32(peak / max(np.abs(samples).max(), 1e-6))
-
-
-def _rms(samples):
-    return float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))

@@ -14,6 +14,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from pipeline import files, parsing
+from pipeline.audio import rms
 from pipeline.cleaning import MIN_SOUND
 from pipeline.corpus import collection
 from pipeline.corpus.augment import augment, resample_speed
@@ -178,12 +179,12 @@ def cut(recording, rng):
         offset = int(rng.integers(0, min(RATE, len(samples) - RATE + 1)))
     disturbed = augment(samples, rng)
     seconds = (len(samples) - offset) // RATE
-    loudest = max(_rms(samples[offset + i * RATE:offset + (i + 1) * RATE]) for i in range(seconds))
+    loudest = max(rms(samples[offset + i * RATE:offset + (i + 1) * RATE]) for i in range(seconds))
     for i in range(seconds):
         start = offset + i * RATE
         part = slice(start, start + (int(rng.uniform(0.3, 1) * RATE) if rng.random() < LAST else RATE))
-        noise = 0.0 if disturbed.noise is None else _rms(disturbed.noise[part])
-        if _rms(samples[part]) < max(SILENT, QUIET * loudest, 1.5 * noise) or not (excerpt.keep is None or excerpt.keep[i]):
+        noise = 0.0 if disturbed.noise is None else rms(disturbed.noise[part])
+        if rms(samples[part]) < max(SILENT, QUIET * loudest, 1.5 * noise) or not (excerpt.keep is None or excerpt.keep[i]):
             continue
         clip = np.zeros(RATE, np.int16)
         clip[:part.stop - start] = np.clip(np.rint(disturbed.samples[part] * 32767), -32768, 32767)
@@ -228,10 +229,6 @@ def describe(table):
             "distinct seconds of music": len(part.drop_duplicates(["music", "second"])),
             "kinds": {k: int(n) for k, n in part["kind"].value_counts().items()}}
     return report
-
-
-def _rms(samples):
-    return float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
 
 
 def main(arguments=None):

@@ -231,7 +231,7 @@ def _mixed(rng, piano, other, decibels):
     """Piano and other at a random balance (decibels of the other above the piano); kept where the other is audible."""
     n = min(len(piano.samples), len(other))
     first, second = piano.samples[:n], other[:n]
-    gain = _level(first) / max(_level(second), 1e-6) * 10 ** (rng.uniform(*decibels) / 20)
+    gain = audio.rms(first) / max(audio.rms(second), 1e-6) * 10 ** (rng.uniform(*decibels) / 20)
     second = second * np.float32(gain)
     return replace(piano, samples=first + second, keep=_audible(second, first))
 
@@ -239,10 +239,6 @@ def _mixed(rng, piano, other, decibels):
 def _audible(wanted, rest):
     """For each second: is the wanted sound there, and not hidden under the rest?"""
     n = min(len(wanted), len(rest)) // RATE
-    a = np.array([_level(wanted[i * RATE:(i + 1) * RATE]) for i in range(n)])
-    b = np.array([_level(rest[i * RATE:(i + 1) * RATE]) for i in range(n)])
+    a = np.array([audio.rms(wanted[i * RATE:(i + 1) * RATE]) for i in range(n)])
+    b = np.array([audio.rms(rest[i * RATE:(i + 1) * RATE]) for i in range(n)])
     return (a > 1e-4) & (a >= AUDIBLE * b)
-
-
-def _level(samples):
-    return float(np.sqrt(np.mean(np.square(samples, dtype=np.float64)))) if len(samples) else 0.0

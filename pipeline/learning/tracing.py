@@ -5,6 +5,7 @@ import pandas as pd
 
 from nn import CategoricalCrossentropy, ReLU
 from nn.parallel import one_blas_thread
+from pipeline.audio import rms
 
 
 def trace(model, samples, targets):
@@ -24,22 +25,18 @@ def trace(model, samples, targets):
     with one_blas_thread():
         for layer in model.layers:
             values = layer.forward(values, training=True)
-            rows[layer.name] = {"shape": "×".join(map(str, layer.output_shape)), "output": _rms(values)}
+            rows[layer.name] = {"shape": "×".join(map(str, layer.output_shape)), "output": rms(values)}
         loss = CategoricalCrossentropy()
         loss.forward(values, targets)
         gradient = loss.backward()
         for layer in reversed(model.layers):
             gradient = layer.backward(gradient)
-            rows[layer.name]["input gradient"] = np.nan if gradient is None else _rms(gradient)
+            rows[layer.name]["input gradient"] = np.nan if gradient is None else rms(gradient)
             if layer.grads:
-                rows[layer.name]["parameter gradient"] = _rms(np.concatenate([g.ravel() for g in layer.grads.values()]))
+                rows[layer.name]["parameter gradient"] = rms(np.concatenate([g.ravel() for g in layer.grads.values()]))
             if gradient is None:
                 break
     return pd.DataFrame.from_dict(rows, orient="index", columns=["shape", "output", "input gradient", "parameter gradient"])
-
-
-def _rms(array):
-    return float(np.sqrt(np.mean(np.square(array, dtype=np.float64))))
 
 
 def dead_units(model, samples):

@@ -12,6 +12,7 @@ import numpy as np
 
 from nn import ClipSequence, Model, ModelFileError, RMSprop
 from nn.callbacks import Callback, LearningRateSchedule, MovingAverage
+from pipeline.audio import rms
 from pipeline.corpus.dataset import fingerprint, load
 from pipeline.errors import SourceError
 from pipeline.learning.evaluation import binary_figures, by_recording, folder_clips, piano_probabilities
@@ -76,16 +77,12 @@ def hide_piano(share=0.1, piano=0):
         chosen = pianos[rng.random(len(pianos)) < share]
         if len(others):
             for row, other in zip(chosen, rng.choice(others, len(chosen))):
-                ratio = _rms(samples[row]) / _rms(samples[other]) * 10 ** (rng.uniform(-10, 6) / 20)
+                ratio = rms(samples[row]) / max(rms(samples[other]), 1e-6) * 10 ** (rng.uniform(-10, 6) / 20)
                 samples[row] += samples[other] * ratio
                 targets[row] = targets[other]
         return samples, targets
 
     return augment
-
-
-def _rms(samples):
-    return float(np.sqrt(np.mean(np.square(samples)))) + 1e-6
 
 
 def train(
