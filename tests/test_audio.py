@@ -101,6 +101,12 @@ def test_progress_may_cancel(tmp_path):
         list(audio.decode(media.write(tmp_path / "song.wav", media.tone(1)), progress=progress))
 
 
+def test_the_root_mean_square():
+    assert audio.rms(np.array([[3, -4]], np.int16)) == pytest.approx(12.5 ** 0.5)
+    assert audio.rms(np.full(2, 30_000, np.int16)) == 30_000  # the square of which no int16 holds
+    assert audio.rms([]) == 0
+
+
 def test_samples_that_are_no_numbers(tmp_path):
     samples = media.tone(3, RATE)
     samples[:RATE] = np.nan

@@ -26,7 +26,7 @@ RESULTS = MODEL_PATH.parent / "results" / "model.json"
 UNJUDGED = MODEL_PATH.parent / "generated" / "packages-alone.npz"  # a model that no real recordings have chosen
 
 THRESHOLDS = np.linspace(-8, 8, 321)  # in log odds
-PRIOR = 1 / 5  # of the songs that people ask about, those that are a piano alone: a guess, since most music is not
+PRIOR = 1 / 6  # of the songs that people ask about, those that are a piano alone: a guess, since most music is not
 EXCERPT = 5  # clips; what the probabilities are calibrated for: longer than a note, shorter than a song
 
 
