@@ -14,8 +14,7 @@ from pathlib import Path
 
 from nn import ModelFileError, parallel
 from pipeline import cleaning, recognition
-from pipeline.batch import song_list
-from pipeline.batch import PER_HOUR
+from pipeline.batch import PER_HOUR, song_list
 from pipeline.batch.downloader import Downloader, DownloadsStopped
 from pipeline.batch.journal import BatchError, Journal
 from pipeline.errors import PipelineError

@@ -238,7 +238,6 @@ def _mixed(rng, piano, other, decibels):
 
 def _audible(wanted, rest):
     """For each second: is the wanted sound there, and not hidden under the rest?"""
-    n = min(len(wanted), len(rest)) // RATE
-    a = np.array([audio.rms(wanted[i * RATE:(i + 1) * RATE]) for i in range(n)])
-    b = np.array([audio.rms(rest[i * RATE:(i + 1) * RATE]) for i in range(n)])
+    n = min(len(wanted), len(rest)) // RATE * RATE
+    a, b = (np.array([audio.rms(second) for second in sound[:n].reshape(-1, RATE)]) for sound in (wanted, rest))
     return (a > 1e-4) & (a >= AUDIBLE * b)
