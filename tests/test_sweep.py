@@ -84,6 +84,15 @@ def test_a_worker_of_a_cluster_that_dies_loses_one_trial(clips_dir, tmp_path):
     assert set(states(study)) <= {"COMPLETE", "FAIL"} and len(study.trials) <= 6
 
 
+def test_a_task_that_is_run_again_after_its_trial_has_ended_adds_no_other(clips_dir, tmp_path):
+    """As Dask does when a worker dies between the end of its trial and the moment when its result is fetched."""
+    storage = str(tmp_path / "sweep.journal")
+    study = sweep.run_study("c", storage, clips_dir, n_trials=1, workers=1, **FAST)
+    for sampler_seed, run, n_trials in ((7, "x", 2), (7, "x", 2), (8, "x", 3), (8, "y", 4)):
+        sweep.run_trial("c", storage, str(clips_dir), {"seed": 0, **FAST}, sampler_seed, run)
+        assert states(study) == ["COMPLETE"] * n_trials
+
+
 def test_a_trial_without_hope_is_cut_short(clips_dir):
     """Against five trials that were right at once, one that guesses is pruned after its first epoch."""
     study = optuna.create_study(direction="maximize", pruner=optuna.pruners.MedianPruner(n_startup_trials=5))

@@ -96,7 +96,7 @@ def run_study(name, storage, clips_dir, n_trials=40, n_clips=2000, epochs=3, wor
 
 
 def run_trial(name, storage, clips_dir, settings, seed, run):
-    """In some process: one more trial of the study."""
+    """In some process: one more trial of the study, unless the run has this one already."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -107,14 +107,22 @@ def run_trial(name, storage, clips_dir, settings, seed, run):
         sampler=optuna.samplers.TPESampler(seed=seed),
         pruner=optuna.pruners.MedianPruner(n_startup_trials=5),
     )
-    study.optimize(lambda trial: train(trial, clips_dir, run=run, **settings), n_trials=1)
+    task = {"run": run, "sampler_seed": seed}
+    if any(task.items() <= trial.user_attrs.items() for trial in _finished(study)):
+        return  # a worker ended it, and died before it could say so
+
+    def objective(trial):
+        for key, value in task.items():
+            trial.set_user_attr(key, value)
+        return train(trial, clips_dir, **settings)
+
+    study.optimize(objective, n_trials=1)
 
 
-def train(trial, clips_dir, n_clips, epochs, seed, run=""):
+def train(trial, clips_dir, n_clips, epochs, seed):
     """Train the network of a trial and return its best validation accuracy; raises TrialPruned."""
     import optuna
 
-    trial.set_user_attr("run", run)
     batch_size = trial.suggest_categorical("batch_size", (16, 32, 64, 128))
     optimizer = RMSprop(trial.suggest_float("learning_rate", 1e-4, 1e-2, log=True))
     rng = np.random.default_rng(seed)
