@@ -72,7 +72,7 @@ def test_a_study_goes_on_to_its_number_of_trials_and_a_finished_one_is_only_open
 
 
 def test_a_worker_of_a_cluster_that_dies_loses_one_trial(clips_dir, tmp_path):
-    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
+    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster:
         victim = psutil.Process(next(iter(cluster.workers.values())).pid)
 
         def kill(step, done, total):

@@ -76,7 +76,7 @@ def _run(pool, work, n_tasks, song, version):
 def _cluster(n):
     from distributed import LocalCluster
 
-    return LocalCluster(n_workers=n, threads_per_worker=1, processes=True, dashboard_address=None)
+    return LocalCluster(n_workers=n, threads_per_worker=1, processes=True, dashboard_address=":0")
 
 
 PARTS = {
