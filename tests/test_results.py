@@ -44,12 +44,15 @@ def test_the_model_card_says_what_noise_does():
     assert words in " ".join(CARD.split())
 
 
-@pytest.mark.parametrize("words, variant, clips, data", [
-    ("packages and real recordings (ships) | 120,000", "recognizer", "all", SHIPPED["dataset"]),
-    ("packages alone | 40,551", "recognizer, packages alone", "33602", "earlier"),
+@pytest.mark.parametrize("words, variant, clips, seed", [
+    ("packages and real recordings (ships) | 120,000", "recognizer", "all", 0),
+    ("the same, seed 1 | 120,000", "recognizer", "all", 1),
+    ("the same, seed 2 | 120,000", "recognizer", "all", 2),
+    ("packages alone | 40,901", "recognizer, packages alone", "33602", 0),
 ])
-def test_the_model_card_shows_what_packages_alone_teach(words, variant, clips, data, results):
-    runs = results["screening"].query("variant == @variant and clips == @clips and dataset == @data and seed == 0")
+def test_the_model_card_shows_what_other_seeds_learn_and_what_packages_alone_teach(words, variant, clips, seed, results):
+    data = SHIPPED["dataset"]
+    runs = results["screening"].query("variant == @variant and clips == @clips and dataset == @data and seed == @seed")
     best = runs.sort_values("recordings_loss").iloc[0]
     figures = (f"{best[name]:.3f}".lstrip("0") for name in ("recordings_clips_auc", "recordings_loss", "test_auc"))
     assert f"| {words} | {' | '.join(figures)} |" in CARD
@@ -143,7 +146,15 @@ def share_of_dead_units(network):
 def packages_alone_teach_less(results):
     last = results["screening"].sort_values("epoch").groupby(["variant", "clips", "dataset", "seed"])["recordings_clips_auc"].last()
     recognizers = last[last.index.get_level_values("variant").str.contains("recognizer")]
-    return recognizers.drop(index="recognizer, packages alone").min() > recognizers["recognizer, packages alone"].max()
+    alone = recognizers["recognizer, packages alone"].groupby("dataset").max()
+    others = recognizers.drop(index="recognizer, packages alone").groupby("dataset").min()
+    return len(alone) == 2 and (others[alone.index] > alone).all()
+
+
+def seeds_end_alike(results):
+    runs = results["screening"].query(f"variant == 'recognizer' and clips == 'all' and dataset == '{SHIPPED['dataset']}'")
+    last = runs.sort_values("epoch").groupby("seed")[["recordings_clips_auc", "test_auc"]].last()
+    return len(last) == 3 and (np.ptp(last.to_numpy(), axis=0) < 0.005).all()
 
 
 def bootstrapped(results, figure):
@@ -184,7 +195,8 @@ CLAIMS = {  # (notebook, words of its prose): whether the results agree, with a 
     ("04", "close to the random filters they began as"): lambda results: float(re.search(r"before training: ([\d.]+)", printed("04")).group(1)) > 0.9,
     ("06", "many more recordings of other sounds than of pianos"):
         lambda results: results["dataset"].set_index("split and class")["recordings"].pipe(lambda n: n["test Other"] > 3 * n["test Piano"]),
-    ("06", "ends below every other recognizer on the real ones"): packages_alone_teach_less,
+    ("06", "and end as high, there and on the test split"): seeds_end_alike,
+    ("06", "ends below every other recognizer of its dataset on the real ones"): packages_alone_teach_less,
     ("06", "the thesis network stands above the dense one, and the network that ships above both"):
         lambda results: bootstrapped(results, "auc").pipe(lambda auc: auc["dense network"] < auc["thesis network"] < auc["this network"]),
     ("06", "their intervals do not meet"):
