@@ -1,8 +1,18 @@
-"""What the whole suite says at its end: whether the tests of the demo met a browser."""
+"""What tests of several files need, and what the whole suite says at its end: whether the tests of the demo met a browser."""
 
 import os
 
 import browser
+import pytest
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """A Dask cluster of two processes."""
+    from distributed import LocalCluster  # the peers' environment has none
+
+    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster:
+        yield cluster
 
 
 def pytest_terminal_summary(terminalreporter):

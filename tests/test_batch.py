@@ -22,7 +22,6 @@ import pandas as pd
 import psutil
 import pytest
 import soundfile
-from distributed import LocalCluster
 from media import tone
 from youtube import LoopbackYouTube, Video
 
@@ -65,12 +64,6 @@ def expected(folder):
     summary = labelling.run(folder / "Café songs", out, folder / "model.npz", workers=1)
     assert (summary.labelled, summary.failed, summary.reasons) == (N_SONGS - 1, 1, {"not_audio": 1})
     return pd.read_parquet(out)
-
-
-@pytest.fixture(scope="module")
-def cluster():
-    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster:
-        yield cluster
 
 
 def after(n_songs, act):

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
-from distributed import LocalCluster
 
 from nn import Model
 from nn.history import History
@@ -40,12 +39,6 @@ def make_folder(folder, counts):
         for i in range(n):
             soundfile.write(folder / name / f"take {i}.wav", make_sound(KINDS.get(name, 3), i), RATE)
     return folder
-
-
-@pytest.fixture(scope="module")
-def cluster():
-    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster:
-        yield cluster
 
 
 def test_classes_of_ones_own_on_a_cluster_from_the_command_line_to_a_label(tmp_path, capsys, cluster):

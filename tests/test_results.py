@@ -143,8 +143,13 @@ def share_of_dead_units(network):
     return float(re.search(rf"{network} +([\d.]+)", printed("03").partition("share of dead units")[2]).group(1))
 
 
+def last_epochs(results):
+    """The figures of each screened run in its last epoch."""
+    return results["screening"].sort_values("epoch").groupby(["variant", "clips", "dataset", "seed"]).last()
+
+
 def packages_alone_teach_less(results):
-    last = results["screening"].sort_values("epoch").groupby(["variant", "clips", "dataset", "seed"])["recordings_clips_auc"].last()
+    last = last_epochs(results)["recordings_clips_auc"]
     recognizers = last[last.index.get_level_values("variant").str.contains("recognizer")]
     alone = recognizers["recognizer, packages alone"].groupby("dataset").max()
     others = recognizers.drop(index="recognizer, packages alone").groupby("dataset").min()
@@ -152,9 +157,8 @@ def packages_alone_teach_less(results):
 
 
 def seeds_end_alike(results):
-    runs = results["screening"].query(f"variant == 'recognizer' and clips == 'all' and dataset == '{SHIPPED['dataset']}'")
-    last = runs.sort_values("epoch").groupby("seed")[["recordings_clips_auc", "test_auc"]].last()
-    return len(last) == 3 and (np.ptp(last.to_numpy(), axis=0) < 0.005).all()
+    seeds = last_epochs(results).loc["recognizer", "all", SHIPPED["dataset"]][["recordings_clips_auc", "test_auc"]]
+    return len(seeds) == 3 and (np.ptp(seeds.to_numpy(), axis=0) < 0.005).all()
 
 
 def bootstrapped(results, figure):

@@ -9,7 +9,6 @@ import optuna
 import pandas as pd
 import psutil
 import pytest
-from distributed import LocalCluster
 from media import tone
 
 from pipeline.errors import PipelineError
@@ -71,15 +70,14 @@ def test_a_study_goes_on_to_its_number_of_trials_and_a_finished_one_is_only_open
         sweep.run_study("a", storage, clips_dir, n_trials=4, n_clips=48, epochs=1)
 
 
-def test_a_worker_of_a_cluster_that_dies_loses_one_trial(clips_dir, tmp_path):
-    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster:
-        victim = psutil.Process(next(iter(cluster.workers.values())).pid)
+def test_a_worker_of_a_cluster_that_dies_loses_one_trial(clips_dir, tmp_path, cluster):
+    victim = psutil.Process(next(iter(cluster.workers.values())).pid)
 
-        def kill(step, done, total):
-            if done == 1 and victim.is_running():
-                victim.send_signal(signal.SIGKILL)
+    def kill(step, done, total):
+        if done == 1 and victim.is_running():
+            victim.send_signal(signal.SIGKILL)
 
-        study = sweep.run_study("b", tmp_path / "sweep.journal", clips_dir, n_trials=5, dask=cluster.scheduler_address, progress=kill, **FAST)
+    study = sweep.run_study("b", tmp_path / "sweep.journal", clips_dir, n_trials=5, dask=cluster.scheduler_address, progress=kill, **FAST)
     assert states(study).count("COMPLETE") == 5
     assert set(states(study)) <= {"COMPLETE", "FAIL"} and len(study.trials) <= 6
 
