@@ -1,11 +1,9 @@
 """A convolutional network from scratch, in NumPy: layers, losses, optimizers, and the model that holds them together.
 
 Read it in this order: `layer`, `dense`, `activations`, `losses`, `optimizers`, `model`, `training`; then `spectrogram`,
-`convolution`, `pooling`, `normalization`, `dropout`. The rest of this folder is for data, files and threads. It needs
-nothing else here; where the package `nn_fast` is found, that computes what the layers do one by one, several times faster.
+`convolution`, `pooling`, `normalization`, `dropout`. The rest of this folder is for data, files and threads. The folder
+`fast` computes the same in fewer, larger steps; a reader may skip it, and `Model(..., fast=False)` does without it.
 """
-
-from importlib.util import find_spec
 
 from nn.callbacks import CSVLogger, EarlyStopping, LearningRateSchedule, ModelCheckpoint, MovingAverage
 from nn.data import ClipSequence
@@ -16,6 +14,3 @@ from nn.model import Model
 from nn.model_file import ModelFileError
 from nn.optimizers import SGD, Adam, RMSprop
 from nn.spectrogram import FeatureConfig
-
-if find_spec("nn_fast"):
-    import nn_fast  # noqa: F401 - which puts its way to compute into Model

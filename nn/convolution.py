@@ -1,6 +1,6 @@
 """The convolution layer: each output is the sum of a window of the image, weighted by a filter.
 
-This is the plain form; the package `nn_fast` computes it together with the layers behind it.
+This is the plain form; `nn.fast` computes it together with the layers behind it.
 """
 
 import itertools

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 
 from nn import model_file, onnx, training
-from nn.data import to_float
 from nn.activations import Softmax
+from nn.data import to_float
+from nn.fast.fusion import fuse
 from nn.history import History
 from nn.layer import backward, forward
 from nn.parallel import one_blas_thread
@@ -27,6 +28,8 @@ class Model:
         In the order of the outputs.
     seed : int
         Fixes the initial weights and every random choice of the layers.
+    fast : bool
+        Run convolutions and the layers behind them as one step (`nn.fast`); False runs the layers one by one.
 
     Attributes
     ----------
@@ -35,16 +38,14 @@ class Model:
     optimizer : Optimizer or None
         Of the last training, with its running averages.
     steps : list
-        The layers as they run in training and prediction: one by one, or several as one step (see `fuse`).
+        The layers as they run in training and prediction: one by one, or several as one step (see `nn.fast`).
     metadata : dict
         Plain values that travel with the model: how it was trained, the threshold of a class.
     lock : threading.RLock
         Held while a batch goes through the layers, whose memory serves one thread at a time.
     """
 
-    fuse = staticmethod(list)  # makes steps of layers; the package `nn_fast` puts a faster way here
-
-    def __init__(self, layers, input_shape, class_names, seed=0):
+    def __init__(self, layers, input_shape, class_names, seed=0, fast=True):
         self.layers, self.input_shape, self.class_names = list(layers), tuple(input_shape), tuple(class_names)
         self.seed, self.history, self.optimizer, self.metadata = seed, History(), None, {}
         self.lock = threading.RLock()
@@ -56,7 +57,7 @@ class Model:
             counts[kind] += 1
             layer.name = f"{kind}_{counts[kind]}"
             shape = layer.build(shape, rng)
-        self.steps = self.fuse(self.layers)
+        self.steps = fuse(self.layers) if fast else self.layers
         if shape != (len(self.class_names),):
             raise ValueError(f"The last layer gives {shape} but there are {len(self.class_names)} class names")
 
@@ -158,6 +159,6 @@ class Model:
         onnx.save_onnx(self, path)
 
     @classmethod
-    def load(cls, path):
+    def load(cls, path, fast=True):
         """The model in the file at `path`, to infer or to go on training. Raises ModelFileError."""
-        return model_file.load(cls, path)
+        return model_file.load(cls, path, fast)

@@ -70,14 +70,14 @@ def replacing(path):
         raise
 
 
-def load(model_class, path):
+def load(model_class, path, fast=True):
     """The model in the file at `path`. Raises ModelFileError."""
     header, arrays = _read(path)
     if header.get("format") != FORMAT:
         raise ModelFileError(f"{path} was written in format {header.get('format')}, this version reads {FORMAT}")
     try:
         layers = [_instance(layer_types, config) for config in header["layers"]]
-        model = model_class(layers, header["input_shape"], header["class_names"], _Blank(np.random.PCG64()))
+        model = model_class(layers, header["input_shape"], header["class_names"], _Blank(np.random.PCG64()), fast)
         model.seed = header["seed"]
         _fill(model.params, arrays, "params")
         _fill(model.buffers, arrays, "buffers")

@@ -7,7 +7,7 @@ that needs no sound starts at once.
 
 def __getattr__(name):
     if name in ("Recognizer", "Recognition"):
-        from pipeline import recognition
+        from pipeline.song import recognition
 
         return getattr(recognition, name)
     raise AttributeError(f"module 'pipeline' has no attribute {name!r}")

@@ -19,7 +19,7 @@ def main(arguments=None):
     """Run the command line and return its exit code: 0 all worked, 1 some did not, 2 wrong usage."""
     options = _parser().parse_args(arguments)
     from nn import ModelFileError
-    from pipeline.download import end_in_order
+    from pipeline.song.download import end_in_order
 
     end_in_order()
     if hasattr(sys.stdout, "reconfigure"):
@@ -115,7 +115,7 @@ def _add_train(commands):
 
 def _label(options):
     from pipeline.progress import ProgressBar
-    from pipeline.recognition import Failure, Recognizer
+    from pipeline.song.recognition import Failure, Recognizer
 
     recognizer = Recognizer(options.model)
     failed = False
@@ -138,7 +138,7 @@ def _label(options):
 
 def _row(result, sources):
     """One line of the table: label, confidence, votes, length, name; of a file in one of the folders given, its path in there."""
-    from pipeline.recognition import Failure
+    from pipeline.song.recognition import Failure
 
     if isinstance(result, Failure):
         return f"{'-':<12} {printable(result.source)[:120]}: {printable(str(result.error))}"

@@ -230,7 +230,7 @@ def threads():
 
 @benchmark
 def judging():
-    from pipeline.recognition import Recognizer
+    from pipeline.song.recognition import Recognizer
 
     model, samples = Recognizer().model, np.random.default_rng(0).normal(0, 0.1, (240, 16_000)).astype(np.float32)
     yield from limit("240 clips judged by the shipped model", lambda: model.predict(samples), 600)
@@ -238,7 +238,7 @@ def judging():
 
 @benchmark
 def song():
-    from pipeline.recognition import Recognizer
+    from pipeline.song.recognition import Recognizer
 
     recognizer = Recognizer()
     with tempfile.TemporaryDirectory() as folder:
@@ -257,7 +257,7 @@ def music(path, minutes):
     """A file of real music, as long as asked for: the sample songs over and over."""
     import media
 
-    from pipeline.audio import load
+    from pipeline.song.audio import load
 
     songs = sorted((ROOT / "data/samples").glob("*.*"))
     samples = np.concatenate([load(song) for song in songs])

@@ -75,7 +75,7 @@ def scratch_copy(folder):
     """The notebook in a folder of its own, beside links to everything that it uses; JupyterLab saves what it opens."""
     (folder / "notebooks").mkdir(parents=True)
     shutil.copy(ROOT / "notebooks" / "07_demo.ipynb", folder / "notebooks")
-    for name in ("nn", "nn_fast", "pipeline", "data", "figures"):
+    for name in ("nn", "pipeline", "data", "figures"):
         (folder / name).symlink_to(ROOT / name)
     return folder
 

@@ -19,7 +19,7 @@ from ipywidgets.widgets import widget as ipywidgets_widget
 from PIL import Image
 
 import media
-from pipeline import audio, download
+from pipeline.song import audio, download
 from pipeline.app import recording
 from pipeline.app.app import App
 from pipeline.app.form import OPTIONS, in_app_words
@@ -177,7 +177,7 @@ def test_a_truncated_song_is_an_error(app, youtube):
 
 
 def test_even_a_mistake_of_ours_ends_in_a_sentence(app, youtube, monkeypatch):
-    monkeypatch.setattr("pipeline.links.parse", lambda text: {}[text])
+    monkeypatch.setattr("pipeline.song.links.parse", lambda text: {}[text])
     view = ask(app, "youtu.be/aaaaaaaaaaa")
     assert view["phase"] == "error" and "KeyError" in view["sentence"] and app.cancel_button.disabled
     monkeypatch.undo()

@@ -10,10 +10,10 @@ import pytest
 import soundfile
 
 import media
-from pipeline import audio
+from pipeline.song import audio
 from pipeline.errors import AudioError, Cancelled, SourceError
 
-ROOT = Path(audio.__file__).parents[1]
+ROOT = Path(__file__).parents[1]
 RATE = audio.SAMPLE_RATE
 
 
@@ -273,7 +273,7 @@ def test_memory_does_not_grow_with_the_length(tmp_path):
                 file.write(block)
     script = """
 import resource, sys
-from pipeline.cleaning import clean
+from pipeline.song.cleaning import clean
 for path in sys.argv[1:]:
     print(sum(1 for _ in clean(path)), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """

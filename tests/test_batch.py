@@ -26,14 +26,15 @@ from media import tone
 from youtube import LoopbackYouTube, Video
 
 from nn import BatchNormalization, ClipSequence, Dense, Flatten, MelSpectrogram, Model, Softmax
-from pipeline import recognition, workers
+from pipeline import workers
+from pipeline.song import recognition
 from pipeline.__main__ import main
 from pipeline.batch import labelling, song_list
 from pipeline.batch.downloader import ATTEMPTS, Downloader, DownloadsStopped
 from pipeline.batch.journal import BatchError, Journal
 from pipeline.errors import Cancelled, PipelineError, SourceError
-from pipeline.links import Link
-from pipeline.sources import expand
+from pipeline.song.links import Link
+from pipeline.song.sources import expand
 from pipeline.workers import Pool, WorkerDied
 
 N_SONGS = 24

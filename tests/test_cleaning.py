@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import media
-from pipeline.cleaning import CLIP, FAINTEST, THRESHOLD, WINDOW, clean, cut, cut_array, envelope, mask
+from pipeline.song.cleaning import CLIP, FAINTEST, THRESHOLD, WINDOW, clean, cut, cut_array, envelope, mask
 from pipeline.errors import AudioError, Cancelled
 
 RATE = 16_000

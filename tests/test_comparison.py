@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.learning.comparison import compare, logistic_regression, mean_spectrum
+from pipeline.studies.comparison import compare, logistic_regression, mean_spectrum
 
 
 def tones(frequencies, seed=0):

@@ -15,7 +15,7 @@ import pretty_midi
 import pytest
 import soundfile
 
-from pipeline import audio, download
+from pipeline.song import audio, download
 from pipeline.corpus import catalogue, collection, packages, patches, playlists, sounds
 from pipeline.corpus.packages import Package, fetch, fetch_all, unpack
 from pipeline.corpus.render import RATE, FontPlayer, Touch, darkened, programs, render

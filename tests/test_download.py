@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 
 import media
-from pipeline import audio, download, ytdlp
+from pipeline.song import audio, download, ytdlp
 from pipeline.errors import AudioError, Cancelled, DownloadError
-from pipeline.links import Link, parse
+from pipeline.song.links import Link, parse
 from youtube import LoopbackYouTube, Video
 
 ID = "aaaaaaaaaaa"
-ROOT = Path(download.__file__).parents[1]
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(autouse=True)
@@ -300,8 +300,8 @@ def test_cancelling_the_listing_of_a_playlist():
 def test_another_process_meets_the_same_youtube(songs, temporary):
     """What the browser tests and those of the command line rely on."""
     script = f"""
-from pipeline.download import download
-from pipeline.links import parse
+from pipeline.song.download import download
+from pipeline.song.links import parse
 with download(parse("https://www.youtube.com/watch?v={ID}")) as song:
     print(song.title, song.path.stat().st_size)
 """

@@ -12,9 +12,9 @@ matplotlib.use("agg")
 
 from nn import FeatureConfig, MelSpectrogram
 from nn.spectrogram import mel_filters
-from pipeline import cleaning
+from pipeline.song import cleaning
 from pipeline.figures import data, diagrams, evaluation, sound, style, sweep, thumbnails, training
-from pipeline.learning import experiments, tracing
+from pipeline.studies import experiments, tracing
 from pipeline.learning.networks import dense_network, thesis_network
 
 FEATURES = FeatureConfig()

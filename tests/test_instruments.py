@@ -9,7 +9,7 @@ import pandas as pd
 import soundfile
 
 from pipeline import files
-from pipeline.learning import instruments
+from pipeline.studies import instruments
 
 ROOT = Path(__file__).parents[1]
 PAGE, RESULTS = ROOT / "docs/many-classes.md", ROOT / "data/results/instruments.json"

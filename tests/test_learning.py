@@ -19,9 +19,10 @@ from pipeline.corpus.augment import Augmented
 from pipeline.corpus.collection import Recording
 from pipeline.corpus.sounds import Excerpt, Noise, Recorded
 from pipeline.errors import SourceError
-from pipeline.learning import evaluation, lookalikes, screening, training, voting, weights
+from pipeline.learning import evaluation, hard_songs, training, voting, weights
+from pipeline.studies import screening
 from pipeline.learning.evaluation import binary_figures, by_recording, calibration, folder_clips, piano_probabilities, with_intervals
-from pipeline.recognition import levels
+from pipeline.song.recognition import levels
 
 RATE = 16000
 SMALL = partial(training.recognizer_network, filters=(8, 16, 16, 16))
@@ -237,34 +238,34 @@ class FirstSilent:
 def test_unseen_songs_are_whole_and_of_the_test_split(made, monkeypatch):
     together = FirstSilent()
     duo = Recording("e", "Other", "own", "e", "MIT", "piano with instrument", "Piano with Guitar", "test", together)
-    clips, table = lookalikes.songs([*unseen(made[0].parent), duo], 1)
+    clips, table = hard_songs.songs([*unseen(made[0].parent), duo], 1)
     songs = table.groupby("sound").agg(recording=("recording", "first"), label=("label", "first"), n=("level", "size"))
     assert songs["recording"].to_dict() == {
         "guitar": "0 b", "noise and tones": "0 c", "piano with an instrument": "0 e", "piano, recorded": "0 a"}
     assert (songs["label"] == "Piano").to_dict() == {name: name == "piano, recorded" for name in songs.index}
     assert songs["n"].to_dict() == {"guitar": 6, "noise and tones": 20, "piano with an instrument": 20, "piano, recorded": 6}
     assert len(clips) == len(table) and together.n_excerpts == 3
-    again = lookalikes.songs(unseen(made[0].parent), 2)
+    again = hard_songs.songs(unseen(made[0].parent), 2)
     same = again[1]["recording"].isin(["0 a", "0 b", "0 c"])
     assert np.array_equal(again[0][same], clips[table["recording"] != "0 e"])
-    assert lookalikes.songs([replace(duo, split="train"), replace(unseen(made[0].parent)[1], instrument="Guitar Fret Noise")]) is None
+    assert hard_songs.songs([replace(duo, split="train"), replace(unseen(made[0].parent)[1], instrument="Guitar Fret Noise")]) is None
     basses = [replace(duo, id=name, instrument=f"Piano with {name}") for name in ("Bassoon", "Slap Bass 1", "Contrabass")]
-    assert list(lookalikes.songs(basses, 2)[1].query("sound == 'piano with a bass'")["origin"].unique()) == ["Slap Bass 1", "Contrabass"]
-    spaced = lookalikes.songs([replace(unseen(made[0].parent)[1], id=str(number)) for number in range(7)], 3)[1]
+    assert list(hard_songs.songs(basses, 2)[1].query("sound == 'piano with a bass'")["origin"].unique()) == ["Slap Bass 1", "Contrabass"]
+    spaced = hard_songs.songs([replace(unseen(made[0].parent)[1], id=str(number)) for number in range(7)], 3)[1]
     assert list(spaced["origin"].unique()) == ["0", "2", "4"]
     silence = replace(duo, sound=Noise("hum"), id="quiet")
     monkeypatch.setattr(Noise, "excerpt", lambda noise, rng, seconds: Excerpt(np.zeros(int(seconds * RATE), np.float32), 0.0, ""))
-    monkeypatch.setattr(lookalikes, "TRIES", 3)
+    monkeypatch.setattr(hard_songs, "TRIES", 3)
     with pytest.raises(SourceError, match="quiet holds hardly any sound"):
-        lookalikes.songs([silence], 1)
+        hard_songs.songs([silence], 1)
 
 
 def test_songs_follow_the_seed_and_know_whether_noise_was_added(made, monkeypatch):
     found, noises = unseen(made[0].parent), iter([None, np.zeros(1), None])
-    first, again, other = (lookalikes.songs(found, 1, seed)[0] for seed in (0, 0, 1))
+    first, again, other = (hard_songs.songs(found, 1, seed)[0] for seed in (0, 0, 1))
     assert np.array_equal(first, again) and not np.array_equal(first, other)
-    monkeypatch.setattr(lookalikes, "augment", lambda samples, rng: Augmented(samples, next(noises)))
-    table = lookalikes.songs(found, 1)[1]
+    monkeypatch.setattr(hard_songs, "augment", lambda samples, rng: Augmented(samples, next(noises)))
+    table = hard_songs.songs(found, 1)[1]
     assert table.groupby("sound", sort=False)["noisy"].first().tolist() == [False, True, False]
 
 
@@ -323,7 +324,7 @@ def test_a_model_that_no_real_recordings_have_chosen_does_not_replace_the_one_th
     monkeypatch.setattr(evaluation, "DRAWS", 20)
     monkeypatch.setattr(dataset, "build", lambda *arguments, **options: None)
     monkeypatch.setattr(collection, "recordings", lambda *arguments, **options: [])
-    monkeypatch.setattr(lookalikes, "songs", lambda found: None)
+    monkeypatch.setattr(hard_songs, "songs", lambda found: None)
     monkeypatch.setattr(weights, "train", lambda *arguments, **options: training.recognizer_network(["Piano", "Other"], 0, (4, 4)))
     assert weights.main(["--data", str(made[0]), *(["--dev-folder", str(made[1])] if judged else [])]) == 0
     written = {path.name for path in tmp_path.iterdir()}

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import LinkError
-from pipeline.links import HOSTS, Link, parse
+from pipeline.song.links import HOSTS, Link, parse
 
 VIDEO = "dQw4w9WgXcQ"
 LIST = "PLBB231211A4F62143"
@@ -159,5 +159,5 @@ def test_any_text_is_a_clean_link_or_a_refusal(text):
 
 
 def test_the_module_is_imported_without_yt_dlp():
-    code = "import sys, pipeline.links, pipeline.download; print('yt_dlp' in sys.modules)"
+    code = "import sys, pipeline.song.links, pipeline.song.download; print('yt_dlp' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import nn
 from nn.layer import Layer, backward, forward
-from nn_fast.fusion import FusedStack, fuse
+from nn.fast.fusion import FusedStack, fuse
 
 settings.register_profile("quick", max_examples=30, deadline=None, derandomize=True)
 settings.load_profile("quick")
@@ -168,7 +168,7 @@ class Scale(Layer):
 @pytest.mark.parametrize("one_by_one", [False, True])
 def test_a_whole_fused_network(bn, one_by_one, monkeypatch):
     for module in ("training", "inference") if one_by_one else ():
-        monkeypatch.setattr(f"nn_fast.{module}.GROUP_BYTES", 1)
+        monkeypatch.setattr(f"nn.fast.{module}.GROUP_BYTES", 1)
     rng = np.random.default_rng(3)
     layers = [nn.BatchNormalization()]
     for filters, size in ((4, 3), (6, 5)):

@@ -12,8 +12,8 @@ import naive
 import nn
 from nn.layer import forward
 from nn.parallel import set_threads
-from nn_fast.fusion import FusedStack, fuse
-from nn_fast.inference import plain_sum, toom_cook
+from nn.fast.fusion import FusedStack, fuse
+from nn.fast.inference import plain_sum, toom_cook
 
 pairs = st.tuples(st.integers(1, 4), st.integers(1, 4))
 

@@ -20,7 +20,7 @@ from nn import Model
 from pipeline import notebooks
 from pipeline.corpus import dataset, rehearsal
 from pipeline.errors import SourceError
-from pipeline.learning import experiments
+from pipeline.studies import experiments
 from pipeline.learning.networks import dense_network
 
 ROOT = Path(__file__).parents[1]

@@ -28,10 +28,10 @@ from nn import (
 from nn.layer import Layer
 from nn.layers import __all__ as layer_names
 from nn.onnx import save_onnx, write
-from pipeline.audio import load
-from pipeline.cleaning import cut_array
+from pipeline.song.audio import load
+from pipeline.song.cleaning import cut_array
 from pipeline.learning.networks import dense_network, recognizer_network, thesis_network
-from pipeline.recognition import MODEL_PATH, Recognizer
+from pipeline.song.recognition import MODEL_PATH, Recognizer
 
 SAMPLES = Path(__file__).parents[1] / "data" / "samples"
 

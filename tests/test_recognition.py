@@ -10,10 +10,10 @@ import pytest
 
 from nn import Dense, Model, ModelFileError, Softmax
 from pipeline import Recognizer
-from pipeline.audio import SAMPLE_RATE, load
-from pipeline.cleaning import Clips, cut
+from pipeline.song.audio import SAMPLE_RATE, load
+from pipeline.song.cleaning import Clips, cut
 from pipeline.errors import AudioError, LinkError, SourceError
-from pipeline.recognition import MODEL_PATH, Failure, Recognition, _draw
+from pipeline.song.recognition import MODEL_PATH, Failure, Recognition, _draw
 from youtube import LoopbackYouTube
 
 SAMPLES = MODEL_PATH.parent / "samples"

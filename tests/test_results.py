@@ -13,11 +13,11 @@ import pytest
 
 from nn import FeatureConfig, Model
 from nn.spectrogram import mel_filters
-from pipeline import audio, cleaning
-from pipeline.learning import experiments, instruments, sweep, tracing
+from pipeline.song import audio, cleaning
+from pipeline.studies import experiments, instruments, sweep, tracing
 from pipeline.learning.networks import dense_network, thesis_network
 from pipeline.learning.weights import markdown
-from pipeline.recognition import MODEL_PATH
+from pipeline.song.recognition import MODEL_PATH
 
 CARD = Path("docs/model-card.md").read_text(encoding="utf-8")
 FIGURES = json.loads(Path("data/results/model.json").read_text())

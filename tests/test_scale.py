@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline import files
-from pipeline.batch import findings, lengths, scale
+from pipeline.studies import findings, lengths, scale
 
 PAGE, RESULTS = lengths.ROOT / "docs/scale.md", lengths.ROOT / "data/results/scale.json"
 

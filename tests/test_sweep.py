@@ -12,7 +12,7 @@ import pytest
 from media import tone
 
 from pipeline.errors import PipelineError
-from pipeline.learning import sweep
+from pipeline.studies import sweep
 
 FAST = {"n_clips": 32, "epochs": 1}
 

@@ -102,7 +102,7 @@ class LoopbackYouTube:
         self.plugins.cleanup()
 
     def ydl_factory(self, options):
-        """The seam of `pipeline.download`: yt-dlp with the two extractors in place."""
+        """The seam of `pipeline.song.download`: yt-dlp with the two extractors in place."""
         from yt_dlp import YoutubeDL
 
         ydl = YoutubeDL(options)

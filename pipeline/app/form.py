@@ -7,9 +7,9 @@ from pathlib import Path
 
 import ipywidgets as widgets
 
-from pipeline import refusals
+from pipeline.song import refusals
 from pipeline.app.upload import Upload
-from pipeline.audio import is_audio
+from pipeline.song.audio import is_audio
 
 OPTIONS = "Sign-in and options"
 TITLES = {  # of the songs that ship; any other is called after its file

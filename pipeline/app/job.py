@@ -16,11 +16,11 @@ from tempfile import TemporaryDirectory
 
 import psutil
 
-from pipeline import audio, cleaning, download, links
+from pipeline.song import audio, cleaning, download, links
 from pipeline.app.player import player_of
 from pipeline.app.recording import Recording
 from pipeline.errors import Cancelled, PipelineError
-from pipeline.links import Link
+from pipeline.song.links import Link
 
 LONGEST_PLAYLIST = 50  # songs
 _LOADING = threading.Lock()  # two threads that import one package at the same time break it for both
@@ -44,7 +44,7 @@ def load_in_background(model_path=None):
             with _LOADING:
                 import yt_dlp  # noqa: F401
 
-                from pipeline.recognition import Recognizer
+                from pipeline.song.recognition import Recognizer
 
                 future.set_result(Recognizer(model_path))
         except Exception as error:

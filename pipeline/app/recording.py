@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nn.spectrogram import MelSpectrogram
-from pipeline.audio import SAMPLE_RATE
+from pipeline.song.audio import SAMPLE_RATE
 
 LONGEST = 3600  # seconds that are kept; what comes later is judged, but neither drawn nor played
 COLUMNS = 1200  # of the waveform and of the spectrogram: sharp on a wide screen

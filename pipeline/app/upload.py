@@ -9,8 +9,8 @@ import anywidget
 import traitlets
 
 from pipeline.app.stage import web
-from pipeline.audio import AUDIO_SUFFIXES
-from pipeline.download import temporary_folder
+from pipeline.song.audio import AUDIO_SUFFIXES
+from pipeline.song.download import temporary_folder
 from pipeline.errors import SourceError
 
 LARGEST = 400_000_000  # bytes

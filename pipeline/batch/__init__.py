@@ -1,7 +1,3 @@
-"""Many songs: `labelling` runs through a `song_list`, its `downloader` fetches what is a link, its `journal` forgets nothing.
-
-`scale` measures how fast that is and how much it holds in memory: `stages` by their work, `lengths` by how much there is of
-it, and `findings` tells.
-"""
+"""Many songs: `labelling` runs through a `song_list`, its `downloader` fetches links, its `journal` keeps every answer."""
 
 PER_HOUR = 300  # videos that YouTube grants a guest

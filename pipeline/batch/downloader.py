@@ -8,7 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
-from pipeline import download
+from pipeline.song import download
 from pipeline.batch import PER_HOUR
 from pipeline.errors import Cancelled, DownloadError
 
@@ -35,7 +35,7 @@ class Downloader:
     first_pause : float
         Seconds to wait after the first "too many requests".
     access
-        `cookies`, `cookies_from_browser` and `ydl_factory`, as in `pipeline.download.download`.
+        `cookies`, `cookies_from_browser` and `ydl_factory`, as in `pipeline.song.download.download`.
     """
 
     def __init__(self, per_hour=PER_HOUR, first_pause=FIRST_PAUSE, **access):
@@ -44,11 +44,11 @@ class Downloader:
         self._next, self._refused = 0, 0
 
     def download(self, link):
-        """A Future of `(song, stack)`: a `pipeline.download.Song`, whose file is there until `stack.close()`."""
+        """A Future of `(song, stack)`: a `pipeline.song.download.Song`, whose file is there until `stack.close()`."""
         return self._thread.submit(self._politely, self._download, link)
 
     def playlist(self, link):
-        """A Future of the `pipeline.download.Playlist` of a link."""
+        """A Future of the `pipeline.song.download.Playlist` of a link."""
         return self._thread.submit(self._politely, download.playlist, link)
 
     def __enter__(self):

@@ -4,8 +4,8 @@ import hashlib
 import os
 from pathlib import Path
 
-from pipeline import links, sources
-from pipeline.audio import is_audio
+from pipeline.song import links, sources
+from pipeline.song.audio import is_audio
 from pipeline.errors import PipelineError, SourceError, printable
 
 
@@ -45,7 +45,7 @@ def key(entry):
 
 
 def targets(entry, folder):
-    """What an entry of a list in `folder` stands for: `[(source, target), ...]` as in `pipeline.sources.expand`.
+    """What an entry of a list in `folder` stands for: `[(source, target), ...]` as in `pipeline.song.sources.expand`.
 
     A file that is not found is looked for beside the list. `source` differs from `entry` for the files of a folder.
     """

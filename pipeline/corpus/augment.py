@@ -11,7 +11,7 @@ import numpy as np
 from scipy.fft import irfft, next_fast_len, rfft, rfftfreq
 from scipy.signal import butter, fftconvolve, resample_poly, sosfilt
 
-from pipeline.audio import rms
+from pipeline.song.audio import rms
 from pipeline.corpus import noises
 
 RATE = 16000

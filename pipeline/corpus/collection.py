@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from pipeline.audio import is_audio
+from pipeline.song.audio import is_audio
 from pipeline.corpus import catalogue, noises, performances, sounds
 from pipeline.corpus.packages import CACHE, available, fetch_all
 from pipeline.corpus.scores import midi_in_wad

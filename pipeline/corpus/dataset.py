@@ -14,8 +14,8 @@ import pandas as pd
 from tqdm import tqdm
 
 from pipeline import files, parsing
-from pipeline.audio import rms
-from pipeline.cleaning import MIN_SOUND
+from pipeline.song.audio import rms
+from pipeline.song.cleaning import MIN_SOUND
 from pipeline.corpus import collection
 from pipeline.corpus.augment import augment, resample_speed
 from pipeline.errors import PipelineError, SourceError

@@ -11,7 +11,7 @@ import pandas as pd
 
 from pipeline import files
 from pipeline.errors import SourceError
-from pipeline.links import VIDEO_ID, Link
+from pipeline.song.links import VIDEO_ID, Link
 
 # AudioSet's names for the piano, the electric piano, and the keyboards above both
 PIANO_IDS = frozenset({"/m/05r5c", "/m/01s0ps", "/m/05148p4"})

@@ -14,7 +14,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline import download, files, links
+from pipeline import files
+
+from pipeline.song import download, links
 from pipeline.errors import DownloadError, LinkError, PipelineError, SourceError
 
 PAUSE = (5.0, 10.0)  # seconds between two downloads

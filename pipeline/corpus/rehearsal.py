@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from pipeline import files
-from pipeline.audio import is_audio, load
-from pipeline.cleaning import cut_array
+from pipeline.song.audio import is_audio, load
+from pipeline.song.cleaning import cut_array
 from pipeline.corpus import dataset
 from pipeline.corpus.collection import SPLITS
 from pipeline.errors import SourceError

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline import audio, files
+from pipeline import files
+
+from pipeline.song import audio
 from pipeline.corpus import noises
 from pipeline.corpus.render import RATE, Touch, render
 from pipeline.corpus.scores import PIANOS, improvise, midi_in_wad, read_midi

@@ -151,7 +151,7 @@ def _sizes(shape):
 def data_flow(model, flow):
     """Forward and backward through a model: shapes and sizes of what each layer gave, and of the gradients that came back.
 
-    `flow`: the table of `pipeline.learning.tracing.trace`, one row a layer. Left, the root mean square of the outputs; right, that of
+    `flow`: the table of `pipeline.studies.tracing.trace`, one row a layer. Left, the root mean square of the outputs; right, that of
     the gradient with respect to the layer's input and, if it is trained, of that with respect to its parameters.
     """
     n = len(flow)

@@ -2,7 +2,7 @@
 
 import matplotlib.pyplot as plt
 
-from pipeline.batch import findings
+from pipeline.studies import findings
 from pipeline.figures import style
 from pipeline.figures.style import BLUE, DARK, GREEN, GREY, LIGHT, ORANGE, PINK, WIDTH
 
@@ -10,7 +10,7 @@ ENGINES = (("processes", "processes (joblib)", BLUE, "o"), ("dask", "Dask worker
 
 
 def write(results, folder):
-    """Draw all figures from what `pipeline.batch.scale` measured, as `figure-scale-NAME.png` and `.svg` in `folder`."""
+    """Draw all figures from what `pipeline.studies.scale` measured, as `figure-scale-NAME.png` and `.svg` in `folder`."""
     style.use()
     for name, draw in (("stages", stages), ("workers", workers), ("clips", clips), ("million", million)):
         figure = draw(results)

@@ -5,7 +5,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from pipeline import cleaning
+from pipeline.song import cleaning
 from pipeline.figures.style import BLUE, DARK, GREY, ORANGE, WIDTH
 
 HZ_TICKS = (250, 500, 1000, 2000, 4000)

@@ -18,7 +18,7 @@ def learning_curves(curves, epochs, quantity, highlight=None):
 
     Parameters
     ----------
-    curves, epochs : the tables of `pipeline.learning.experiments`
+    curves, epochs : the tables of `pipeline.studies.experiments`
     quantity : "loss" or "accuracy"
     highlight : names of networks, optional
         All others are drawn in grey.

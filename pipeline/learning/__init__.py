@@ -1,6 +1,5 @@
-"""From a dataset to a model: `networks`, their `training` and their `evaluation`; `weights` makes the model that ships.
+"""From a dataset to a model: `networks`, their `training` and `evaluation`; `weights` builds the released model.
 
-How it was chosen: `screening` of networks, `voting` of seconds; what it takes for a piano: `lookalikes`. `classes` learns
-a folder of one's own and writes a `report` (`instruments` is the example), `sweep` searches hyperparameters,
-`experiments`, `tracing` and `comparison` are what the notebooks ask.
+`voting` compares ways to pool the seconds of a song, `hard_songs` renders songs that sound like a piano. `classes` trains
+on a folder of one's own and writes a `report`.
 """

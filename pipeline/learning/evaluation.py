@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import balanced_accuracy_score, precision_recall_fscore_support, roc_auc_score
 
-from pipeline.audio import load
-from pipeline.cleaning import cut_array
+from pipeline.song.audio import load
+from pipeline.song.cleaning import cut_array
 from pipeline.corpus.collection import class_files, naming
 from pipeline.errors import SourceError
-from pipeline.recognition import PIANO, levels, pooled
+from pipeline.song.recognition import PIANO, levels, pooled
 
 DRAWS = 500  # of the bootstrap
 
@@ -46,7 +46,7 @@ def piano_probabilities(model, clips):
 
 
 def pooled_piano(probabilities, weights):
-    """`pipeline.recognition.pooled` for the probabilities (n,) of one class out of two: a float."""
+    """`pipeline.song.recognition.pooled` for the probabilities (n,) of one class out of two: a float."""
     return pooled(np.stack([probabilities, 1 - probabilities], axis=1), weights)[0]
 
 
@@ -54,7 +54,7 @@ def by_recording(table, probabilities, threshold=0.5):
     """A row a recording: label, clips, mean probability of piano, share of its clips that voted for piano.
 
     `table` has a row a clip with recording and label, and a level where the mean is to be weighted by it; further
-    columns keep their first value. The mean is that of `pipeline.recognition.pooled`.
+    columns keep their first value. The mean is that of `pipeline.song.recognition.pooled`.
     """
     clips = table.assign(piano_votes=probabilities > threshold, _probability=probabilities, _weight=table.get("level", 1.0))
     grouped = clips.groupby("recording", sort=False)

@@ -12,12 +12,12 @@ import numpy as np
 
 from nn import ClipSequence, Model, ModelFileError, RMSprop
 from nn.callbacks import Callback, LearningRateSchedule, MovingAverage
-from pipeline.audio import rms
+from pipeline.song.audio import rms
 from pipeline.corpus.dataset import fingerprint, load
 from pipeline.errors import SourceError
 from pipeline.learning.evaluation import binary_figures, by_recording, folder_clips, piano_probabilities
 from pipeline.learning.networks import recognizer_network
-from pipeline.recognition import PIANO
+from pipeline.song.recognition import PIANO
 
 
 class Validation(Callback):

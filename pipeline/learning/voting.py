@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.learning.evaluation import binary_figures, calibration, piano_probabilities, pooled_piano
-from pipeline.recognition import PIANO, levels
+from pipeline.song.recognition import PIANO, levels
 
 QUIET = 0.1  # of the loudest second of a song, for the way that leaves softer seconds out
 

@@ -17,10 +17,10 @@ from scipy.special import expit, logit
 from pipeline import files, parsing
 from pipeline.corpus import collection, dataset
 from pipeline.errors import PipelineError, SourceError
-from pipeline.learning import lookalikes, voting
+from pipeline.learning import hard_songs, voting
 from pipeline.learning.evaluation import as_text, by_recording, calibration, folder_clips, piano_probabilities, with_intervals
 from pipeline.learning.training import hide_piano, log_loss, train
-from pipeline.recognition import MODEL_PATH, PIANO
+from pipeline.song.recognition import MODEL_PATH, PIANO
 
 RESULTS = MODEL_PATH.parent / "results" / "model.json"
 UNJUDGED = MODEL_PATH.parent / "generated" / "packages-alone.npz"  # a model that no real recordings have chosen
@@ -83,7 +83,7 @@ def others_threshold(table, probability):
 def report(model, dataset_folder, unseen_songs=None, recordings=None):
     """Figures of a two-class model as plain values: on the test split of a dataset, on songs, on a folder of recordings.
 
-    `unseen_songs` are as `lookalikes.songs` gives them.
+    `unseen_songs` are as `hard_songs.songs` gives them.
     """
     clips, labels, table, names = dataset.load(dataset_folder, "test")
     probabilities = piano_probabilities(model, clips)
@@ -186,7 +186,7 @@ def main(arguments=None):
         )
         clips, table = judges or dataset.load(options.data, "validation")[::2]
         scale, shift = calibrate(model, clips, table)
-        figures = report(model, options.data, lookalikes.songs(found), options.dev_folder)
+        figures = report(model, options.data, hard_songs.songs(found), options.dev_folder)
     except PipelineError as error:
         print(f"weights: {error}", file=sys.stderr)
         return 1

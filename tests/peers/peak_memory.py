@@ -32,7 +32,7 @@ def reporting_memory():
 
 
 def label(path):
-    from pipeline.recognition import Recognizer
+    from pipeline.song.recognition import Recognizer
 
     Recognizer().recognize(path)
 

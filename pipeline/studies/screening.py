@@ -16,10 +16,10 @@ from pipeline import files, parsing
 from pipeline.corpus import dataset
 from pipeline.errors import PipelineError
 from pipeline.learning.evaluation import binary_figures, piano_probabilities
-from pipeline.learning.experiments import hyphenated
+from pipeline.studies.experiments import hyphenated
 from pipeline.learning.networks import recognizer_network, thesis_network
 from pipeline.learning.training import hide_piano, train
-from pipeline.recognition import PIANO
+from pipeline.song.recognition import PIANO
 
 NARROW, MEDIUM = (16, 32, 64, 64), (24, 48, 96, 96)  # filters
 VARIANTS = {  # name: (network, share of piano clips that other sound is laid over, kinds of recordings left out...)
@@ -63,7 +63,7 @@ def screen(data, recordings, folder, variants=VARIANTS, seeds=(0,), epochs=4, li
 
 def main(arguments=None):
     """Run the command line; returns its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline.learning.screening", description="Compare networks and ways to train them.")
+    parser = argparse.ArgumentParser(prog="python -m pipeline.studies.screening", description="Compare networks and ways to train them.")
     parser.add_argument("data", help="a dataset made by pipeline.corpus.dataset")
     parser.add_argument("recordings", help="whole recordings, by class, that judge and are never trained on")
     parser.add_argument("--out", type=parsing.path, default="data/results/screening.csv", help="rows are added to this table")

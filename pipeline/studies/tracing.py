@@ -5,7 +5,7 @@ import pandas as pd
 
 from nn import CategoricalCrossentropy, ReLU
 from nn.parallel import one_blas_thread
-from pipeline.audio import rms
+from pipeline.song.audio import rms
 
 
 def trace(model, samples, targets):

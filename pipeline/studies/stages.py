@@ -10,10 +10,10 @@ import numpy as np
 
 from nn import ClipSequence, Model, RMSprop, parallel
 from nn.parallel import one_blas_thread
-from pipeline import recognition
-from pipeline.audio import SAMPLE_RATE, decode, load
+from pipeline.song import recognition
+from pipeline.song.audio import SAMPLE_RATE, decode, load
 from pipeline.batch import labelling
-from pipeline.cleaning import cut
+from pipeline.song.cleaning import cut
 
 BATCH = 32  # clips
 RATE = 1e-4  # of learning, small enough for any weights

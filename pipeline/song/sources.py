@@ -6,8 +6,8 @@ error that says why, in its place, so that the others go on.
 
 from pathlib import Path
 
-from pipeline import links
-from pipeline.audio import is_audio
+from pipeline.song import links
+from pipeline.song.audio import is_audio
 from pipeline.errors import LinkError, PipelineError, SourceError, printable
 
 

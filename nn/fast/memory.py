@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from nn_fast.correlation import Correlation, KernelGradient
+from nn.fast.correlation import Correlation, KernelGradient
 
 
 class Images:

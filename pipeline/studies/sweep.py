@@ -183,7 +183,7 @@ def main(arguments=None):
     """Run the command line; returns its exit code."""
     from tqdm import tqdm
 
-    parser = argparse.ArgumentParser(prog="python -m pipeline.learning.sweep", description="Search for better hyperparameters.")
+    parser = argparse.ArgumentParser(prog="python -m pipeline.studies.sweep", description="Search for better hyperparameters.")
     parser.add_argument("clips", help="a folder made by python -m pipeline.corpus.dataset")
     parser.add_argument("--name", default="sweep", help="of the study (default: sweep)")
     parser.add_argument("--storage", default="data/generated/sweep.journal", help="a file, or the URL of an Optuna storage")

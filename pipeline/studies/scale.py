@@ -1,6 +1,6 @@
 """How fast, how large, how much: the measurements behind docs/scale.md, on the machine at hand.
 
-`python -m pipeline.batch.scale` measures what is missing in data/results/scale.json, part by part, then draws the figures and
+`python -m pipeline.studies.scale` measures what is missing in data/results/scale.json, part by part, then draws the figures and
 writes the page's section; with names of parts it measures these again. It wants a machine with nothing else to do: about
 ten minutes on two cores, no part more than four.
 """
@@ -18,8 +18,10 @@ from functools import partial
 from pathlib import Path
 
 from nn import Model
-from pipeline import files, recognition
-from pipeline.batch import findings, labelling, lengths, stages
+from pipeline import files
+from pipeline.song import recognition
+from pipeline.batch import labelling
+from pipeline.studies import findings, lengths, stages
 from pipeline.workers import Pool
 
 TASKS = {"labelling": 1, "decoding": 1 / 2, "features": 2, "inference": 1 / 2, "training": 1 / 3}  # for each song of a Size
@@ -91,7 +93,7 @@ PARTS = {
 
 def main(arguments=None):
     """Run the command line; returns its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline.batch.scale", description="Measure throughput and memory on this machine.")
+    parser = argparse.ArgumentParser(prog="python -m pipeline.studies.scale", description="Measure throughput and memory on this machine.")
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"what to measure again, out of {', '.join(PARTS)} (default: what is missing)")
     parser.add_argument("--into", type=Path, default=lengths.ROOT, metavar="FOLDER", help="where data/results, figures and docs/scale.md are (default: here)")
     parser.add_argument("--tiny", action="store_true", help="try everything in a minute; the figures mean nothing")

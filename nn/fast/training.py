@@ -5,10 +5,10 @@ import math
 import numpy as np
 
 from nn.parallel import SLICE
-from nn_fast.correlation import Blocks, as_kernel, inner_taps, weights
-from nn_fast.memory import Backward, Forward, Images, Ones
-from nn_fast.parallel import of_thread
-from nn_fast.run import Run, enter
+from nn.fast.correlation import Blocks, as_kernel, inner_taps, weights
+from nn.fast.memory import Backward, Forward, Images, Ones
+from nn.fast.parallel import of_thread
+from nn.fast.run import Run, enter
 
 GROUP_BYTES = 1 << 20  # of images worked on together: more leave the cache, fewer make threads wait for Python
 

@@ -5,10 +5,10 @@ layers give one after the other, but for rounding; of theirs, only parameters, g
 """
 
 from nn.parallel import reuse
-from nn_fast.inference import Inference
-from nn_fast.parallel import map_slices_together
-from nn_fast.run import enter, find_run
-from nn_fast.training import Training
+from nn.fast.inference import Inference
+from nn.fast.parallel import map_slices_together
+from nn.fast.run import enter, find_run
+from nn.fast.training import Training
 
 
 def fuse(layers):

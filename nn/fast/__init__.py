@@ -5,8 +5,3 @@ layers (`run`) together, `inference` computes them in prediction; in training `t
 the arithmetic, `memory` keeps all arrays from batch to batch and `parallel` lets threads wait for each other. The tests
 hold it against the plain layers.
 """
-
-from nn.model import Model
-from nn_fast.fusion import fuse
-
-Model.fuse = staticmethod(fuse)

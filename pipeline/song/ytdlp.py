@@ -10,7 +10,7 @@ import time
 from concurrent.futures import Future, wait
 
 from pipeline.errors import DownloadError
-from pipeline.refusals import explain
+from pipeline.song.refusals import explain
 
 MAX_SECONDS = 4 * 3600  # of a song
 MAX_BYTES = 400_000_000  # of a file; four hours at 220 kbit/s, more than YouTube's sound has
@@ -27,14 +27,14 @@ def call(url, options, folder=None, progress=None, ydl_factory=None):
     Parameters
     ----------
     url : str
-        Canonical, from `pipeline.links.Link`.
+        Canonical, from `pipeline.song.links.Link`.
     options : dict
         For yt-dlp, beside those that always hold.
     folder : str, optional
         Where the sound goes. When the call is given up, the folder may be deleted at once: the thread that is left
         behind deletes whatever it still writes there.
     progress, ydl_factory
-        As in `pipeline.download.download`.
+        As in `pipeline.song.download.download`.
 
     Returns
     -------

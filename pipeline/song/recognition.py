@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from nn import Model, ModelFileError
-from pipeline import cleaning, download
-from pipeline.audio import SAMPLE_RATE
+from pipeline.song import cleaning, download
+from pipeline.song.audio import SAMPLE_RATE
 from pipeline.errors import PipelineError
-from pipeline.links import Link
-from pipeline.sources import expand
+from pipeline.song.links import Link
+from pipeline.song.sources import expand
 
-MODEL_PATH = Path(__file__).parents[1] / "data" / "model.npz"
+MODEL_PATH = Path(__file__).parents[2] / "data" / "model.npz"
 PIANO = "Piano"
 BATCH = 32  # clips judged at once
 CERTAIN = 1e-4  # no clip counts as surer than this far from certainty
@@ -132,7 +132,7 @@ class Recognizer:
         progress : callable, optional
             `progress(step, done, total)`; may raise Cancelled.
         access
-            `cookies`, `cookies_from_browser` and `ydl_factory`, as in `pipeline.download.download`.
+            `cookies`, `cookies_from_browser` and `ydl_factory`, as in `pipeline.song.download.download`.
         """
         for source, target in expand(sources):
             try:
@@ -154,7 +154,7 @@ class Recognizer:
                 yield Failure(source, error)
 
     def judge(self, clips, n_clips=None, seed=0, progress=None, source="", title=""):
-        """The Recognition of a song given as `pipeline.cleaning.Clips`. Raises AudioError.
+        """The Recognition of a song given as `pipeline.song.cleaning.Clips`. Raises AudioError.
 
         `progress("listening", seconds, None)` tells how far in the song the clips judged so far reach.
         """

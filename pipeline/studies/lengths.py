@@ -16,9 +16,10 @@ import numpy as np
 
 from nn import ClipSequence, Model, RMSprop, parallel
 from nn.data import prefetch
-from pipeline import recognition
-from pipeline.audio import SAMPLE_RATE
-from pipeline.batch import labelling, song_list, stages
+from pipeline.song import recognition
+from pipeline.song.audio import SAMPLE_RATE
+from pipeline.batch import labelling, song_list
+from pipeline.studies import stages
 from pipeline.batch.journal import Journal
 from pipeline.errors import Cancelled
 

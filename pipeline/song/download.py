@@ -1,6 +1,6 @@
 """The link of a video -> its sound in a temporary folder that is gone afterwards, however things end.
 
-Nothing is converted: the sound comes as YouTube keeps it (m4a or webm), and `pipeline.audio` reads it. A playlist is
+Nothing is converted: the sound comes as YouTube keeps it (m4a or webm), and `pipeline.song.audio` reads it. A playlist is
 only listed; its songs are downloaded one by one.
 """
 
@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline import ytdlp
+from pipeline.song import ytdlp
 from pipeline.errors import DownloadError, printable
-from pipeline.links import VIDEO_ID, Link
+from pipeline.song.links import VIDEO_ID, Link
 
 FOLDER = "song-of-piano-or-other-"  # how the name of a temporary folder begins; its process and machine follow
 
@@ -66,7 +66,7 @@ def download(link, progress=None, cookies=None, cookies_from_browser=None, ydl_f
     Parameters
     ----------
     link : Link
-        Of a video, from `pipeline.links.parse`.
+        Of a video, from `pipeline.song.links.parse`.
     progress : callable, optional
         `progress("checking", 0, None)`, then `progress("downloading", bytes_done, bytes_in_all or None)`, ten times
         a second, from the calling thread. What it raises, such as Cancelled, stops the download.

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from scipy.ndimage import maximum_filter1d
 
-from pipeline.audio import BLOCK, SAMPLE_RATE, decode
+from pipeline.song.audio import BLOCK, SAMPLE_RATE, decode
 from pipeline.errors import AudioError
 
 CLIP = SAMPLE_RATE  # samples of a clip: one second

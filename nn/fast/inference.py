@@ -11,9 +11,9 @@ from functools import cache
 import numpy as np
 
 from nn.parallel import SLICE, workspace
-from nn_fast.correlation import Blocks, shifted
-from nn_fast.parallel import of_thread
-from nn_fast.run import Run
+from nn.fast.correlation import Blocks, shifted
+from nn.fast.parallel import of_thread
+from nn.fast.run import Run
 
 POINTS = 0, 1, -1, 2, -2, 0.5, -0.5  # and infinity: small powers of two, whose powers are exact
 GROUP_BYTES = 3 << 18  # of images worked on together: more leave the cache, fewer make threads wait for Python
