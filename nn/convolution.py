@@ -36,7 +36,9 @@ class WindowLayer(Layer):
         output_shape = super().build(input_shape, rng)
         axes = zip(input_shape[1:], output_shape[1:], self.window, self.strides)
         missing = [max((n_windows - 1) * stride + window - size, 0) for size, n_windows, window, stride in axes]
-        self.pads = [(n_pixels // 2, n_pixels - n_pixels // 2) for n_pixels in missing]  # before and after, on each axis
+        self.pads = [
+            (n_pixels // 2, n_pixels - n_pixels // 2) for n_pixels in missing
+        ]  # before and after, on each axis
         return output_shape
 
     def padded(self, images, value=0):

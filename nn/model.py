@@ -52,7 +52,9 @@ class Model:
         rng, counts, shape = np.random.default_rng(seed), Counter(), self.input_shape
         for layer in self.layers:
             if layer.output_shape is not None:
-                raise ValueError(f"Each place in a model needs a layer of its own. Received: {layer!r}, which was built before")
+                raise ValueError(
+                    f"Each place in a model needs a layer of its own. Received: {layer!r}, which was built before"
+                )
             kind = type(layer).__name__.lower()
             counts[kind] += 1
             layer.name = f"{kind}_{counts[kind]}"

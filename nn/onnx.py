@@ -35,7 +35,9 @@ def save_onnx(model, path):
     probabilities = helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["batch", len(model.class_names)])
     content = helper.make_model(
         helper.make_graph(graph.nodes, "nn", [samples], [probabilities], graph.constants),
-        opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8, producer_name="nn",
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=8,
+        producer_name="nn",
     )
     helper.set_model_props(content, {"class_names": json.dumps(model.class_names)})
     onnx.checker.check_model(content, full_check=True)
@@ -124,17 +126,29 @@ def _pads(layer):
 @write.register
 def _mel_spectrogram(layer: nn_layers.MelSpectrogram, graph, value):
     features, n_frames = layer.features, layer.output_shape[1]
-    n_bins, missing = features.n_fft // 2 + 1, (n_frames - 1) * features.hop_length + features.win_length - layer.input_shape[0]
+    n_bins, missing = (
+        features.n_fft // 2 + 1,
+        (n_frames - 1) * features.hop_length + features.win_length - layer.input_shape[0],
+    )
     # A frame's spectrum is its product with cosines and sines, each weighted by the window: filters of a convolution.
     angles = 2 * np.pi * np.outer(np.arange(n_bins), np.arange(features.win_length)) / features.n_fft
     waves = np.concatenate([np.cos(angles), -np.sin(angles)]) * layer._window
     samples = graph.add("Unsqueeze", [value, np.array([1])])
-    spectrum = graph.add("Conv", [samples, waves[:, np.newaxis].astype(np.float32)], strides=[features.hop_length], pads=[0, max(missing, 0)])
-    real, imaginary = (graph.add("Slice", [spectrum, *map(np.array, bounds)]) for bounds in (
-        ([0], [n_bins], [1]), ([n_bins], [2 * n_bins], [1])))
+    spectrum = graph.add(
+        "Conv",
+        [samples, waves[:, np.newaxis].astype(np.float32)],
+        strides=[features.hop_length],
+        pads=[0, max(missing, 0)],
+    )
+    real, imaginary = (
+        graph.add("Slice", [spectrum, *map(np.array, bounds)])
+        for bounds in (([0], [n_bins], [1]), ([n_bins], [2 * n_bins], [1]))
+    )
     power = graph.add("Add", [graph.add("Mul", [real, real]), graph.add("Mul", [imaginary, imaginary])])
     magnitudes = graph.add("Transpose", [graph.add("Sqrt", [power])], perm=[0, 2, 1])
-    mels = graph.add("Max", [graph.add("MatMul", [magnitudes, layer._filters.astype(np.float32)]), np.float32(layer.amin)])
+    mels = graph.add(
+        "Max", [graph.add("MatMul", [magnitudes, layer._filters.astype(np.float32)]), np.float32(layer.amin)]
+    )
     loudest = graph.add("ReduceMax", [mels], axes=[1, 2], keepdims=1)
     decibels = graph.add("Mul", [graph.add("Log", [graph.add("Div", [mels, loudest])]), np.float32(20 / np.log(10))])
     limited = graph.add("Max", [decibels, np.float32(-features.top_db)])

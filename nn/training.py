@@ -1,5 +1,4 @@
-"""The training loop: batch after batch forward, backward, one step of the optimizer; at the end of an epoch validation.
-"""
+"""The training loop: batch after batch forward, backward, one step of the optimizer; at the end of an epoch validation."""
 
 import signal
 import sys
@@ -39,7 +38,9 @@ def fit(model, data, validation_data=None, epochs=5, optimizer=None, loss=None, 
     if validation_data is not None:
         _check_classes(model, validation_data)
     if optimizer and optimizer.steps and optimizer is not model.optimizer:
-        raise ValueError(f"Expected a new optimizer, or the model's own. Received: one that has made {optimizer.steps} steps")
+        raise ValueError(
+            f"Expected a new optimizer, or the model's own. Received: one that has made {optimizer.steps} steps"
+        )
     model.optimizer = optimizer or model.optimizer or RMSprop()
     loss, history = loss or CategoricalCrossentropy(), model.history
     with one_blas_thread(), _Interrupt() as interrupt:
@@ -111,10 +112,7 @@ def _scoring(model, loss):
 
 def _means(rows):
     sizes, losses, accuracies = np.transpose(rows)
-    return {
-        "loss": float(np.average(losses, weights=sizes)),
-        "accuracy": float(np.average(accuracies, weights=sizes)),
-    }
+    return {"loss": float(np.average(losses, weights=sizes)), "accuracy": float(np.average(accuracies, weights=sizes))}
 
 
 class _Interrupt:

@@ -35,12 +35,16 @@ def main(arguments=None):
     except OSError as error:
         if not isinstance(error, BrokenPipeError):  # there the reader, such as `head`, has had enough
             print(f"pipeline: {error.strerror or error}", file=sys.stderr)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # where what is left of the output goes at the end
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # where what is left of the output goes at the end
         return 1
 
 
 def _parser():
-    parser = argparse.ArgumentParser(prog="python -m pipeline", description="Is it a piano? From links and files to labels.")
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline", description="Is it a piano? From links and files to labels."
+    )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     label = commands.add_parser(
         "label",
@@ -65,11 +69,21 @@ def _parser():
 
 def _add_judging(command):
     command.add_argument(
-        "--clips", type=parsing.clips, default=None, metavar="N|all", help="how many random clips of each song vote (default: all)"
+        "--clips",
+        type=parsing.clips,
+        default=None,
+        metavar="N|all",
+        help="how many random clips of each song vote (default: all)",
     )
-    command.add_argument("--seed", type=parsing.seed, default=0, metavar="S", help="fixes which clips are drawn (default: 0)")
-    command.add_argument("--model", type=parsing.path, metavar="FILE", help="another model file than the one that ships")
-    command.add_argument("--cookies", metavar="FILE", help="cookies.txt for videos that need a sign-in; read, never stored")
+    command.add_argument(
+        "--seed", type=parsing.seed, default=0, metavar="S", help="fixes which clips are drawn (default: 0)"
+    )
+    command.add_argument(
+        "--model", type=parsing.path, metavar="FILE", help="another model file than the one that ships"
+    )
+    command.add_argument(
+        "--cookies", metavar="FILE", help="cookies.txt for videos that need a sign-in; read, never stored"
+    )
     command.add_argument(
         "--cookies-from-browser", metavar="NAME", help="take the cookies of a browser, such as firefox; never stored"
     )
@@ -83,12 +97,33 @@ def _add_batch(commands):
         "all worked, 1 if some did not, 2 if the run could not begin or go on.",
     )
     batch.set_defaults(command=_batch)
-    batch.add_argument("songs", type=parsing.path, metavar="LIST", help="a text file with a link, file or folder on each line; or a folder")
-    batch.add_argument("--out", required=True, type=parsing.path, metavar="FILE", help="the Parquet file; its journal is kept beside it")
+    batch.add_argument(
+        "songs",
+        type=parsing.path,
+        metavar="LIST",
+        help="a text file with a link, file or folder on each line; or a folder",
+    )
+    batch.add_argument(
+        "--out",
+        required=True,
+        type=parsing.path,
+        metavar="FILE",
+        help="the Parquet file; its journal is kept beside it",
+    )
     batch.add_argument("--retry-failed", action="store_true", help="try again what failed in an earlier run")
-    batch.add_argument("--workers", type=parsing.count, metavar="N", help="processes on this machine (default: one a core)")
-    batch.add_argument("--dask", metavar="ADDRESS", help="the workers of this Dask scheduler instead, such as tcp://host:8786")
-    batch.add_argument("--per-hour", type=parsing.count, default=PER_HOUR, metavar="N", help="at most so many downloads (default: %(default)s)")
+    batch.add_argument(
+        "--workers", type=parsing.count, metavar="N", help="processes on this machine (default: one a core)"
+    )
+    batch.add_argument(
+        "--dask", metavar="ADDRESS", help="the workers of this Dask scheduler instead, such as tcp://host:8786"
+    )
+    batch.add_argument(
+        "--per-hour",
+        type=parsing.count,
+        default=PER_HOUR,
+        metavar="N",
+        help="at most so many downloads (default: %(default)s)",
+    )
     _add_judging(batch)
 
 
@@ -101,16 +136,30 @@ def _add_train(commands):
         "goes on where a run was stopped.",
     )
     train.set_defaults(command=_train)
-    train.add_argument("folder", type=parsing.path, metavar="FOLDER", help="a folder with a sub-folder of sound files for each class")
+    train.add_argument(
+        "folder", type=parsing.path, metavar="FOLDER", help="a folder with a sub-folder of sound files for each class"
+    )
     train.add_argument("--out", required=True, type=parsing.path, metavar="FILE", help="the model file to write (.npz)")
     train.add_argument(
-        "--groups", metavar="CSV", help="a table with the columns file and group: files of a group stay on one side of the split"
+        "--groups",
+        metavar="CSV",
+        help="a table with the columns file and group: files of a group stay on one side of the split",
     )
-    train.add_argument("--clips", type=parsing.count, metavar="N", help="clips of one second to learn from (default: 1,000 a class)")
+    train.add_argument(
+        "--clips", type=parsing.count, metavar="N", help="clips of one second to learn from (default: 1,000 a class)"
+    )
     train.add_argument("--epochs", type=parsing.count, default=8, metavar="N", help="default: 8")
-    train.add_argument("--workers", type=parsing.count, metavar="N", help="processes that prepare the clips (default: one a core)")
+    train.add_argument(
+        "--workers", type=parsing.count, metavar="N", help="processes that prepare the clips (default: one a core)"
+    )
     train.add_argument("--dask", metavar="ADDRESS", help="the workers of this Dask scheduler instead")
-    train.add_argument("--seed", type=parsing.seed, default=0, metavar="S", help="fixes the split, the clips and the weights (default: 0)")
+    train.add_argument(
+        "--seed",
+        type=parsing.seed,
+        default=0,
+        metavar="S",
+        help="fixes the split, the clips and the weights (default: 0)",
+    )
 
 
 def _label(options):
@@ -145,7 +194,10 @@ def _row(result, sources):
     votes, all_votes = result.votes[result.label], sum(result.votes.values())
     length = f"{int(result.seconds) // 60}:{int(result.seconds) % 60:02}"
     file = Path(result.source)
-    name = next((file.relative_to(folder) for folder in sources if Path(folder) in file.parents and file.is_file()), result.title)
+    name = next(
+        (file.relative_to(folder) for folder in sources if Path(folder) in file.parents and file.is_file()),
+        result.title,
+    )
     return (
         f"{printable(result.label):<12} {result.confidence:>10.1%}  {f'{votes} of {all_votes}':>14}  {length:>7}  "
         f"{printable(name)}"
@@ -165,7 +217,9 @@ def _batch(options):
             if bar is None or bar.desc != step:  # what an earlier run has done does not count for the rate
                 stack.close()
                 interval = 0.5 if sys.stderr.isatty() else 60
-                bar = stack.enter_context(tqdm(desc=step, initial=done, unit="song", delay=0.5, smoothing=0.02, mininterval=interval))
+                bar = stack.enter_context(
+                    tqdm(desc=step, initial=done, unit="song", delay=0.5, smoothing=0.02, mininterval=interval)
+                )
             bar.total = total
             bar.update(done - bar.n)
 
@@ -203,7 +257,9 @@ def _train(options):
     )
     print(evaluation.by_class.round(3).to_string())
     low, high = evaluation.interval()
-    print(f"{evaluation.accuracy:.1%} of the test recordings are right (95 % interval {low:.1%} to {high:.1%}): {options.out}")
+    print(
+        f"{evaluation.accuracy:.1%} of the test recordings are right (95 % interval {low:.1%} to {high:.1%}): {options.out}"
+    )
     return 0
 
 

@@ -31,7 +31,9 @@ def places(fast):
     if fast:
         scratch = Path("data/generated/fast")
         return Places(Path("figures/generated"), scratch / "results", scratch / "runs", scratch / "clips")
-    return Places(Path("figures"), Path("data/results"), Path("data/generated/runs"), Path("data/generated/clips-33602"))
+    return Places(
+        Path("figures"), Path("data/results"), Path("data/generated/runs"), Path("data/generated/clips-33602")
+    )
 
 
 def prepare_clips(fast, n_clips=33_602, seed=0):
@@ -55,7 +57,11 @@ def save_table(table, folder, name):
 
 def versions(*packages):
     """One line with the version of Python and of the packages that a result depends on."""
-    return "Python " + platform.python_version() + "".join(f", {name} {importlib.metadata.version(name)}" for name in packages)
+    return (
+        "Python "
+        + platform.python_version()
+        + "".join(f", {name} {importlib.metadata.version(name)}" for name in packages)
+    )
 
 
 def run(path, fast=False):
@@ -71,8 +77,14 @@ def run(path, fast=False):
     for cell in notebook.cells:
         if fast and "parameters" in cell.metadata.get("tags", []):
             cell.source = cell.source.replace("FAST = False", "FAST = True")
-    NotebookClient(notebook, timeout=TIMEOUT, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}},
-                   record_timing=False, extra_arguments=["--IPKernelApp.log_level=40"]).execute()
+    NotebookClient(
+        notebook,
+        timeout=TIMEOUT,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(path.parent)}},
+        record_timing=False,
+        extra_arguments=["--IPKernelApp.log_level=40"],
+    ).execute()
     target = ROOT / "data/generated/fast" / path.name if fast else path
     with files.replacing(target) as temporary:
         nbformat.write(_tidied(notebook), temporary)
@@ -80,8 +92,10 @@ def run(path, fast=False):
 
 def _tidied(notebook):
     """Without what differs from machine to machine and means nothing to a reader."""
-    notebook.metadata = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
-                         "language_info": {"name": "python"}}
+    notebook.metadata = {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+    }
     for cell in notebook.cells:
         cell.metadata = {key: value for key, value in cell.metadata.items() if key in ("tags", "alt")}
     return notebook

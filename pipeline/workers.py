@@ -23,8 +23,11 @@ class WorkerDied(PipelineError):
     """The process that had this task died, each time it was tried."""
 
     def __init__(self):
-        super().__init__("worker_died", "The process that had this task died: too little memory, or data that break a decoder; "
-                                        "look at it alone, or try again.")
+        super().__init__(
+            "worker_died",
+            "The process that had this task died: too little memory, or data that break a decoder; "
+            "look at it alone, or try again.",
+        )
 
     def __reduce__(self):
         return WorkerDied, ()
@@ -108,7 +111,9 @@ class _Machine:
         executor = _processes(1)
         try:
             attempt = executor.submit(function, *arguments)
-            task.set_exception(WorkerDied()) if isinstance(attempt.exception(), BrokenExecutor) else _hand_over(attempt, task)
+            task.set_exception(WorkerDied()) if isinstance(attempt.exception(), BrokenExecutor) else _hand_over(
+                attempt, task
+            )
         finally:
             executor.shutdown(wait=False, kill_workers=True)
 
@@ -126,17 +131,26 @@ class _Cluster:
 
         try:
             kind = _who_answers(address)
-        except Exception as error:  # of a machine that is silent, a name nobody has, or a web server: each fails in its own way
-            raise PipelineError("dask", f"No Dask scheduler answered at {address} within {TIMEOUT} s; check the address, "
-                                        "and that the scheduler runs.") from error
+        except (
+            Exception
+        ) as error:  # of a machine that is silent, a name nobody has, or a web server: each fails in its own way
+            raise PipelineError(
+                "dask",
+                f"No Dask scheduler answered at {address} within {TIMEOUT} s; check the address, "
+                "and that the scheduler runs.",
+            ) from error
         if kind != "Scheduler":
-            raise PipelineError("dask", f"At {address} answers a Dask {kind.lower()}; give the address of the scheduler.")
+            raise PipelineError(
+                "dask", f"At {address} answers a Dask {kind.lower()}; give the address of the scheduler."
+            )
         self._client = Client(address, timeout=TIMEOUT, set_as_default=False)
         try:
             self._client.wait_for_workers(1, timeout=TIMEOUT)
         except TimeoutError:
             self._client.close()
-            raise PipelineError("dask", f"The Dask scheduler at {address} has no workers; start some: dask worker {address}") from None
+            raise PipelineError(
+                "dask", f"The Dask scheduler at {address} has no workers; start some: dask worker {address}"
+            ) from None
         self._address, self._looked, self._slots = address, 0, 1
         self._executor = self._client.get_executor(pure=False)
 
@@ -155,7 +169,9 @@ class _Cluster:
         from distributed import KilledWorker
 
         if attempt.cancelled() or isinstance(attempt.exception(), CancelledError):
-            task.set_exception(PipelineError("dask", f"The Dask scheduler at {self._address} is gone; start it and its workers again."))
+            task.set_exception(
+                PipelineError("dask", f"The Dask scheduler at {self._address} is gone; start it and its workers again.")
+            )
         elif isinstance(attempt.exception(), KilledWorker):
             task.set_exception(WorkerDied())
         else:

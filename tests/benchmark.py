@@ -62,7 +62,9 @@ def machine():
     names = ("numpy", "scipy", "torch", "tensorflow", "keras", "librosa")
     versions = [f"{name} {version(name)}" for name in names if find_spec(name)]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return ", ".join([*(models or [platform.processor()])[:1], f"{cores} cores", f"Python {platform.python_version()}", *versions])
+    return ", ".join(
+        [*(models or [platform.processor()])[:1], f"{cores} cores", f"Python {platform.python_version()}", *versions]
+    )
 
 
 def alternate(functions, repeats=REPEATS):

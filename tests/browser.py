@@ -17,8 +17,14 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 ARGUMENTS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--force-color-profile=srgb",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--force-color-profile=srgb",
 ]
 TOKEN = "a-token-of-the-tests"
 
@@ -88,19 +94,36 @@ def server(kind, folder, environment):
     settings.mkdir(parents=True)
     (settings / "notification.jupyterlab-settings").write_text('{"fetchNews": "false", "checkForUpdates": false}')
     environment = environment | {
-        "JUPYTER_CONFIG_DIR": str(home / "config"), "JUPYTER_DATA_DIR": str(home / "data"), "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
-        "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"), "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
-        "IPYTHONDIR": str(home / "ipython"), "TMPDIR": str(home), "OMP_NUM_THREADS": "1", "SERVER_SOFTWARE": "",
+        "JUPYTER_CONFIG_DIR": str(home / "config"),
+        "JUPYTER_DATA_DIR": str(home / "data"),
+        "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
+        "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
+        "IPYTHONDIR": str(home / "ipython"),
+        "TMPDIR": str(home),
+        "OMP_NUM_THREADS": "1",
+        "SERVER_SOFTWARE": "",
     }
     if kind == "lab":
-        command = ["-m", "jupyter", "lab", "--no-browser", "--allow-root", f"--ServerApp.port={port}", "--ServerApp.port_retries=0",
-                   f"--ServerApp.root_dir={folder}", f"--IdentityProvider.token={TOKEN}"]
+        command = [
+            "-m",
+            "jupyter",
+            "lab",
+            "--no-browser",
+            "--allow-root",
+            f"--ServerApp.port={port}",
+            "--ServerApp.port_retries=0",
+            f"--ServerApp.root_dir={folder}",
+            f"--IdentityProvider.token={TOKEN}",
+        ]
         address = f"http://127.0.0.1:{port}/lab/tree/notebooks/07_demo.ipynb?token={TOKEN}"
     else:
         command = [*voila_command()[1:], f"--port={port}", "--no-browser"]
         address = f"http://127.0.0.1:{port}/"
     with open(home / "log.txt", "w") as log:
-        process = subprocess.Popen([sys.executable, *command], cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True)
+        process = subprocess.Popen(
+            [sys.executable, *command], cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True
+        )
     try:
         _await(process, port, home / "log.txt")
         yield address
@@ -123,7 +146,9 @@ def evidence(page, picture, log):
 
 def comes_to_rest(page):
     """Wait until nothing fades or moves any more, the videos aside."""
-    moves = "document.querySelector('.po-app').getAnimations({subtree: true}).some((each) => each.playState === 'running')"
+    moves = (
+        "document.querySelector('.po-app').getAnimations({subtree: true}).some((each) => each.playState === 'running')"
+    )
     page.wait_for_function(f"!{moves}")
 
 

@@ -1,10 +1,21 @@
 """Writes the sound files that tests need, in every format, whole or damaged, with PyAV and soundfile."""
+
 import av
 import numpy as np
 import soundfile
 
-CODECS = {".m4a": "aac", ".m4v": "aac", ".mp4": "aac", ".3gp": "aac", ".webm": "libopus", ".opus": "libopus", ".mp3": "libmp3lame",
-          ".mkv": "pcm_s16le", ".aac": "aac", ".flv": "aac"}
+CODECS = {
+    ".m4a": "aac",
+    ".m4v": "aac",
+    ".mp4": "aac",
+    ".3gp": "aac",
+    ".webm": "libopus",
+    ".opus": "libopus",
+    ".mp3": "libmp3lame",
+    ".mkv": "pcm_s16le",
+    ".aac": "aac",
+    ".flv": "aac",
+}
 
 
 def tone(seconds, rate=44_100, channels=1, hertz=440.0, level=0.5):
@@ -25,7 +36,7 @@ def write(path, samples, rate=44_100, subtype=None, picture=False):
         layout = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}[samples.shape[1]]
         stream = container.add_stream(CODECS[path.suffix], rate=rate, layout=layout)
         for start in range(0, len(samples), rate):
-            interleaved = samples[start:start + rate].reshape(1, -1)
+            interleaved = samples[start : start + rate].reshape(1, -1)
             frame = av.AudioFrame.from_ndarray(interleaved, format="flt", layout=layout)
             frame.sample_rate, frame.pts = rate, start
             container.mux(stream.encode(frame))
@@ -46,7 +57,7 @@ def cut(path, fraction, name=None):
     """The first part of a file's bytes, beside it: a download that stopped half-way."""
     data = path.read_bytes()
     shorter = path.with_name(name or f"cut-{path.name}")
-    shorter.write_bytes(data[:round(len(data) * fraction)])
+    shorter.write_bytes(data[: round(len(data) * fraction)])
     return shorter
 
 

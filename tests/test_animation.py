@@ -20,8 +20,12 @@ each_name = pytest.mark.parametrize("name", encode.LENGTH)
 def read_frames(name, ending="mp4", width=320, height=180):
     """All frames of a clip as float32 (frames, height, width, 3) in 0..1."""
     with av.open(str(FIGURES / f"{name}.{ending}")) as clip:
-        return np.stack([frame.to_ndarray(format="rgb24", width=width, height=height)
-                         for frame in clip.decode(video=0)]).astype(np.float32) / 255
+        return (
+            np.stack(
+                [frame.to_ndarray(format="rgb24", width=width, height=height) for frame in clip.decode(video=0)]
+            ).astype(np.float32)
+            / 255
+        )
 
 
 @pytest.fixture(scope="module", params=encode.LENGTH)
@@ -112,8 +116,12 @@ def test_the_keys_in_the_clip_light_up_when_the_list_says_so(hand):
     keys = read_frames("piano")[:, 135:]
     tint = (keys[..., 2] - keys[..., 0]) * (1 if hand == "left" else -1)
     light = np.clip(tint - np.median(tint, axis=0), 0, None).mean(axis=(1, 2))
-    pressed = np.array([sum(keyboard.note_depth(note, frame) for note in score.NOTES if note.hand == hand)
-                        for frame in range(score.FRAMES)])
+    pressed = np.array(
+        [
+            sum(keyboard.note_depth(note, frame) for note in score.NOTES if note.hand == hand)
+            for frame in range(score.FRAMES)
+        ]
+    )
     half = score.FRAMES_PER_SIXTEENTH // 2
     early, right, late = (np.corrcoef(light, np.roll(pressed, shift))[0, 1] for shift in (-half, 0, half))
     assert right > 0.6

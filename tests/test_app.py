@@ -69,11 +69,18 @@ def youtube(songs, monkeypatch):
     """YouTube on a loopback server behind the real yt-dlp."""
     song = songs / "piano-a-tone.m4a"
     videos = {
-        "aaaaaaaaaaa": Video(song, title="<img src=x onerror=alert(1)> A tone"), "bbbbbbbbbbb": "private", "ccccccccccc": "bot",
-        "ddddddddddd": Video(song, title="=HYPERLINK(1)"), "hhhhhhhhhhh": Video(song, how="hang"), "iiiiiiiiiii": Video(song, how="page_hang"),
+        "aaaaaaaaaaa": Video(song, title="<img src=x onerror=alert(1)> A tone"),
+        "bbbbbbbbbbb": "private",
+        "ccccccccccc": "bot",
+        "ddddddddddd": Video(song, title="=HYPERLINK(1)"),
+        "hhhhhhhhhhh": Video(song, how="hang"),
+        "iiiiiiiiiii": Video(song, how="page_hang"),
         "ttttttttttt": Video(song, info={"duration": 60}),
     }
-    playlists = {"PL0123456789": ["ddddddddddd", "bbbbbbbbbbb", "aaaaaaaaaaa"], "PL_all_bad_01": ["bbbbbbbbbbb", "ccccccccccc"]}
+    playlists = {
+        "PL0123456789": ["ddddddddddd", "bbbbbbbbbbb", "aaaaaaaaaaa"],
+        "PL_all_bad_01": ["bbbbbbbbbbb", "ccccccccccc"],
+    }
     original, seen = yt_dlp.YoutubeDL, []
 
     def factory(options):
@@ -190,14 +197,22 @@ def test_a_playlist_gives_a_row_a_song(app, youtube):
     app.table.observe(lambda change: seen.append(change["new"].count(">waiting<")), "value")
     view = ask(app, "https://www.youtube.com/playlist?list=PL0123456789")
     assert [bool(row.recognition) for row in app.session.rows] == [True, False, True]
-    assert view["phase"] == "answer" and view["more"]["step"].startswith("3 songs: ") and "1 without" in view["more"]["step"]
+    assert (
+        view["phase"] == "answer"
+        and view["more"]["step"].startswith("3 songs: ")
+        and "1 without" in view["more"]["step"]
+    )
     assert list(dict.fromkeys(seen)) == [3, 2, 1, 0], "the rows fill while the list goes on"
 
 
 def test_the_place_of_the_player_goes_before_a_playlist_is_read(app, youtube, monkeypatch):
     ask(app, "youtu.be/aaaaaaaaaaa")
     kept, read = ["po-kept" in app.player_box._dom_classes], download.playlist
-    monkeypatch.setattr(download, "playlist", lambda *given, **named: kept.append("po-kept" in app.player_box._dom_classes) or read(*given, **named))
+    monkeypatch.setattr(
+        download,
+        "playlist",
+        lambda *given, **named: kept.append("po-kept" in app.player_box._dom_classes) or read(*given, **named),
+    )
     ask(app, "https://www.youtube.com/playlist?list=PL0123456789")
     assert kept == [True, False], "while it is read, seconds after the click, nothing jumps"
 
@@ -232,7 +247,9 @@ def in_a_process_of_its_own(youtube, model, songs, scratch, what):
     """Start Python with a new App made twice at once, as a notebook does that is run twice, and `what` right after it."""
     start = f"from pipeline.app.app import App\nfor _ in range(2):\n    app = App({str(model)!r}, {str(songs)!r})\n"
     environment = youtube.environment | {"TMPDIR": str(scratch)}
-    return subprocess.Popen([sys.executable, "-c", start + what], env=environment, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [sys.executable, "-c", start + what], env=environment, cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
 
 
 def test_a_link_may_come_before_everything_is_loaded(youtube, model, songs, scratch):
@@ -253,7 +270,11 @@ def test_a_kernel_that_is_told_to_end_leaves_nothing(youtube, model, songs, scra
 
 
 def test_what_a_killed_kernel_leaves_is_removed_at_the_next_start(youtube, model, songs, scratch):
-    others = ["song-of-mine", f"{download.FOLDER}4194305-elsewhere-x", *(f"{download.FOLDER}{n}-{platform.node()}-x" for n in ("²", "9" * 30))]
+    others = [
+        "song-of-mine",
+        f"{download.FOLDER}4194305-elsewhere-x",
+        *(f"{download.FOLDER}{n}-{platform.node()}-x" for n in ("²", "9" * 30)),
+    ]
     for name in others:
         (scratch / name).mkdir()
     hang = "app.link.value = 'youtu.be/hhhhhhhhhhh'\napp.button.click()\napp.done.wait()"
@@ -266,7 +287,9 @@ def test_what_a_killed_kernel_leaves_is_removed_at_the_next_start(youtube, model
         process.kill()
     assert len(list(scratch.glob("song-*"))) == 5
     App(model, songs).close_all()
-    assert sorted(folder.name for folder in scratch.glob("song-*")) == sorted(others), "nor does this machine know those of another"
+    assert sorted(folder.name for folder in scratch.glob("song-*")) == sorted(others), (
+        "nor does this machine know those of another"
+    )
 
 
 def test_a_new_link_takes_the_place_of_the_one_that_runs(app, youtube):
@@ -299,13 +322,17 @@ def test_a_file_comes_in_pieces_and_goes_after_its_answer(app, songs, scratch):
 @pytest.mark.parametrize("data", [b"", b"not a song at all" * 100])
 def test_a_file_that_is_no_song(app, scratch, data):
     upload(app, data, "x.mp3")
-    assert app.done.wait(PATIENCE) and app.stage.view["sentence"].startswith(("This file is an empty file", "This file cannot be read"))
+    assert app.done.wait(PATIENCE) and app.stage.view["sentence"].startswith(
+        ("This file is an empty file", "This file cannot be read")
+    )
     assert list(scratch.glob("song-*")) == []
 
 
 def test_a_silent_file_without_an_ending(app, scratch):
     upload(app, media.write(scratch / "silence.wav", np.zeros(32_000), 16_000).read_bytes(), "silence")
-    assert app.done.wait(PATIENCE) and app.stage.view["sentence"].endswith("choose a recording in which something can be heard.")
+    assert app.done.wait(PATIENCE) and app.stage.view["sentence"].endswith(
+        "choose a recording in which something can be heard."
+    )
 
 
 def test_an_upload_can_be_cancelled(app, songs, scratch):
@@ -323,7 +350,9 @@ def test_an_upload_for_which_there_is_no_room(app, songs, scratch):
     (folder,) = scratch.glob("song-*")
     shutil.rmtree(folder)
     app.form.upload._handle_custom_msg({"what": "piece", "id": "1"}, [memoryview(data[2000:3000])])
-    assert app.stage.view["phase"] == "error" and "could not be kept" in app.stage.view["sentence"] and app.done.is_set()
+    assert (
+        app.stage.view["phase"] == "error" and "could not be kept" in app.stage.view["sentence"] and app.done.is_set()
+    )
 
 
 def test_a_file_that_the_browser_cannot_read(app, songs, scratch):
@@ -396,7 +425,9 @@ def test_the_pictures_show_what_is_there():
     picture = np.asarray(Image.open(io.BytesIO(recording.spectrogram(samples))), float).sum(axis=2)
     left, right = picture[:, : picture.shape[1] // 2 - 2], picture[:, picture.shape[1] // 2 + 2 :]
     assert picture.shape[0] == 128 and right.mean() > left.mean()
-    assert 128 - right.mean(axis=1).argmax() == pytest.approx(128 * 6.6 / 45.2, abs=3), "440 Hz on the mel scale, from below"
+    assert 128 - right.mean(axis=1).argmax() == pytest.approx(128 * 6.6 / 45.2, abs=3), (
+        "440 Hz on the mel scale, from below"
+    )
 
 
 def test_a_recording_keeps_what_streams_by():

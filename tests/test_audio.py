@@ -1,4 +1,5 @@
 """Sound files of every format, whole, odd and broken."""
+
 import os
 import subprocess
 import sys
@@ -28,8 +29,8 @@ def check_tone(samples, seconds=3.0, level=0.5):
     assert samples.dtype == np.float32 and samples.ndim == 1
     assert abs(len(samples) / RATE - seconds) < 0.1
     assert abs(pitch_of(samples) - 440) < 1
-    middle = samples[len(samples) // 4:-len(samples) // 4]
-    assert abs(np.sqrt(2 * np.mean(middle ** 2)) - level) < 0.06
+    middle = samples[len(samples) // 4 : -len(samples) // 4]
+    assert abs(np.sqrt(2 * np.mean(middle**2)) - level) < 0.06
 
 
 def error_of(path, **options):
@@ -41,7 +42,9 @@ def error_of(path, **options):
     return caught.value
 
 
-@pytest.mark.parametrize("suffix", ".m4a .m4v .mp4 .3gp .webm .mkv .opus .ogg .mp3 .aac .flac .wav .w64 .aiff .au .caf .flv".split())
+@pytest.mark.parametrize(
+    "suffix", ".m4a .m4v .mp4 .3gp .webm .mkv .opus .ogg .mp3 .aac .flac .wav .w64 .aiff .au .caf .flv".split()
+)
 @pytest.mark.parametrize("channels", [1, 2])
 def test_formats(tmp_path, suffix, channels):
     path = media.write(tmp_path / f"song{suffix}", media.tone(3, 48_000, channels), 48_000)
@@ -102,7 +105,7 @@ def test_progress_may_cancel(tmp_path):
 
 
 def test_the_root_mean_square():
-    assert audio.rms(np.array([[3, -4]], np.int16)) == pytest.approx(12.5 ** 0.5)
+    assert audio.rms(np.array([[3, -4]], np.int16)) == pytest.approx(12.5**0.5)
     assert audio.rms(np.full(2, 30_000, np.int16)) == 30_000  # the square of which no int16 holds
     assert audio.rms([]) == 0
 
@@ -115,7 +118,7 @@ def test_samples_that_are_no_numbers(tmp_path):
     loaded = audio.load(path)
     assert np.isfinite(loaded).all() and np.abs(loaded).max() <= 1
     assert not loaded[:RATE].any()
-    assert np.array_equal(loaded[RATE + 2:], samples[RATE + 2:])
+    assert np.array_equal(loaded[RATE + 2 :], samples[RATE + 2 :])
     assert error_of(media.write(tmp_path / "nan.wav", samples * np.nan, RATE, subtype="FLOAT")).kind == "not_finite"
 
 
@@ -152,7 +155,9 @@ def ogg_crc(page):
 
 def test_an_ogg_file_that_ffmpeg_refuses_is_heard_all_the_same(tmp_path):
     path = tmp_path / "strict.ogg"
-    soundfile.write(path, 0.5 * np.sin(2 * np.pi * 440 * np.arange(3 * 44_100) / 44_100), 44_100, format="OGG", subtype="VORBIS")
+    soundfile.write(
+        path, 0.5 * np.sin(2 * np.pi * 440 * np.arange(3 * 44_100) / 44_100), 44_100, format="OGG", subtype="VORBIS"
+    )
     data = path.read_bytes()
     starts = [i for i in range(len(data)) if data[i : i + 5] == b"OggS\0"]
     page = bytearray(data[starts[1] : starts[2]] + b"\xff")  # the decoder's set-up, with a byte of something after it
@@ -181,21 +186,24 @@ def test_a_song_shorter_than_announced(tmp_path, suffix):
 
 def test_damage_in_the_middle_is_left_out(tmp_path):
     data = bytearray(media.write(tmp_path / "song.mp3", media.tone(5)).read_bytes())
-    data[len(data) // 2:len(data) // 2 + 1000] = bytes(1000)
+    data[len(data) // 2 : len(data) // 2 + 1000] = bytes(1000)
     damaged = tmp_path / "damaged.mp3"
     damaged.write_bytes(data)
     assert len(audio.load(damaged)) > 4.5 * RATE
 
 
-@pytest.mark.parametrize("kind, name, content", [
-    ("empty", "song.mp3", b""),
-    ("not_audio", "song.mp3", b"This is no sound.\n" * 1000),
-    ("not_audio", "song.m4a", b"<!doctype html><title>Sorry</title>"),
-    ("not_audio", "song.wav", bytes(5000)),
-    ("not_audio", "song.flac", b"fLaC" + bytes(2000)),
-    ("not_audio", "song.png", b"\x89PNG\r\n\x1a\n" + bytes(2000)),
-    ("corrupt", "song.mp3", np.random.default_rng(1).bytes(100_000)),
-])
+@pytest.mark.parametrize(
+    "kind, name, content",
+    [
+        ("empty", "song.mp3", b""),
+        ("not_audio", "song.mp3", b"This is no sound.\n" * 1000),
+        ("not_audio", "song.m4a", b"<!doctype html><title>Sorry</title>"),
+        ("not_audio", "song.wav", bytes(5000)),
+        ("not_audio", "song.flac", b"fLaC" + bytes(2000)),
+        ("not_audio", "song.png", b"\x89PNG\r\n\x1a\n" + bytes(2000)),
+        ("corrupt", "song.mp3", np.random.default_rng(1).bytes(100_000)),
+    ],
+)
 def test_a_file_that_is_no_sound(tmp_path, kind, name, content):
     path = tmp_path / name
     path.write_bytes(content)
@@ -208,9 +216,9 @@ def test_a_form_that_no_resampler_takes(tmp_path, channels, rate):
     assert error.kind == "corrupt" and "export it again" in str(error)
 
 
-@pytest.mark.parametrize("text", [
-    "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{}\n#EXT-X-ENDLIST\n", "ffconcat version 1.0\nfile {}\n",
-])
+@pytest.mark.parametrize(
+    "text", ["#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{}\n#EXT-X-ENDLIST\n", "ffconcat version 1.0\nfile {}\n"]
+)
 def test_a_file_cannot_make_the_decoder_open_another(tmp_path, text):
     media.write(tmp_path / "secret.aac", media.tone(2))
     disguised = tmp_path / "song.mp3"
@@ -226,7 +234,11 @@ def test_a_video_without_sound(tmp_path, name):
 
 def test_paths_that_are_no_files(tmp_path):
     os.mkfifo(tmp_path / "pipe.mp3")
-    for kind, path in {"missing": tmp_path / "none.mp3", "folder": tmp_path, "unreadable": tmp_path / "pipe.mp3"}.items():
+    for kind, path in {
+        "missing": tmp_path / "none.mp3",
+        "folder": tmp_path,
+        "unreadable": tmp_path / "pipe.mp3",
+    }.items():
         error = error_of(path)
         assert isinstance(error, SourceError) and error.kind == kind
     assert error_of("a\0b.mp3").kind == "unreadable"
@@ -234,9 +246,17 @@ def test_paths_that_are_no_files(tmp_path):
     assert error_of(tmp_path / "song.wav" / "x").kind == "missing"
 
 
-@pytest.mark.parametrize("name", [
-    "a:b?c=1#%20.wav", "-y.wav", "höre \N{MUSICAL SYMBOL G CLEF}.wav", "http:x.wav", "tab\tand\nline.wav", os.fsdecode(b"l\xe9.wav"),
-])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a:b?c=1#%20.wav",
+        "-y.wav",
+        "höre \N{MUSICAL SYMBOL G CLEF}.wav",
+        "http:x.wav",
+        "tab\tand\nline.wav",
+        os.fsdecode(b"l\xe9.wav"),
+    ],
+)
 def test_odd_names(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     os.rename(media.write(tmp_path / "song.wav", media.tone(3)), name)
@@ -277,8 +297,13 @@ from pipeline.song.cleaning import clean
 for path in sys.argv[1:]:
     print(sum(1 for _ in clean(path)), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """
-    done = subprocess.run([sys.executable, "-c", script, tmp_path / "short.wav", tmp_path / "long.wav"], cwd=ROOT,
-                          capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script, tmp_path / "short.wav", tmp_path / "long.wav"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     (n_short, before), (n_long, after) = (map(int, line.split()) for line in done.stdout.splitlines())
     assert (n_short, n_long) == (60, 1800)
     assert after - before < 20, "MB; the samples of the long file alone are 115"

@@ -15,7 +15,9 @@ def music(seconds=4):
     t = np.arange(seconds * RATE) / RATE
     beat = t % 0.5
     pitch = 220 * 2 ** (np.floor(t / 0.5) % 12 / 12)
-    return (0.2 * np.exp(-4 * beat) * sum(np.sin(2 * np.pi * np.cumsum(k * pitch) / RATE) / k for k in range(1, 12))).astype(np.float32)
+    return (
+        0.2 * np.exp(-4 * beat) * sum(np.sin(2 * np.pi * np.cumsum(k * pitch) / RATE) / k for k in range(1, 12))
+    ).astype(np.float32)
 
 
 def power(samples, low, high):
@@ -65,7 +67,15 @@ def test_each_disturbance_is_as_frequent_as_its_chance(monkeypatch):
     for seed in range(2000):
         samples = np.abs(augment.augment(tone, np.random.default_rng(seed)).samples)
         made["clipping"] += np.mean(samples > 0.999 * samples.max()) > 0.1
-    chances = {"room": 0.5, "equalize": 0.6, "band_limit": 0.25, "noise": 0.4, "compress": 0.25, "codec": 0.3, "clipping": 0.06}
+    chances = {
+        "room": 0.5,
+        "equalize": 0.6,
+        "band_limit": 0.25,
+        "noise": 0.4,
+        "compress": 0.25,
+        "codec": 0.3,
+        "clipping": 0.06,
+    }
     for step, chance in chances.items():  # of the four fifths that are not clean
         assert made[step] / 2000 == pytest.approx(0.8 * chance, abs=0.035 if chance > 0.1 else 0.02), step
 
@@ -86,7 +96,9 @@ def test_noise_is_reported_at_its_level():
     assert 8 < min(ratios) and max(ratios) < 46 and max(ratios) - min(ratios) > 15
 
 
-@pytest.mark.parametrize("codec, container, rate", [("libmp3lame", "mp3", 32000), ("aac", "adts", 32000), ("libopus", "ogg", 24000)])
+@pytest.mark.parametrize(
+    "codec, container, rate", [("libmp3lame", "mp3", 32000), ("aac", "adts", 32000), ("libopus", "ogg", 24000)]
+)
 def test_codecs_come_back_in_time(codec, container, rate):
     sound = music()
     back = augment.round_trip(sound, codec, container, rate)
@@ -118,7 +130,7 @@ def test_a_room_rings_on():
 def test_a_room_dies_away_by_60_db_in_its_time(seed):
     decay = np.exp(np.random.default_rng(seed).uniform(np.log(0.15), np.log(2.5)))  # the first number that a room draws
     made, times = augment.room(click(3), np.random.default_rng(seed)), np.array([0.35, 0.65]) * min(decay, 2)
-    early, late = (np.std(made[int(time * RATE):int((time + 0.1 * decay) * RATE)]) for time in times)
+    early, late = (np.std(made[int(time * RATE) : int((time + 0.1 * decay) * RATE)]) for time in times)
     assert 20 * np.log10(early / late) == pytest.approx(60 * (times[1] - times[0]) / decay, abs=5)
 
 
@@ -132,7 +144,9 @@ def test_compression_brings_loud_and_soft_closer():
     t = np.arange(2 * RATE) / RATE
     sound = (np.where(t < 1, 0.9, 0.05) * np.sin(2 * np.pi * 440 * t)).astype(np.float32)
     made = augment.compress(sound, np.random.default_rng(0))
-    assert np.std(made[:RATE // 2]) / np.std(made[-RATE // 4:]) < 0.9 * np.std(sound[:RATE // 2]) / np.std(sound[-RATE // 4:])
+    assert np.std(made[: RATE // 2]) / np.std(made[-RATE // 4 :]) < 0.9 * np.std(sound[: RATE // 2]) / np.std(
+        sound[-RATE // 4 :]
+    )
 
 
 @pytest.mark.parametrize("kind", noises.KINDS)

@@ -46,13 +46,19 @@ def folder(tmp_path_factory):
     """A folder with a model that tells tones from noise, and songs that are one, the other, or broken."""
     folder, rng = tmp_path_factory.mktemp("batch"), np.random.default_rng(0)
     clips = np.stack([rng.normal(0, 0.1, 16_000) if i % 2 else tone(1, 16_000, hertz=200 + 20 * i) for i in range(32)])
-    model = Model([MelSpectrogram(), BatchNormalization(momentum=0.5), Flatten(), Dense(2), Softmax()], (16_000,), ("Piano", "Other"))
+    model = Model(
+        [MelSpectrogram(), BatchNormalization(momentum=0.5), Flatten(), Dense(2), Softmax()],
+        (16_000,),
+        ("Piano", "Other"),
+    )
     model.fit(ClipSequence(clips.astype(np.float32), np.arange(32) % 2, 2, 8), epochs=2, progress=False)
     model.save(folder / "model.npz")
     songs = folder / "Café songs"
     songs.mkdir()
     for i in range(N_SONGS):
-        sound = tone(1 + i % 3 / 2, 16_000, hertz=180 + 30 * i) * (i % 5) / 5 + rng.normal(0, 0.02, 16_000 + i % 3 * 8_000)
+        sound = tone(1 + i % 3 / 2, 16_000, hertz=180 + 30 * i) * (i % 5) / 5 + rng.normal(
+            0, 0.02, 16_000 + i % 3 * 8_000
+        )
         soundfile.write(songs / f"{i:02}.wav", sound, 16_000)
     (songs / "05.wav").write_bytes(b"this is no sound")
     return folder
@@ -79,7 +85,9 @@ def after(n_songs, act):
 
 
 def kill_a_child(name):
-    children = [child for child in psutil.Process().children(recursive=True) if any(name in part for part in child.cmdline())]
+    children = [
+        child for child in psutil.Process().children(recursive=True) if any(name in part for part in child.cmdline())
+    ]
     children[0].kill()
 
 
@@ -106,7 +114,13 @@ def test_more_workers_make_the_same_rows_also_when_one_is_killed(folder, expecte
 def test_a_dask_cluster_makes_the_same_rows_also_when_a_worker_is_killed(folder, expected, tmp_path, cluster):
     pids = [worker.pid for worker in cluster.workers.values()]
     progress = after(3, lambda: os.kill(pids[0], signal.SIGKILL))
-    labelling.run(folder / "Café songs", tmp_path / "out.parquet", folder / "model.npz", dask=cluster.scheduler_address, progress=progress)
+    labelling.run(
+        folder / "Café songs",
+        tmp_path / "out.parquet",
+        folder / "model.npz",
+        dask=cluster.scheduler_address,
+        progress=progress,
+    )
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "out.parquet"), expected)
 
 
@@ -155,14 +169,30 @@ def test_a_run_that_is_killed_again_and_again_loses_and_doubles_nothing(folder, 
         killed = subprocess.run([sys.executable, "-c", SCRIPT, *map(str, arguments)], cwd=ROOT)
         assert killed.returncode == -signal.SIGKILL and not out.exists()
     begun = []
-    labelling.run(folder / "Café songs", out, folder / "model.npz", workers=2, progress=lambda step, done, total: begun.append(done))
+    labelling.run(
+        folder / "Café songs",
+        out,
+        folder / "model.npz",
+        workers=2,
+        progress=lambda step, done, total: begun.append(done),
+    )
     assert begun == list(range(11, N_SONGS + 1))  # what was known is not done again
     pd.testing.assert_frame_equal(pd.read_parquet(out), expected)
 
 
 def test_a_full_disk_stops_the_run_with_a_sentence_and_the_run_goes_on_afterwards(folder, expected, tmp_path, cluster):
     out = tmp_path / "out.parquet"
-    command = [sys.executable, "-m", "pipeline", "batch", folder / "Café songs", "--out", out, "--model", folder / "model.npz"]
+    command = [
+        sys.executable,
+        "-m",
+        "pipeline",
+        "batch",
+        folder / "Café songs",
+        "--out",
+        out,
+        "--model",
+        folder / "model.npz",
+    ]
     tight = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))  # noqa: E731
     stopped = subprocess.run(command, cwd=ROOT, preexec_fn=tight, capture_output=True, text=True)
     assert stopped.returncode == 2 and "make room" in stopped.stderr and not out.exists()
@@ -183,19 +213,33 @@ def test_a_run_that_is_stopped_goes_on_and_a_finished_one_has_nothing_to_do(fold
     labelling.run(folder / "Café songs", out, folder / "model.npz", dask=cluster.scheduler_address)
     pd.testing.assert_frame_equal(pd.read_parquet(out), expected)
     written = out.stat().st_mtime_ns
-    labelling.run(folder / "Café songs", out, folder / "model.npz", progress=lambda *_: pytest.fail("nothing is left to do"))
+    labelling.run(
+        folder / "Café songs", out, folder / "model.npz", progress=lambda *_: pytest.fail("nothing is left to do")
+    )
     assert out.stat().st_mtime_ns == written
 
 
 def test_what_failed_is_tried_again_alone(folder, tmp_path, cluster):
     song, out = tmp_path / "later.wav", tmp_path / "out.parquet"
     (tmp_path / "list.txt").write_text(f"{folder / 'Café songs' / '00.wav'}\nlater.wav\n")
-    assert labelling.run(tmp_path / "list.txt", out, folder / "model.npz", dask=cluster.scheduler_address).reasons == {"missing": 1}
+    assert labelling.run(tmp_path / "list.txt", out, folder / "model.npz", dask=cluster.scheduler_address).reasons == {
+        "missing": 1
+    }
     soundfile.write(song, tone(1, 16_000), 16_000)
     assert labelling.run(tmp_path / "list.txt", out, folder / "model.npz", dask=cluster.scheduler_address).failed == 1
     seen = []
     progress = lambda step, done, total: seen.append((done, total))  # noqa: E731
-    assert labelling.run(tmp_path / "list.txt", out, folder / "model.npz", dask=cluster.scheduler_address, retry_failed=True, progress=progress).failed == 0
+    assert (
+        labelling.run(
+            tmp_path / "list.txt",
+            out,
+            folder / "model.npz",
+            dask=cluster.scheduler_address,
+            retry_failed=True,
+            progress=progress,
+        ).failed
+        == 0
+    )
     assert seen == [(1, 2), (2, 2)]
     assert list(pd.read_parquet(out)["error"].isna()) == [True, True]
 
@@ -205,12 +249,27 @@ def test_a_list_as_people_write_it(folder, tmp_path, cluster):
     songs.mkdir()
     for name in ("b.wav", "a.wav"):
         soundfile.write(songs / name, tone(1, 16_000), 16_000)
-    lines = ["# mine", "", "songs/b.wav  ", "nothing.wav", "./songs/b.wav", str(songs), "other.txt", "https://example.com/song"]
+    lines = [
+        "# mine",
+        "",
+        "songs/b.wav  ",
+        "nothing.wav",
+        "./songs/b.wav",
+        str(songs),
+        "other.txt",
+        "https://example.com/song",
+    ]
     (tmp_path / "list.txt").write_bytes(b"\xef\xbb\xbf" + "\r\n".join(lines).encode())
     labelling.run(tmp_path / "list.txt", tmp_path / "out.parquet", folder / "model.npz", dask=cluster.scheduler_address)
     rows = pd.read_parquet(tmp_path / "out.parquet")
     assert [(Path(source).name, error) for source, error in zip(rows["source"], rows["error"].fillna(""))] == [
-        ("b.wav", ""), ("nothing.wav", "missing"), ("a.wav", ""), ("b.wav", ""), ("other.txt", "nested_list"), ("song", "other_site")]
+        ("b.wav", ""),
+        ("nothing.wav", "missing"),
+        ("a.wav", ""),
+        ("b.wav", ""),
+        ("other.txt", "nested_list"),
+        ("song", "other_site"),
+    ]
 
 
 def test_names_that_are_no_text_are_written_all_the_same(tmp_path):
@@ -223,9 +282,16 @@ def test_names_that_are_no_text_are_written_all_the_same(tmp_path):
     assert str(next(expand([name]))[1]).startswith("l?.wav is neither")
 
 
-@pytest.mark.parametrize("content, kind", [
-    (b"", "empty_list"), (b"# only\n\n", "empty_list"), (b"\xff\xfe\x00a", "bad_list"), ("a".encode("utf-16"), "bad_list"), (None, "missing"),
-])
+@pytest.mark.parametrize(
+    "content, kind",
+    [
+        (b"", "empty_list"),
+        (b"# only\n\n", "empty_list"),
+        (b"\xff\xfe\x00a", "bad_list"),
+        ("a".encode("utf-16"), "bad_list"),
+        (None, "missing"),
+    ],
+)
 def test_a_list_that_cannot_be_used(folder, tmp_path, content, kind):
     if content is not None:
         (tmp_path / "list.txt").write_bytes(content)
@@ -298,8 +364,15 @@ def test_an_output_of_something_else_is_refused_and_left_alone(folder, tmp_path,
 
 def test_a_journal_that_is_damaged_inside_ends_in_a_sentence(folder, tmp_path, capsys):
     out = tmp_path / "out.parquet"
-    with Journal(out, {"list": song_list.digest(folder / "Café songs"), "model": labelling.fingerprint(folder / "model.npz"),
-                       "number of clips": "all", "seed": "0"}) as journal:
+    with Journal(
+        out,
+        {
+            "list": song_list.digest(folder / "Café songs"),
+            "model": labelling.fingerprint(folder / "model.npz"),
+            "number of clips": "all",
+            "seed": "0",
+        },
+    ) as journal:
         journal.fill((f"{i:099}.wav", f"{i:099}.wav") for i in range(2000))
     journal, size = tmp_path / "out.parquet.journal", (tmp_path / "out.parquet.journal").stat().st_size
     with open(journal, "r+b") as file:  # all but the first pages
@@ -324,7 +397,10 @@ def test_a_dask_address_where_nobody_answers(folder, tmp_path, monkeypatch, clus
     monkeypatch.setattr(workers, "TIMEOUT", 1)
     with pytest.raises(PipelineError, match="No Dask scheduler answered at tcp://127.0.0.1:9 within 1 s"):
         labelling.run(folder / "Café songs", tmp_path / "out.parquet", folder / "model.npz", dask="tcp://127.0.0.1:9")
-    with socket.create_server(("127.0.0.1", 0)) as silent, ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as web:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as web,
+    ):
         threading.Thread(target=web.serve_forever, daemon=True).start()
         for port in (silent.getsockname()[1], web.server_port):
             with pytest.raises(PipelineError, match=f"No Dask scheduler answered at tcp://127.0.0.1:{port}"):
@@ -344,13 +420,25 @@ def test_links_and_playlists_are_downloaded_once_and_become_rows_in_their_order(
     sounds = [folder / "Café songs" / f"{i:02}.wav" for i in range(3)]
     ids = [letter * 11 for letter in "abcd"]
     videos = {ids[0]: sounds[0], ids[1]: sounds[1], ids[2]: "private", ids[3]: sounds[2]}
-    lines = [f"https://youtu.be/{ids[0]}", "https://www.youtube.com/playlist?list=PLsongs", str(sounds[2]),
-             f"https://www.youtube.com/watch?v={ids[3]}", f"https://www.youtube.com/watch?v={ids[0]}&t=3"]
+    lines = [
+        f"https://youtu.be/{ids[0]}",
+        "https://www.youtube.com/playlist?list=PLsongs",
+        str(sounds[2]),
+        f"https://www.youtube.com/watch?v={ids[3]}",
+        f"https://www.youtube.com/watch?v={ids[0]}&t=3",
+    ]
     (tmp_path / "list.txt").write_text("\n".join(lines))
-    cookies = io.TextIOWrapper(io.BytesIO(b"# Netscape HTTP Cookie File\n.youtube.com\tTRUE\t/\tTRUE\t4102444800\tSID\tsecret\n"))
+    cookies = io.TextIOWrapper(
+        io.BytesIO(b"# Netscape HTTP Cookie File\n.youtube.com\tTRUE\t/\tTRUE\t4102444800\tSID\tsecret\n")
+    )
     with LoopbackYouTube(videos, {"PLsongs": [ids[1], ids[2], ids[3]]}) as youtube:
-        options = {"model": folder / "model.npz", "dask": cluster.scheduler_address, "per_hour": FAST, "ydl_factory": youtube.ydl_factory,
-                   "cookies": cookies}
+        options = {
+            "model": folder / "model.npz",
+            "dask": cluster.scheduler_address,
+            "per_hour": FAST,
+            "ydl_factory": youtube.ydl_factory,
+            "cookies": cookies,
+        }
         summary = labelling.run(tmp_path / "list.txt", tmp_path / "out.parquet", **options)
         assert (summary.labelled, summary.reasons) == (4, {"private": 1})
         asked = Counter(youtube.requests)
@@ -368,12 +456,34 @@ def test_links_and_playlists_are_downloaded_once_and_become_rows_in_their_order(
 def test_a_batch_that_is_ended_from_outside_leaves_nothing_and_goes_on_with_a_bar(folder, tmp_path, number):
     (tmp_path / "list.txt").write_text(f"{folder / 'Café songs' / '00.wav'}\nhttps://youtu.be/{'a' * 11}\n")
     (tmp_path / "temporary").mkdir()
-    command = [sys.executable, "-m", "pipeline", "batch", "list.txt", "--out", "out.parquet", "--model", folder / "model.npz", "--workers", "1"]
+    command = [
+        sys.executable,
+        "-m",
+        "pipeline",
+        "batch",
+        "list.txt",
+        "--out",
+        "out.parquet",
+        "--model",
+        folder / "model.npz",
+        "--workers",
+        "1",
+    ]
     video = Video(folder / "Café songs" / "01.wav", how="stall")
     with LoopbackYouTube({"a" * 11: video}) as youtube:
-        paths = {"TMPDIR": str(tmp_path / "temporary"), "PYTHONPATH": os.pathsep.join([youtube.environment["PYTHONPATH"], str(ROOT)])}
-        start = partial(subprocess.Popen, command, cwd=tmp_path, env=youtube.environment | paths, stdout=subprocess.PIPE, text=True,
-                        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL))  # under nohup it would be ignored
+        paths = {
+            "TMPDIR": str(tmp_path / "temporary"),
+            "PYTHONPATH": os.pathsep.join([youtube.environment["PYTHONPATH"], str(ROOT)]),
+        }
+        start = partial(
+            subprocess.Popen,
+            command,
+            cwd=tmp_path,
+            env=youtube.environment | paths,
+            stdout=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
+        )  # under nohup it would be ignored
         process = start(stderr=subprocess.PIPE)
         while not list(tmp_path.glob("temporary/song-*/*")):  # until the half that comes is on disk
             assert process.poll() is None, process.stderr.read()

@@ -35,7 +35,10 @@ def youtube():
     videos = {
         "piano000001": Video(piano, title="Satie: Gymnopédie No. 1"),
         "ensemble001": Video(SAMPLES / "other-ensemble-with-piano.mp3", title="An ensemble with a piano in it"),
-        "speech00001": Video(speech, title="Somebody speaks"), "hostile0001": Video(speech, title=HOSTILE), "private0001": "private", "stall000001": Video(piano, how="stall"),
+        "speech00001": Video(speech, title="Somebody speaks"),
+        "hostile0001": Video(speech, title=HOSTILE),
+        "private0001": "private",
+        "stall000001": Video(piano, how="stall"),
     }
     with LoopbackYouTube(videos, {"PLplaylist01": ["hostile0001", "private0001", "piano000001"]}) as server:
         yield server
@@ -84,7 +87,9 @@ def visit(servers, chromium, request):
             assert set(errors) <= {TOO_BUSY}
             assert set(outside) <= {"csp"}, "the page waits for nobody on the web"
         except Exception as error:
-            picture = browser.ROOT / "figures" / "generated" / f"failed-{request.node.name}-{len(chromium.contexts)}.png"
+            picture = (
+                browser.ROOT / "figures" / "generated" / f"failed-{request.node.name}-{len(chromium.contexts)}.png"
+            )
             error.add_note(browser.evidence(page, picture, folder / f"home-{kind}" / "log.txt"))
             raise
         finally:
@@ -94,7 +99,10 @@ def visit(servers, chromium, request):
 
 
 def _is_outside(address):
-    return urlsplit(address).scheme in ("http", "https") and urlsplit(address).hostname not in ("127.0.0.1", "localhost")
+    return urlsplit(address).scheme in ("http", "https") and urlsplit(address).hostname not in (
+        "127.0.0.1",
+        "localhost",
+    )
 
 
 def submit(page, link):
@@ -104,7 +112,9 @@ def submit(page, link):
 
 def answer(page, label, title):
     """Wait for the answer to the song with this title, and for its player."""
-    page.locator(f'.po-stage[data-phase="answer"]:has(.po-label:text-is("{label}")):has(.po-title:has-text("{title}"))').wait_for()
+    page.locator(
+        f'.po-stage[data-phase="answer"]:has(.po-label:text-is("{label}")):has(.po-title:has-text("{title}"))'
+    ).wait_for()
     page.locator(".po-player").wait_for()
 
 
@@ -171,7 +181,9 @@ def test_cancel_in_the_middle_then_two_songs_in_a_row(visit, servers):
         page.get_by_text("Downloading").first.wait_for()
         page.get_by_role("button", name="Cancel").click()
         page.locator('.po-stage[data-phase="idle"]').wait_for()
-        assert page.evaluate("document.activeElement.tagName") == "INPUT", "the keyboard is back where the next link goes"
+        assert page.evaluate("document.activeElement.tagName") == "INPUT", (
+            "the keyboard is back where the next link goes"
+        )
         submit(page, "youtu.be/hostile0001")
         answer(page, "Other", "window.hacked")
         submit(page, "youtu.be/piano000001")
@@ -197,7 +209,9 @@ def test_a_file_of_ones_own_and_a_playlist_with_a_failing_entry(visit, servers, 
         assert download.value.suggested_filename == "piano-or-other.csv"
         lines = Path(download.value.path()).read_text(encoding="utf-8-sig").splitlines()
         assert len(lines) == 5 and ",Piano," in lines[4] and ",private," in lines[3]
-        page.evaluate("() => { Blob.prototype.arrayBuffer = () => Promise.reject(); }")  # as of a folder, or of a file that has gone
+        page.evaluate(
+            "() => { Blob.prototype.arrayBuffer = () => Promise.reject(); }"
+        )  # as of a folder, or of a file that has gone
         page.locator(".po-file input").set_input_files(own)
         page.get_by_text("The browser cannot read this").first.wait_for()
         assert browser.temporary_songs(servers("voila")[1]) == []
@@ -205,13 +219,17 @@ def test_a_file_of_ones_own_and_a_playlist_with_a_failing_entry(visit, servers, 
 
 def test_keyboard_only_in_a_narrow_window_without_motion(visit):
     with visit("voila", width=360, height=560, reduced_motion="reduce", color_scheme="dark") as page:
-        assert page.evaluate("document.querySelector('.po-app').scrollWidth <= document.querySelector('.po-app').clientWidth")
+        assert page.evaluate(
+            "document.querySelector('.po-app').scrollWidth <= document.querySelector('.po-app').clientWidth"
+        )
         _tab_to(page, ".po-link input")
         page.keyboard.type("youtu.be/piano000001")
         page.keyboard.press("Enter")
         answer(page, "Piano", "Satie")
         comes_into_sight(page, ".po-label")
-        assert page.evaluate("document.querySelector('.po-app').scrollWidth <= document.querySelector('.po-app').clientWidth")
+        assert page.evaluate(
+            "document.querySelector('.po-app').scrollWidth <= document.querySelector('.po-app').clientWidth"
+        )
         assert page.get_by_role("status").inner_text().startswith("Piano, with a confidence of")
         assert page.evaluate("[...document.querySelectorAll('.po-half video')].every((video) => video.paused)")
         _tab_to(page, "[aria-label='Play animation']")
@@ -238,7 +256,10 @@ def test_every_text_can_be_read_in_light_and_in_the_dark(visit):
 
     with visit("voila") as page:
         page.get_by_role("button", name="Sign-in and options").click()
-        for link, words in [("hello", "This is not a link"), ("https://www.youtube.com/playlist?list=PLplaylist01", "3 songs: ")]:
+        for link, words in [
+            ("hello", "This is not a link"),
+            ("https://www.youtube.com/playlist?list=PLplaylist01", "3 songs: "),
+        ]:
             submit(page, link)
             page.get_by_text(words).first.wait_for()
             assert unreadable() == []

@@ -43,7 +43,18 @@ def make_folder(folder, counts):
 
 def test_classes_of_ones_own_on_a_cluster_from_the_command_line_to_a_label(tmp_path, capsys, cluster):
     folder, out = make_folder(tmp_path / "sounds", dict.fromkeys(KINDS, 7)), tmp_path / "own.npz"
-    command = ["train", str(folder), "--out", str(out), "--clips", "288", "--epochs", "4", "--dask", cluster.scheduler_address]
+    command = [
+        "train",
+        str(folder),
+        "--out",
+        str(out),
+        "--clips",
+        "288",
+        "--epochs",
+        "4",
+        "--dask",
+        cluster.scheduler_address,
+    ]
     assert main(command) == 0
     assert "of the test recordings are right" in capsys.readouterr().out
     model = Model.load(out)
@@ -87,13 +98,20 @@ def test_a_folder_that_cannot_be_written(tmp_path):
 
 
 def test_names_that_are_no_text_and_names_in_two_spellings(tmp_path):
-    folder, table = make_folder(tmp_path / "sounds", {"A": 3, unicodedata.normalize("NFD", "Violín"): 3}), tmp_path / "groups.csv"
+    folder, table = (
+        make_folder(tmp_path / "sounds", {"A": 3, unicodedata.normalize("NFD", "Violín"): 3}),
+        tmp_path / "groups.csv",
+    )
     rows = [(f"{label}/take {i}.wav", f"{label} {i}") for label in ("A", "Violín") for i in range(3)]
     pd.DataFrame(rows, columns=["file", "group"]).to_csv(table, index=False)
     found = classes.recordings(folder, table)
-    assert [(recording.label, recording.group) for recording in found] == [(group.split()[0], group) for _, group in rows]
+    assert [(recording.label, recording.group) for recording in found] == [
+        (group.split()[0], group) for _, group in rows
+    ]
     for byte in (b"\xe8", b"\xe9"):
-        os.rename(folder / "A" / f"take {byte[0] - 232}.wav", os.path.join(os.fsencode(folder / "A"), b"caf" + byte + b".wav"))
+        os.rename(
+            folder / "A" / f"take {byte[0] - 232}.wav", os.path.join(os.fsencode(folder / "A"), b"caf" + byte + b".wav")
+        )
     found = classes.recordings(folder)
     assert [recording.id for recording in found][:2] == ["A/caf\\udce8.wav", "A/caf\\udce9.wav"]
     dataset.build(tmp_path / "clips", recordings=found, n_clips=24, jobs=1)
@@ -104,7 +122,12 @@ def test_names_that_are_no_text_and_names_in_two_spellings(tmp_path):
 def test_no_group_is_on_two_sides_and_every_class_is_on_each(seed):
     rng = np.random.default_rng(seed)
     groups = [f"player {i}" for i in range(12)]
-    pairs = [(label, groups[i]) for label in "abcde" for i in rng.choice(12, rng.integers(8, 13), replace=False) for _ in range(3)]
+    pairs = [
+        (label, groups[i])
+        for label in "abcde"
+        for i in rng.choice(12, rng.integers(8, 13), replace=False)
+        for _ in range(3)
+    ]
     splits = classes.divide(pairs, seed)
     assert set(splits) == {group for _, group in pairs}  # one split each
     for label in "abcde":
@@ -116,8 +139,13 @@ def test_each_class_is_divided_by_its_own_size():
     pairs = [("many", f"m{i}") for i in range(40)] + [("few", f"f{i}") for i in range(3)]
     splits = classes.divide(pairs)
     assert Counter((label, splits[group]) for label, group in pairs) == {
-        ("many", "train"): 28, ("many", "validation"): 6, ("many", "test"): 6,
-        ("few", "train"): 1, ("few", "validation"): 1, ("few", "test"): 1}
+        ("many", "train"): 28,
+        ("many", "validation"): 6,
+        ("many", "test"): 6,
+        ("few", "train"): 1,
+        ("few", "validation"): 1,
+        ("few", "test"): 1,
+    }
 
 
 def test_folders_that_cannot_be_used_are_refused_with_the_reason(tmp_path):
@@ -142,7 +170,11 @@ def test_a_table_of_groups(tmp_path):
     found = classes.recordings(folder, table)
     assert {recording.id: recording.group for recording in found} == dict(rows)
     sides = {recording.group: recording.split for recording in found}
-    assert all(recording.split == sides[recording.group] for recording in found) and set(sides.values()) == {"train", "validation", "test"}
+    assert all(recording.split == sides[recording.group] for recording in found) and set(sides.values()) == {
+        "train",
+        "validation",
+        "test",
+    }
     pd.DataFrame(rows[1:], columns=["file", "group"]).to_csv(table, index=False)
     with pytest.raises(SourceError, match="names no group for A/take 0.wav"):
         classes.recordings(folder, table)
@@ -155,8 +187,16 @@ def test_a_table_of_groups(tmp_path):
 
 def test_the_figures_of_an_evaluation(tmp_path):
     truth, label = list("aaaabbbc"), ["a", "a", "a", "b", "b", "b", "a", None]
-    table = pd.DataFrame({"recording": [f"{i}.wav" for i in range(8)], "group": list("xyxyxyxy"), "truth": truth, "label": label,
-                          "confidence": 0.9, "message": "too short"})
+    table = pd.DataFrame(
+        {
+            "recording": [f"{i}.wav" for i in range(8)],
+            "group": list("xyxyxyxy"),
+            "truth": truth,
+            "label": label,
+            "confidence": 0.9,
+            "message": "too short",
+        }
+    )
     evaluation = classes.Evaluation(table, ["a", "b", "c"])
     assert evaluation.confusion.to_numpy().tolist() == [[3, 1, 0], [1, 2, 0], [0, 0, 0]]
     assert evaluation.accuracy == pytest.approx(5 / 7)
@@ -168,6 +208,8 @@ def test_the_figures_of_an_evaluation(tmp_path):
     report.write(evaluation, history, tmp_path / "page.html", "Three classes", {"seed": 0})
     page = (tmp_path / "page.html").read_text()
     assert "71.4%" in page and "too short" in page and page.count("0.900") == 2
-    many = pd.DataFrame({"recording": [f"{i}.wav" for i in range(150)], "group": "x", "truth": "a", "label": "b", "confidence": 0.8})
+    many = pd.DataFrame(
+        {"recording": [f"{i}.wav" for i in range(150)], "group": "x", "truth": "a", "label": "b", "confidence": 0.8}
+    )
     report.write(classes.Evaluation(many, ["a", "b"]), history, tmp_path / "page.html", "All wrong", {})
     assert (tmp_path / "page.html").read_text().count("0.800") == 150

@@ -1,4 +1,5 @@
 """The envelope, the mask, the clips and where in the song they come from."""
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -18,8 +19,8 @@ def noise(n_samples, level=0.3, seed=0):
 def naive_cut(samples):
     """The same by definition, sample by sample: the oracle. Returns clips and, for each, its samples' positions."""
     loud = np.abs(samples) > THRESHOLD
-    positions = np.array([i for i in range(len(samples)) if loud[max(i - WINDOW // 2, 0):i + WINDOW // 2].any()], int)
-    groups = [positions[i:i + CLIP] for i in range(0, len(positions), CLIP)]
+    positions = np.array([i for i in range(len(samples)) if loud[max(i - WINDOW // 2, 0) : i + WINDOW // 2].any()], int)
+    groups = [positions[i : i + CLIP] for i in range(0, len(positions), CLIP)]
     if len(groups) > 1 and len(groups[-1]) < CLIP // 2:
         groups.pop()
     return [np.pad(samples[group], (0, CLIP - len(group))) for group in groups], groups
@@ -34,7 +35,9 @@ def naive_timeline(groups, n_samples):
 @st.composite
 def songs(draw):
     """Stretches of sound and silence, and the places where a stream of it is divided."""
-    stretches = draw(st.lists(st.tuples(st.integers(1, 20_000), st.sampled_from([0.0, 0.0005, 0.0007, 0.3])), min_size=1, max_size=8))
+    stretches = draw(
+        st.lists(st.tuples(st.integers(1, 20_000), st.sampled_from([0.0, 0.0005, 0.0007, 0.3])), min_size=1, max_size=8)
+    )
     samples = np.concatenate([noise(n, level, i) for i, (n, level) in enumerate(stretches)])
     places = draw(st.lists(st.integers(0, len(samples)), max_size=12))
     return samples, sorted(places)
@@ -60,8 +63,8 @@ def test_a_stream_gives_the_clips_of_the_whole_however_it_is_divided(song):
 
 def test_blocks_of_one_sample():
     samples = np.concatenate([noise(5000), np.zeros(2000, np.float32), noise(4000)])
-    whole, = cut_array(samples)[0]
-    clip, = cut([samples[i:i + 1] for i in range(len(samples))])
+    (whole,) = cut_array(samples)[0]
+    (clip,) = cut([samples[i : i + 1] for i in range(len(samples))])
     assert np.array_equal(clip.samples, whole)
 
 
@@ -76,7 +79,7 @@ def test_the_mask_is_the_envelope_above_the_threshold(n_samples, places, thresho
 def test_the_envelope_is_a_centred_maximum_over_50_ms():
     samples = np.zeros(4000, np.float32)
     samples[2000] = -0.25
-    where, = np.nonzero(envelope(samples))
+    (where,) = np.nonzero(envelope(samples))
     assert len(where) == 0.05 * RATE
     assert abs(where.mean() - 2000) <= 0.5
     assert envelope(samples).max() == 0.25
@@ -100,16 +103,24 @@ def test_silence_is_left_out_and_the_clip_knows_where_it_was():
 def test_short_sounds_and_last_parts(seconds, n_clips):
     clips, starts = cut_array(noise(round(seconds * RATE)))
     assert clips.shape == (n_clips, CLIP) and starts.tolist() == list(range(n_clips))
-    assert np.array_equal(clips.reshape(-1)[round(seconds * RATE):], np.zeros(max(n_clips * RATE - round(seconds * RATE), 0)))
+    assert np.array_equal(
+        clips.reshape(-1)[round(seconds * RATE) :], np.zeros(max(n_clips * RATE - round(seconds * RATE), 0))
+    )
 
 
-@pytest.mark.parametrize("kind, samples", [
-    ("too_short", noise(0)),
-    ("too_short", noise(4799)),
-    ("too_short", np.concatenate([noise(3000), np.zeros(12_999, np.float32)])),
-    ("silent", np.zeros(50_000, np.float32)),
-    ("silent", np.random.default_rng(0).integers(-4, 5, 50_000).astype(np.float32) / 32768),  # the dither of a silent file
-])
+@pytest.mark.parametrize(
+    "kind, samples",
+    [
+        ("too_short", noise(0)),
+        ("too_short", noise(4799)),
+        ("too_short", np.concatenate([noise(3000), np.zeros(12_999, np.float32)])),
+        ("silent", np.zeros(50_000, np.float32)),
+        (
+            "silent",
+            np.random.default_rng(0).integers(-4, 5, 50_000).astype(np.float32) / 32768,
+        ),  # the dither of a silent file
+    ],
+)
 def test_too_little_to_judge(kind, samples):
     with pytest.raises(AudioError) as caught:
         cut_array(samples)
@@ -120,14 +131,14 @@ def test_too_little_to_judge(kind, samples):
 def test_a_song_of_a_second_gets_an_answer_however_short_its_sound_is(n_sound):
     samples = np.concatenate([np.zeros(20_000, np.float32), noise(n_sound) + 0.1, np.zeros(30_000, np.float32)])
     clips = cut([samples])
-    clip, = clips
+    (clip,) = clips
     assert np.count_nonzero(clip.samples) == n_sound and 1 < clip.start < clip.stop < 1.5
     assert clips.timeline().tolist() == [-1, 0, -1, -1]
 
 
 def test_a_metronome_has_a_timeline():
     samples = np.zeros(8 * RATE, np.float32)
-    samples[RATE // 2::RATE] = 0.5
+    samples[RATE // 2 :: RATE] = 0.5
     clips = cut([samples])
     assert len(list(clips)) == 1 and clips.timeline().tolist() == [0] * 8
 
@@ -141,7 +152,9 @@ def test_a_faint_recording_is_judged_by_a_threshold_below_its_peak():
 
 
 def test_a_file_is_cleaned_while_it_is_decoded(tmp_path):
-    path = media.write(tmp_path / "song.wav", np.concatenate([noise(22 * RATE), np.zeros(3 * RATE, np.float32), noise(5 * RATE)]), RATE)
+    path = media.write(
+        tmp_path / "song.wav", np.concatenate([noise(22 * RATE), np.zeros(3 * RATE, np.float32), noise(5 * RATE)]), RATE
+    )
     steps = []
     clips = clean(path, progress=lambda *step: steps.append(step))
     assert len(list(clips)) == 27

@@ -42,18 +42,25 @@ def test_files_of_one_name_in_two_folders_are_told_apart(tmp_path):
         (tmp_path / album).mkdir()
         (tmp_path / album / "01.wav").write_bytes(Path(PIANO).read_bytes())
     result = run("label", "--clips", "1", str(tmp_path))
-    assert [line.split()[-1] for line in result.stdout.splitlines()[1:]] == [os.path.join("a", "01.wav"), os.path.join("b", "01.wav")]
+    assert [line.split()[-1] for line in result.stdout.splitlines()[1:]] == [
+        os.path.join("a", "01.wav"),
+        os.path.join("b", "01.wav"),
+    ]
 
 
 def test_a_full_disk_behind_the_output(tmp_path):
     with open("/dev/full", "w") as full:
-        result = subprocess.run([sys.executable, "-m", "pipeline", "label", PIANO], cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True)
+        result = subprocess.run(
+            [sys.executable, "-m", "pipeline", "label", PIANO], cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True
+        )
     assert result.returncode == 1 and result.stderr == "pipeline: No space left on device\n"
 
 
 def test_a_list_is_read_with_its_comments_and_line_ends(tmp_path):
     (tmp_path / "song.wav").write_bytes(Path(PIANO).read_bytes())
-    (tmp_path / "list.txt").write_bytes(f"\ufeff# songs\r\n\r\n{PIANO}\r\nsong.wav\r\nhttps://example.com/x\r\n".encode())
+    (tmp_path / "list.txt").write_bytes(
+        f"\ufeff# songs\r\n\r\n{PIANO}\r\nsong.wav\r\nhttps://example.com/x\r\n".encode()
+    )
     result = run("label", "--json", "--clips", "3", "--seed", "1", str(tmp_path / "list.txt"))
     rows = [json.loads(line) for line in result.stdout.splitlines()]
     assert [row.get("error") for row in rows] == [None, None, "other_site"]
@@ -62,10 +69,22 @@ def test_a_list_is_read_with_its_comments_and_line_ends(tmp_path):
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["label"], ["label", "--clips", "0", PIANO], ["label", "--clips", "many", PIANO], ["label", "--seed", "-1", PIANO],
-     ["label", "--nonsense", PIANO], ["label", "--exec=touch"], ["unknown"], ["label", "--model", "none.npz", PIANO],
-     ["label", "--model", "", PIANO], ["batch", "https://youtu.be/abcdefghijk", "--out", "a.parquet"], ["batch", "data/samples", "--out", "a.csv"],
-     ["batch", "", "--out", "a.parquet"], ["train", " ", "--out", "a.npz"]],
+    [
+        [],
+        ["label"],
+        ["label", "--clips", "0", PIANO],
+        ["label", "--clips", "many", PIANO],
+        ["label", "--seed", "-1", PIANO],
+        ["label", "--nonsense", PIANO],
+        ["label", "--exec=touch"],
+        ["unknown"],
+        ["label", "--model", "none.npz", PIANO],
+        ["label", "--model", "", PIANO],
+        ["batch", "https://youtu.be/abcdefghijk", "--out", "a.parquet"],
+        ["batch", "data/samples", "--out", "a.csv"],
+        ["batch", "", "--out", "a.parquet"],
+        ["train", " ", "--out", "a.npz"],
+    ],
     ids=" ".join,
 )
 def test_wrong_usage_is_said_and_exits_with_2(arguments):
@@ -75,8 +94,10 @@ def test_wrong_usage_is_said_and_exits_with_2(arguments):
 
 
 def test_help_imports_nothing_heavy():
-    code = "import sys; from pipeline.__main__ import main\ntry: main(['label', '--help'])\nexcept SystemExit: pass\n" \
+    code = (
+        "import sys; from pipeline.__main__ import main\ntry: main(['label', '--help'])\nexcept SystemExit: pass\n"
         "print(sorted({'numpy', 'scipy', 'librosa', 'av', 'yt_dlp', 'pandas'} & set(sys.modules)))"
+    )
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert result.stdout.splitlines()[-1] == "[]"
 

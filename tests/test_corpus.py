@@ -67,6 +67,7 @@ def strongest(samples):
 
 # packages
 
+
 def wheel(folder, name="tinysounds", files=(("tinysounds/a.txt", b"sound"),)):
     """A wheel that the real pip accepts, without any code."""
     path = folder / f"{name}-1.0-py3-none-any.whl"
@@ -75,7 +76,9 @@ def wheel(folder, name="tinysounds", files=(("tinysounds/a.txt", b"sound"),)):
         for inside, data in files:
             file.writestr(inside, data)
         file.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-        file.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        file.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
         file.writestr(f"{info}/RECORD", "")
     return path
 
@@ -119,7 +122,14 @@ def test_an_archive_inside_a_package_is_unpacked_too(tmp_path, monkeypatch):
     shelf.mkdir()
     with zipfile.ZipFile(inner, "w") as file:
         file.writestr("C4.txt", b"a note")
-    wheel(shelf, files=(("tinysounds/notes.zip", inner.getvalue()), ("tinysounds/music.pk3", inner.getvalue()), ("tinysounds/b.zip", b"no archive")))
+    wheel(
+        shelf,
+        files=(
+            ("tinysounds/notes.zip", inner.getvalue()),
+            ("tinysounds/music.pk3", inner.getvalue()),
+            ("tinysounds/b.zip", b"no archive"),
+        ),
+    )
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(shelf))
     folder = fetch(Package("pip", "tinysounds"), tmp_path / "cache") / "tinysounds"
@@ -161,6 +171,7 @@ def test_a_damaged_archive_is_an_error_of_ours(tmp_path):
 
 # scores
 
+
 def test_midi_is_read_with_its_pedal(tmp_path):
     read = read_midi(midi(tmp_path / "a.mid", VIOLIN, drums=True))
     assert len(read.notes) == 60 and read.notes["drum"].sum() == 20
@@ -200,6 +211,7 @@ def test_the_pedal_holds_notes():
 
 # rendering
 
+
 def test_a_font_plays_in_tune_and_at_16_khz():
     assert programs(FONT) == list(range(128))
     tune = score((0, 2, 69, 100)).given_to(FLUTE)
@@ -214,7 +226,10 @@ def test_touch_changes_loudness_and_tempo():
     soft, loud = (np.abs(render(tune, FONT, 0, 1, Touch(loudness=x))).max() for x in (0.4, 1.6))
     assert loud > 2 * soft > 0
     fast = render(tune, FONT, 0, 2, Touch(tempo=2.0))  # the second note now begins at one second
-    assert np.abs(fast[int(1.0 * RATE):int(1.3 * RATE)]).max() > 5 * np.abs(fast[int(0.9 * RATE):int(0.98 * RATE)]).max()
+    assert (
+        np.abs(fast[int(1.0 * RATE) : int(1.3 * RATE)]).max()
+        > 5 * np.abs(fast[int(0.9 * RATE) : int(0.98 * RATE)]).max()
+    )
     assert list(Touch(contrast=2.0).velocity(np.array([32, 64]))) == [16, 64]
     assert list(Touch(loudness=0.5).velocity(np.array([64]))) == [32]
 
@@ -229,7 +244,7 @@ def test_the_pedal_is_heard_in_the_tempo_of_the_score():
     held, plain = (render(tune, FONT, 0, 3, Touch(tempo=2.0, pedal=pedal)) for pedal in (True, False))
 
     def level(samples, begin, end):
-        return np.std(samples[int(begin * RATE):int(end * RATE)])
+        return np.std(samples[int(begin * RATE) : int(end * RATE)])
 
     assert level(held, 1, 1.8) > 20 * level(plain, 1, 1.8)
     assert level(held, 2.6, 3) < 0.05 * level(held, 1, 1.8)
@@ -240,7 +255,7 @@ def test_a_window_is_a_part_of_the_whole():
     tune = improvise(rng, 8.0)
     whole = render(tune, FONT, 0, 6)
     window = render(tune, FONT, 3, 2)
-    assert np.corrcoef(whole[3 * RATE:5 * RATE], window)[0, 1] > 0.9
+    assert np.corrcoef(whole[3 * RATE : 5 * RATE], window)[0, 1] > 0.9
 
 
 def test_the_sampler_plays_recorded_notes_in_tune(tmp_path):
@@ -253,14 +268,23 @@ def test_the_sampler_plays_recorded_notes_in_tune(tmp_path):
         sound = player.render(score((0, 1.5, 72, velocity)), 0.2, 1.0)
         assert strongest(sound) == pytest.approx(frequency, rel=0.01)
     sound = player.render(score((0, 0.3, 69, 90)), 0, 2.0)
-    assert np.abs(sound[:RATE // 4]).max() > 0.1 and np.abs(sound[RATE:]).max() < 1e-3  # damped after its end
+    assert np.abs(sound[: RATE // 4]).max() > 0.1 and np.abs(sound[RATE:]).max() < 1e-3  # damped after its end
     with pytest.raises(SourceError, match="no notes"):
         SamplePlayer((str(tmp_path),)).render(score((0, 1, 60, 90)), 0, 1)
 
 
-@pytest.mark.parametrize("name, pitch", [
-    ("A4.wav", 69), ("Piano.ff.A4.flac", 69), ("a4.wav", 69), ("A4v10.ogg", 69), ("As1.mp3", 34), ("Ab1.mp3", 32), ("c#2.wav", 37),
-])
+@pytest.mark.parametrize(
+    "name, pitch",
+    [
+        ("A4.wav", 69),
+        ("Piano.ff.A4.flac", 69),
+        ("a4.wav", 69),
+        ("A4v10.ogg", 69),
+        ("As1.mp3", 34),
+        ("Ab1.mp3", 32),
+        ("c#2.wav", 37),
+    ],
+)
 def test_notes_are_found_by_their_names(tmp_path, name, pitch):
     (tmp_path / name).touch()
     (tmp_path / "Data4.txt").touch()
@@ -282,7 +306,7 @@ def test_softly_played_notes_are_darker(tmp_path):
 def test_what_is_played_softly_goes_through_a_low_pass_of_its_velocity():
     cutoff = 1200 * 2 ** (4 * 32 / 127)
     made = darkened(np.sin(2 * np.pi * cutoff * np.arange(RATE) / RATE).astype(np.float32), 32)
-    assert np.mean(made ** 2) == pytest.approx(0.5 / 2, rel=0.04)  # 3 dB down
+    assert np.mean(made**2) == pytest.approx(0.5 / 2, rel=0.04)  # 3 dB down
 
 
 def patch(path, frequency=440.0, rate=22050, n=4410):
@@ -299,9 +323,16 @@ def patch(path, frequency=440.0, rate=22050, n=4410):
 
 def test_a_patch_of_the_ultrasound_is_read(tmp_path):
     path = patch(tmp_path / "024_Nylon_Guitar.pat")
-    (pitch, samples), = patches.notes(path, 3).items()
-    assert pitch == 69 and len(samples) == pytest.approx(3 * RATE, abs=2) and strongest(samples) == pytest.approx(440, rel=0.01)
-    assert np.abs(samples[: RATE // 5]).max() == pytest.approx(20000 / 32768, rel=0.02) and np.abs(samples[2 * RATE :]).max() < 0.1
+    ((pitch, samples),) = patches.notes(path, 3).items()
+    assert (
+        pitch == 69
+        and len(samples) == pytest.approx(3 * RATE, abs=2)
+        and strongest(samples) == pytest.approx(440, rel=0.01)
+    )
+    assert (
+        np.abs(samples[: RATE // 5]).max() == pytest.approx(20000 / 32768, rel=0.02)
+        and np.abs(samples[2 * RATE :]).max() < 0.1
+    )
     sound = SamplePlayer((str(path),)).render(score((0, 1.5, 72, 90)), 0.2, 1.0)
     assert strongest(sound) == pytest.approx(523.25, rel=0.01)
     (tmp_path / "bad.pat").write_bytes(b"RIFF")
@@ -311,10 +342,16 @@ def test_a_patch_of_the_ultrasound_is_read(tmp_path):
 
 # sounds
 
+
 def test_excerpts_are_seeded(tmp_path):
     piece = Piece(str(midi(tmp_path / "a.mid")))
-    for sound in (Solo(FontPlayer(FONT, PIANO), piece), Solo(FontPlayer(FONT, VIOLIN), piece, melody=True), Solo(FontPlayer(FONT, PIANO)),
-                  Duo(FontPlayer(FONT, PIANO), FontPlayer(FONT, VIOLIN), piece), sounds.Noise("applause")):
+    for sound in (
+        Solo(FontPlayer(FONT, PIANO), piece),
+        Solo(FontPlayer(FONT, VIOLIN), piece, melody=True),
+        Solo(FontPlayer(FONT, PIANO)),
+        Duo(FontPlayer(FONT, PIANO), FontPlayer(FONT, VIOLIN), piece),
+        sounds.Noise("applause"),
+    ):
         first, second = (sound.excerpt(np.random.default_rng(7), 4) for _ in range(2))
         np.testing.assert_array_equal(first.samples, second.samples)
         assert len(first.samples) == 4 * RATE and np.isfinite(first.samples).all() and np.abs(first.samples).max() > 0
@@ -345,10 +382,14 @@ def test_beside_a_piano_an_instrument_takes_the_highest_voice_and_a_bass_the_low
     assert pedals == {(True, False), (False, False)}  # only the piano has a pedal
 
 
-@pytest.mark.parametrize("melody, written, pedals", [
-    (False, False, {(True, True), (True, False), (False, True), (False, False)}), (True, False, {(False, True), (False, False)}),
-    (False, True, {(True, True), (False, True)}),
-])
+@pytest.mark.parametrize(
+    "melody, written, pedals",
+    [
+        (False, False, {(True, True), (True, False), (False, True), (False, False)}),
+        (True, False, {(False, True), (False, False)}),
+        (False, True, {(True, True), (False, True)}),
+    ],
+)
 def test_a_piece_without_a_pedal_is_often_given_one_and_a_melody_does_without(monkeypatch, melody, written, pedals):
     played = score((0, 1, 60, 90), (1, 4, 64, 90), pedal=[(0, True), (2, False)] if written else ())
     monkeypatch.setattr(Piece, "score", lambda self: played)
@@ -375,11 +416,11 @@ def test_a_mixture_counts_only_where_the_other_is_heard():
     rng = np.random.default_rng(1)
     piano = Fixed(rng.standard_normal(4 * RATE) * 0.1)
     other = np.zeros(4 * RATE)
-    other[RATE:2 * RATE] = rng.standard_normal(RATE)
-    other[3 * RATE:3 * RATE + 40] = 1e-3  # there, but nobody would hear it
+    other[RATE : 2 * RATE] = rng.standard_normal(RATE)
+    other[3 * RATE : 3 * RATE + 40] = 1e-3  # there, but nobody would hear it
     assert list(Together(piano, Fixed(other)).excerpt(rng, 4).keep) == [False, True, False, False]
     steps = np.repeat(10 ** (np.array([-11, -13]) / 20), RATE)  # 11 and 13 dB below the rest
-    assert list(sounds._audible(steps * piano.samples[:2 * RATE], piano.samples)) == [True, False]
+    assert list(sounds._audible(steps * piano.samples[: 2 * RATE], piano.samples)) == [True, False]
 
 
 def test_the_balance_of_a_mixture_is_in_decibels():
@@ -404,7 +445,7 @@ def test_short_files_are_strung_together(tmp_path):
     paths = tuple(str(tone(tmp_path / f"{i}.wav", 300 + 100 * i, 0.3)) for i in range(4))
     samples = Scattered(paths).excerpt(np.random.default_rng(0), 5).samples
     assert len(samples) == 5 * RATE and np.abs(samples).max() <= 2.0
-    assert all(np.abs(samples[i * RATE:(i + 1) * RATE]).max() > 0.1 for i in range(5))
+    assert all(np.abs(samples[i * RATE : (i + 1) * RATE]).max() > 0.1 for i in range(5))
 
 
 def test_a_recording_is_decoded_once(tmp_path):
@@ -428,8 +469,13 @@ def test_excerpts_stay_within_their_spans(tmp_path):
 
 # the catalogue and the corpus
 
+
 def test_two_recordings_of_one_name_are_not_taken_for_the_same(tmp_path):
-    assert [Piece("a/x.wad", "D_E1M1").name, Piece("b/y.wad", "D_E1M1").name, Piece("z.mid").name] == ["x/D_E1M1", "y/D_E1M1", "z"]
+    assert [Piece("a/x.wad", "D_E1M1").name, Piece("b/y.wad", "D_E1M1").name, Piece("z.mid").name] == [
+        "x/D_E1M1",
+        "y/D_E1M1",
+        "z",
+    ]
     first, second = (tmp_path / name for name in "ab")
     for folder in (first, second):
         (folder / "Piano").mkdir(parents=True)
@@ -444,7 +490,9 @@ def test_no_family_of_fonts_is_in_two_splits():
     for entry in (*catalogue.FONTS, *catalogue.SAMPLES):
         splits.setdefault(entry.family, set()).add(entry.split)
     assert all(len(s) == 1 for s in splits.values())
-    assert {e.split for e in catalogue.FONTS if e.source == "default"} == set(collection.SPLITS)  # pip alone fills all three
+    assert {e.split for e in catalogue.FONTS if e.source == "default"} == set(
+        collection.SPLITS
+    )  # pip alone fills all three
 
 
 def test_recordings_of_an_evaluation_are_never_used():
@@ -483,7 +531,9 @@ def test_packages_become_recordings_with_the_right_label_and_split(tmp_path, mon
     (tmp_path / "font.sf2").symlink_to(FONT)
     for name in pieces.values():
         midi(tmp_path / f"{name}.mid", drums=True)
-    played = [catalogue.Pieces("default", package, "*.mid", kind, "MIT", ("b",), ("c",)) for kind in ("performance", "band")]
+    played = [
+        catalogue.Pieces("default", package, "*.mid", kind, "MIT", ("b",), ("c",)) for kind in ("performance", "band")
+    ]
     fonts = [catalogue.Font(split, "default", package, "font.sf2", split, split, "MIT") for split in collection.SPLITS]
     for name, entries in {"FONTS": fonts, "PIECES": played, "SAMPLES": (), "RECORDINGS": ()}.items():
         monkeypatch.setattr(catalogue, name, entries)
@@ -496,9 +546,16 @@ def test_packages_become_recordings_with_the_right_label_and_split(tmp_path, mon
     assert all(r.id.startswith(r.split) for r in found)  # the font of the split
     duos = {r.instrument: r.sound.bass for r in found if r.kind == "piano with instrument"}
     assert {name.removeprefix("Piano with ") for name, bass in duos.items() if bass} == {
-        "Acoustic Bass", "Electric Bass (finger)", "Electric Bass (pick)", "Fretless Bass", "Contrabass"}
+        "Acoustic Bass",
+        "Electric Bass (finger)",
+        "Electric Bass (pick)",
+        "Fretless Bass",
+        "Contrabass",
+    }
     assert "Piano with Bassoon" in duos
-    heard = [(r.split, getattr(sound, "piece", None)) for r in found for sound in (r.sound, getattr(r.sound, "piano", None))]
+    heard = [
+        (r.split, getattr(sound, "piece", None)) for r in found for sound in (r.sound, getattr(r.sound, "piano", None))
+    ]
     assert {(split, piece.name) for split, piece in heard if piece} == set(pieces.items())
 
 
@@ -527,12 +584,20 @@ def test_a_folder_of_ones_own(tmp_path):
 
 # playlists
 
+
 def test_the_shipped_list_is_an_example_only():
     with pytest.raises(SourceError, match="names no playlist"):
         playlists.read("data/playlists.csv")
 
 
-@pytest.mark.parametrize("line", ["Piano,https://example.org/list,5", "../x,https://youtu.be/dQw4w9WgXcQ,5", "Piano,https://youtu.be/dQw4w9WgXcQ,many"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Piano,https://example.org/list,5",
+        "../x,https://youtu.be/dQw4w9WgXcQ,5",
+        "Piano,https://youtu.be/dQw4w9WgXcQ,many",
+    ],
+)
 def test_a_bad_line_is_named(tmp_path, line):
     (tmp_path / "p.csv").write_text("label,link,limit\n" + line + "\n")
     with pytest.raises(SourceError, match="Line 2 of p.csv"):
@@ -557,7 +622,9 @@ def test_scraping_goes_on_after_a_failure_and_where_it_stopped(tmp_path, monkeyp
     entries = [download.Entry(i, "t", 3.0) for i in ("aaaaaaaaaaa", "badbadbadba", "ccccccccccc")]
     monkeypatch.setattr(download, "download", fake)
     monkeypatch.setattr(download, "playlist", lambda link, limit, ydl_factory=None: download.Playlist("p", entries))
-    (tmp_path / "p.csv").write_text("label,link,limit\n# a comment\nPiano,https://www.youtube.com/playlist?list=PLaaaaaaaaaaaaaaaa,3\n")
+    (tmp_path / "p.csv").write_text(
+        "label,link,limit\n# a comment\nPiano,https://www.youtube.com/playlist?list=PLaaaaaaaaaaaaaaaa,3\n"
+    )
     failures = playlists.scrape(tmp_path / "p.csv", tmp_path / "out", pause=(0, 0))
     assert [f["error"] for f in failures] == ["private"]
     assert sorted(p.name for p in (tmp_path / "out" / "Piano").iterdir()) == ["aaaaaaaaaaa.m4a", "ccccccccccc.m4a"]

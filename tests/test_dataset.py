@@ -76,7 +76,18 @@ def test_the_same_seed_makes_the_same_clips(tmp_path, folder):
 
 def test_a_build_goes_on_after_kill_9(tmp_path, folder):
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "pipeline.corpus.dataset", "--out", str(out), "--clips", "620", "--sources", "--folder", str(folder)]
+    command = [
+        sys.executable,
+        "-m",
+        "pipeline.corpus.dataset",
+        "--out",
+        str(out),
+        "--clips",
+        "620",
+        "--sources",
+        "--folder",
+        str(folder),
+    ]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     deadline = time.monotonic() + 120
     while not list(out.glob("shards/*.csv")) and time.monotonic() < deadline:
@@ -90,7 +101,9 @@ def test_a_build_goes_on_after_kill_9(tmp_path, folder):
     make(out, folder, n=620)
     assert all(p.stat().st_mtime_ns == when for p, when in done.items())  # what was done stayed
     make(tmp_path / "again", folder, n=620)
-    np.testing.assert_array_equal(np.load(out / "clips.npy", mmap_mode="r"), np.load(tmp_path / "again" / "clips.npy", mmap_mode="r"))
+    np.testing.assert_array_equal(
+        np.load(out / "clips.npy", mmap_mode="r"), np.load(tmp_path / "again" / "clips.npy", mmap_mode="r")
+    )
     assert not [p for p in out.rglob("*.tmp") if "shards" not in p.parts]
 
 
@@ -118,13 +131,18 @@ def test_a_dataset_that_is_complete_is_left_alone(tmp_path, folder):
     report = make(tmp_path / "out", folder, n=60, jobs=1)
     shutil.rmtree(tmp_path / "out" / "shards")
     before = (tmp_path / "out" / "clips.npy").stat().st_mtime_ns
-    assert make(tmp_path / "out", folder, n=60, jobs=1) == report and (tmp_path / "out" / "clips.npy").stat().st_mtime_ns == before
+    assert (
+        make(tmp_path / "out", folder, n=60, jobs=1) == report
+        and (tmp_path / "out" / "clips.npy").stat().st_mtime_ns == before
+    )
 
 
 def test_any_number_of_classes(tmp_path, folder):
     (tmp_path / "own" / "007").mkdir()
     for i in range(20):
-        soundfile.write(tmp_path / "own" / "007" / f"{i}.wav", 0.1 * np.random.default_rng(i).standard_normal(4 * RATE), RATE)
+        soundfile.write(
+            tmp_path / "own" / "007" / f"{i}.wav", 0.1 * np.random.default_rng(i).standard_normal(4 * RATE), RATE
+        )
     make(tmp_path / "out", folder, n=60, jobs=1)
     _, labels, table, names = dataset.load(tmp_path / "out")
     assert names == ["Piano", "Other", "007"] and set(labels) == {0, 1, 2}
@@ -162,7 +180,11 @@ def test_each_shard_is_another(tmp_path):
 
 
 def test_kinds_have_their_shares_and_recordings_their_weights():
-    found = [recording(kind="performance"), recording(kind="performance", weight=3), recording(kind="recorded", weight=9)]
+    found = [
+        recording(kind="performance"),
+        recording(kind="performance", weight=3),
+        recording(kind="recorded", weight=9),
+    ]
     played, recorded = (collection.SHARES["Piano"][kind] for kind in ("performance", "recorded"))
     shares = np.array([played / 4, 3 * played / 4, recorded]) / (played + recorded)
     assert dataset._probabilities(found, "Piano") == pytest.approx(shares)
@@ -171,16 +193,18 @@ def test_kinds_have_their_shares_and_recordings_their_weights():
 def test_silence_and_what_is_no_mixture_are_left_out():
     rng = np.random.default_rng(0)
     loud = rng.standard_normal(6 * RATE) * 0.1
-    loud[2 * RATE:3 * RATE] *= 1e-3
+    loud[2 * RATE : 3 * RATE] *= 1e-3
     rows = [row[-1] for _, row in cut(Fixed(loud, np.array([True, True, True, True, False, True])))]
     assert set(rows) <= {10, 11, 13, 15} and 13 in rows
     assert cut(Fixed(np.zeros(6 * RATE))) == []
-    assert cut(Fixed(loud[:RATE // 2], np.array([], bool))) == []  # nobody has looked whether half a second is a mixture
+    assert (
+        cut(Fixed(loud[: RATE // 2], np.array([], bool))) == []
+    )  # nobody has looked whether half a second is a mixture
 
 
 def test_what_lies_under_the_noise_is_left_out(monkeypatch):
     loud, noise = 0.1 * np.random.default_rng(0).standard_normal((2, 6 * RATE)).astype(np.float32)
-    noise[:3 * RATE], noise[4 * RATE:] = 0, 0
+    noise[: 3 * RATE], noise[4 * RATE :] = 0, 0
     monkeypatch.setattr(dataset, "augment", lambda samples, rng: Augmented(samples, noise))
     assert [row[-1] for _, row in cut(Fixed(loud, np.ones(6, bool)))] == [10, 11, 12, 14, 15]
 
@@ -209,9 +233,9 @@ def test_some_clips_end_early_as_the_last_of_a_song_and_tails_stay():
 def test_a_clip_that_ends_early_still_holds_the_recording(monkeypatch):
     monkeypatch.setattr(dataset, "LAST", 1.0)
     late = np.zeros(6 * RATE)
-    late[RATE - 1000::RATE] = 1.0  # one click a second, close to its end
+    late[RATE - 1000 :: RATE] = 1.0  # one click a second, close to its end
     clips = [clip for seed in range(40) for clip, _ in cut(Fixed(late, np.ones(6, bool)), seed)]
-    assert 0 < len(clips) < 40 and all(np.abs(clip[RATE - 2000:]).max() > 0 for clip in clips)
+    assert 0 < len(clips) < 40 and all(np.abs(clip[RATE - 2000 :]).max() > 0 for clip in clips)
 
 
 def test_a_short_file_is_one_clip_and_a_click_none():
@@ -222,9 +246,20 @@ def test_a_short_file_is_one_clip_and_a_click_none():
 
 
 def test_a_command_error_is_one_sentence(tmp_path):
-    command = [sys.executable, "-m", "pipeline.corpus.dataset", "--out", str(tmp_path / "out"), "--sources", "--folder", str(tmp_path / "none")]
+    command = [
+        sys.executable,
+        "-m",
+        "pipeline.corpus.dataset",
+        "--out",
+        str(tmp_path / "out"),
+        "--sources",
+        "--folder",
+        str(tmp_path / "none"),
+    ]
     done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 1 and done.stderr.strip().startswith("There is no folder") and "Traceback" not in done.stderr
+    assert (
+        done.returncode == 1 and done.stderr.strip().startswith("There is no folder") and "Traceback" not in done.stderr
+    )
 
 
 def test_the_report_counts_distinct_seconds():

@@ -1,4 +1,5 @@
 """Downloads through the real yt-dlp from a YouTube on loopback: what arrives, what fails and how, and that nothing stays."""
+
 import io
 import os
 import signal
@@ -77,7 +78,9 @@ def test_a_busy_server_is_asked_again(songs):
     assert fetch(Video(songs[".m4a"], how="busy_once"))[1] > 11.9
 
 
-@pytest.mark.parametrize("title", ["../../etc/passwd", "--exec=reboot", "<script>alert(1)</script>", "a" * 5000, "%(id)s"])
+@pytest.mark.parametrize(
+    "title", ["../../etc/passwd", "--exec=reboot", "<script>alert(1)</script>", "a" * 5000, "%(id)s"]
+)
 def test_a_title_is_text_and_never_a_path(songs, title):
     song, _ = fetch(Video(songs[".m4a"], title=title))
     assert song.title == title[:300] and song.path.name == f"{ID}.m4a"
@@ -87,23 +90,52 @@ def test_a_title_cannot_steer_a_terminal(songs):
     assert fetch(Video(songs[".m4a"], title="\x1b[2Jsonata\n"))[0].title == "?[2Jsonata?"
 
 
-@pytest.mark.parametrize("how, kind", [
-    ("short", "incomplete"), ("hang", "timeout"), ("stall", "timeout"), ("page_hang", "timeout"), (403, "forbidden"),
-    (404, "unavailable"), (429, "rate_limited"), ("page_429", "rate_limited"), (500, "server_error"), ("no_network", "no_network"),
-])
+@pytest.mark.parametrize(
+    "how, kind",
+    [
+        ("short", "incomplete"),
+        ("hang", "timeout"),
+        ("stall", "timeout"),
+        ("page_hang", "timeout"),
+        (403, "forbidden"),
+        (404, "unavailable"),
+        (429, "rate_limited"),
+        ("page_429", "rate_limited"),
+        (500, "server_error"),
+        ("no_network", "no_network"),
+    ],
+)
 def test_a_failing_server(songs, monkeypatch, how, kind):
     monkeypatch.setattr(ytdlp, "SOCKET_TIMEOUT", 0.3)
     monkeypatch.setattr(ytdlp, "RETRIES", 1)
     assert failure(Video(songs[".m4a"], how=how)) == kind
 
 
-@pytest.mark.parametrize("refusal, kind", [
-    ("private", "private"), ("deleted", "unavailable"), ("never", "unavailable"), ("terminated", "unavailable"),
-    ("age", "age_restricted"), ("members", "members_only"), ("geo", "geo_blocked"), ("premiere", "upcoming"),
-    ("announced", "upcoming"), ("bot", "sign_in"), ("login", "sign_in"), ("session", "rate_limited"), ("blocked", "forbidden"),
-    ("drm", "protected"), ("paid", "paid"), ("pictures", "outdated"), ("player", "outdated"), ("regex", "outdated"),
-    ("bug", "outdated"), ("strange", "refused"),
-])
+@pytest.mark.parametrize(
+    "refusal, kind",
+    [
+        ("private", "private"),
+        ("deleted", "unavailable"),
+        ("never", "unavailable"),
+        ("terminated", "unavailable"),
+        ("age", "age_restricted"),
+        ("members", "members_only"),
+        ("geo", "geo_blocked"),
+        ("premiere", "upcoming"),
+        ("announced", "upcoming"),
+        ("bot", "sign_in"),
+        ("login", "sign_in"),
+        ("session", "rate_limited"),
+        ("blocked", "forbidden"),
+        ("drm", "protected"),
+        ("paid", "paid"),
+        ("pictures", "outdated"),
+        ("player", "outdated"),
+        ("regex", "outdated"),
+        ("bug", "outdated"),
+        ("strange", "refused"),
+    ],
+)
 def test_a_refusal_of_youtube(refusal, kind):
     assert failure(refusal) == kind
 
@@ -120,13 +152,16 @@ def test_the_words_in_an_id_mean_nothing():
     assert caught.value.kind == "unavailable"
 
 
-@pytest.mark.parametrize("info, kind", [
-    ({"live_status": "is_live", "is_live": True}, "live"),
-    ({"live_status": "post_live"}, "live"),
-    ({"live_status": "is_upcoming"}, "upcoming"),
-    ({"duration": 4 * 3600 + 1}, "too_long"),
-    ({"formats": []}, "outdated"),
-])
+@pytest.mark.parametrize(
+    "info, kind",
+    [
+        ({"live_status": "is_live", "is_live": True}, "live"),
+        ({"live_status": "post_live"}, "live"),
+        ({"live_status": "is_upcoming"}, "upcoming"),
+        ({"duration": 4 * 3600 + 1}, "too_long"),
+        ({"formats": []}, "outdated"),
+    ],
+)
 def test_a_video_that_is_no_song(songs, info, kind):
     assert failure(Video(songs[".m4a"], info=info)) == kind
 
@@ -190,7 +225,7 @@ def test_cancelling_does_not_wait_for_the_server(songs, temporary, monkeypatch, 
             with download.download(Link("video", ID), progress, ydl_factory=youtube.ydl_factory):
                 pass
         assert not list(temporary.glob("song-*"))
-        worker, = [thread for thread in threading.enumerate() if thread.name == "yt-dlp"]  # yt-dlp is still waiting
+        (worker,) = [thread for thread in threading.enumerate() if thread.name == "yt-dlp"]  # yt-dlp is still waiting
     worker.join(30)  # the server has gone, so it ends; the fixture sees that it left nothing
     assert not worker.is_alive()
 
@@ -222,7 +257,7 @@ def test_a_worker_left_behind_removes_what_it_still_writes(temporary):
     with pytest.raises(Cancelled):
         with download.download(Link("video", ID), progress, ydl_factory=LateYoutubeDL):
             pass
-    worker, = [thread for thread in threading.enumerate() if thread.name == "yt-dlp"]
+    (worker,) = [thread for thread in threading.enumerate() if thread.name == "yt-dlp"]
     given_up.set()
     worker.join(30)
     assert not worker.is_alive() and not list(temporary.glob("song-*"))
@@ -233,8 +268,15 @@ def test_whoever_is_stopped_leaves_nothing(songs, temporary, number):
     command = [sys.executable, "-m", "pipeline", "label", "--json", f"youtu.be/{ID}"]
     with LoopbackYouTube({ID: Video(songs[".m4a"], how="stall")}) as youtube:
         environment = youtube.environment | {"TMPDIR": str(temporary), "PYTHONUNBUFFERED": "1"}
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                                   preexec_fn=lambda: signal.signal(number, signal.SIG_DFL))  # under nohup it would be ignored
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
+        )  # under nohup it would be ignored
         while not list(temporary.glob("song-*/*")):  # until the half that comes is on disk
             assert process.poll() is None, process.stderr.read()
             time.sleep(0.02)
@@ -251,6 +293,7 @@ def test_cookies_are_read_and_the_file_is_left_alone(songs, tmp_path):
     seen = []
 
     with LoopbackYouTube({ID: songs[".m4a"]}) as youtube:
+
         def ydl_factory(options):
             ydl = youtube.ydl_factory(options)
             seen.extend(cookie.value for cookie in ydl.cookiejar)
@@ -279,7 +322,9 @@ def test_a_playlist_is_listed_without_what_cannot_be_read():
         found = download.playlist(Link("playlist", "PLlist"), ydl_factory=youtube.ydl_factory)
         assert found.title == "A playlist"
         assert [(entry.id, entry.title, entry.seconds) for entry in found.entries] == [
-            (ID, f"Song {ID}", None), ("bbbbbbbbbbb", "Song bbbbbbbbbbb", None)]
+            (ID, f"Song {ID}", None),
+            ("bbbbbbbbbbb", "Song bbbbbbbbbbb", None),
+        ]
         assert parse(found.entries[0].url) == found.entries[0].link == Link("video", ID)
         assert not any(path.startswith(("/video", "/media")) for path in youtube.requests)
         assert len(download.playlist(Link("playlist", "PLlist"), limit=1, ydl_factory=youtube.ydl_factory).entries) == 1

@@ -47,10 +47,20 @@ def tone():
 def clips_table():
     rows = [("Piano", "performance", "Grand"), ("Other", "instrument", "Harp"), ("Other", "noise", "hum")]
     splits = ["train"] * 8 + ["validation", "test"]
-    return pd.DataFrame([
-        dict(label=label, kind=kind, instrument=instrument, source="package", split=split, recording=f"{kind}{number % 3}")
-        for label, kind, instrument in rows for number, split in enumerate(splits)
-    ])
+    return pd.DataFrame(
+        [
+            dict(
+                label=label,
+                kind=kind,
+                instrument=instrument,
+                source="package",
+                split=split,
+                recording=f"{kind}{number % 3}",
+            )
+            for label, kind, instrument in rows
+            for number, split in enumerate(splits)
+        ]
+    )
 
 
 def test_publish_shows_with_words_and_writes_two_files(tmp_path, tone, monkeypatch):
@@ -61,7 +71,9 @@ def test_publish_shows_with_words_and_writes_two_files(tmp_path, tone, monkeypat
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["figure-0.1.png", "figure-0.1.svg"]
     with Image.open(tmp_path / "new" / "figure-0.1.png") as picture:
         assert picture.width == style.WIDTH * style.PRINT_DPI
-    assert shown[0]["text/html"].startswith('<img alt="A &quot;tone&quot; that fades" width="700" src="data:image/png;base64,iVBOR')
+    assert shown[0]["text/html"].startswith(
+        '<img alt="A &quot;tone&quot; that fades" width="700" src="data:image/png;base64,iVBOR'
+    )
     assert shown[0]["text/plain"] == 'A "tone" that fades'
     assert not matplotlib.pyplot.get_fignums()
 
@@ -85,7 +97,9 @@ def test_the_same_figure_is_the_same_file(tmp_path, tone, monkeypatch):
 
 
 def test_colours_of_the_classes_differ_in_lightness():
-    lightness = [np.dot(matplotlib.colors.to_rgb(color), (0.299, 0.587, 0.114)) for color in style.CLASS_COLORS.values()]
+    lightness = [
+        np.dot(matplotlib.colors.to_rgb(color), (0.299, 0.587, 0.114)) for color in style.CLASS_COLORS.values()
+    ]
     assert abs(lightness[0] - lightness[1]) > 0.05
 
 
@@ -143,7 +157,9 @@ def test_network_diagrams_show_the_real_shapes():
 def test_data_flow_has_a_gradient_for_every_trained_layer():
     model, rng = thesis_network(), np.random.default_rng(0)
     before = {name: array.copy() for name, array in model.params.items()}
-    flow = tracing.trace(model, rng.normal(0, 0.1, (4, 16_000)).astype(np.float32), np.eye(2, dtype=np.float32)[[0, 1, 0, 1]])
+    flow = tracing.trace(
+        model, rng.normal(0, 0.1, (4, 16_000)).astype(np.float32), np.eye(2, dtype=np.float32)[[0, 1, 0, 1]]
+    )
     assert list(flow.index) == [layer.name for layer in model.layers]
     assert (flow["output"] > 0).all()
     assert list(flow["parameter gradient"].notna()) == [layer.n_parameters > 0 for layer in model.layers]
@@ -170,7 +186,8 @@ def trained():
             accuracies = np.linspace(0.5, final, 60) + 0.01 * model.seed
             model.history.batch_rows = [(1 + n // 30, n % 30, 1 - a, a) for n, a in enumerate(accuracies)]
             model.history.epoch_rows = [
-                dict(loss=0.5, accuracy=final, seconds=1.0, val_loss=0.5, val_accuracy=final + 0.02 * epoch) for epoch in (0, 1)
+                dict(loss=0.5, accuracy=final, seconds=1.0, val_loss=0.5, val_accuracy=final + 0.02 * epoch)
+                for epoch in (0, 1)
             ]
     return models
 
@@ -206,18 +223,21 @@ def test_distribution_counts_every_clip(clips_table):
 
 def test_figures_of_a_sweep():
     rng, n = np.random.default_rng(0), 12
-    trials = pd.DataFrame(dict(
-        value=rng.random(n), state=["COMPLETE", "PRUNED"] * (n // 2), filter_shape=["3x3", "7x7"] * (n // 2), depth=[2, 3, 4] * (n // 3),
-        learning_rate=10 ** rng.uniform(-4, -2, n),
-    ))
+    trials = pd.DataFrame(
+        dict(
+            value=rng.random(n),
+            state=["COMPLETE", "PRUNED"] * (n // 2),
+            filter_shape=["3x3", "7x7"] * (n // 2),
+            depth=[2, 3, 4] * (n // 3),
+            learning_rate=10 ** rng.uniform(-4, -2, n),
+        )
+    )
     assert "best so far" in texts(sweep.history(trials))
     sweep.importance({"depth": 0.7, "learning_rate": 0.3}, 21)
     figure = sweep.parallel_coordinates(trials, ["filter_shape", "depth", "learning_rate"])
     assert {"3x3", "7x7", "4"} <= set(texts(figure))
     assert len(figure.axes[0].lines) == n + 4, "a line a trial and one for each axis"
     sweep.finalists(pd.DataFrame({"network": ["a", "a", "b"], "test_accuracy": [0.8, 0.9, 0.85]}))
-
-
 
 
 def test_figures_of_an_evaluation():
@@ -234,7 +254,13 @@ def test_figures_of_an_evaluation():
     shares = pd.DataFrame({"label": ["Piano", "Other"], "n": [10, 1200], "share": [0.9, 0.05]}, index=["Grand", "Harp"])
     assert {"Harp  (1,200)", "5.0%"} <= set(texts(evaluation.shares(shares)))
     evaluation.mistakes([("Harp", -80 * rng.random((100, 128)), rng.normal(size=(100, 128)))], FEATURES)
-    rows = {name: {f"{figure}{end}": value for figure in ("balanced_accuracy", "f1", "auc") for end, value in (("", 0.8), ("_low", 0.7), ("_high", 0.9))}
-            for name in ("a", "b")}
+    rows = {
+        name: {
+            f"{figure}{end}": value
+            for figure in ("balanced_accuracy", "f1", "auc")
+            for end, value in (("", 0.8), ("_low", 0.7), ("_high", 0.9))
+        }
+        for name in ("a", "b")
+    }
     figure = evaluation.comparison(pd.DataFrame(rows).T)
     assert [ax.get_title(loc="left") for ax in figure.axes] == ["Balanced accuracy", "F1 of piano", "AUC"]

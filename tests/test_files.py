@@ -21,7 +21,9 @@ def test_a_file_takes_its_place_whole_or_not_at_all(tmp_path):
 
 def test_json_and_tables_come_back(tmp_path):
     files.write_json(tmp_path / "a.json", {"é": [1, None]})
-    files.write_table(tmp_path / "a.csv", pd.DataFrame({"class": ["Violín, solo"], "share": [0.123456]}), float_format="%.3g")
+    files.write_table(
+        tmp_path / "a.csv", pd.DataFrame({"class": ["Violín, solo"], "share": [0.123456]}), float_format="%.3g"
+    )
     assert json.loads((tmp_path / "a.json").read_text()) == {"é": [1, None]}
     assert (tmp_path / "a.csv").read_bytes() == 'class,share\n"Violín, solo",0.123\n'.encode()
 

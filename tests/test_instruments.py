@@ -40,7 +40,9 @@ class Pieces:
 def test_each_instrument_is_played_by_each_family_and_what_is_there_stays(tmp_path, monkeypatch):
     monkeypatch.setattr(instruments, "SECONDS", 2)
     monkeypatch.setattr(instruments, "_pieces", lambda: [Pieces("A piece"), Pieces("another")])
-    monkeypatch.setattr(instruments, "_players", lambda program, samples: {"one": Tones(300 + program), "two": Tones(400 + program)})
+    monkeypatch.setattr(
+        instruments, "_players", lambda program, samples: {"one": Tones(300 + program), "two": Tones(400 + program)}
+    )
     instruments.write(tmp_path, 2)
     groups = pd.read_csv(tmp_path / "groups.csv")
     assert len(groups) == 2 * 2 * len(instruments.INSTRUMENTS) and set(groups["group"]) == {"one", "two"}
@@ -56,34 +58,54 @@ def test_each_instrument_is_played_by_each_family_and_what_is_there_stays(tmp_pa
 
 def test_the_study_goes_on_half_by_half_and_writes_its_page(tmp_path):
     (tmp_path / "docs").mkdir()
-    page, folder, results = shutil.copy(PAGE, tmp_path / "docs"), tmp_path / "solos", tmp_path / "data/results/instruments.json"
+    page, folder, results = (
+        shutil.copy(PAGE, tmp_path / "docs"),
+        tmp_path / "solos",
+        tmp_path / "data/results/instruments.json",
+    )
     rng, rows = np.random.default_rng(0), []
     for label, hertz in (("Flute", 1000), ("French horn", 250)):
         for family in ("one", "two", "three"):
             for i in range(3):
                 name = f"{label}/{family}-{i}.flac"
                 (folder / label).mkdir(parents=True, exist_ok=True)
-                soundfile.write(folder / name, 0.3 * np.sin(2 * np.pi * hertz * rng.uniform(0.9, 1.1) * np.arange(48_000) / 16_000), 16_000)
+                soundfile.write(
+                    folder / name,
+                    0.3 * np.sin(2 * np.pi * hertz * rng.uniform(0.9, 1.1) * np.arange(48_000) / 16_000),
+                    16_000,
+                )
                 rows.append((name, family))
     pd.DataFrame(rows, columns=["file", "group"]).to_csv(folder / "groups.csv", index=False)
     instruments.study(folder, tmp_path / "model", tmp_path, ["family"], n_clips=96, epochs=1)
     known = json.loads(results.read_text())
-    assert len(known["family"]["test families"]) == 1 and sum(map(sum, map(dict.values, known["family"]["confusion"].values()))) == 6
+    assert (
+        len(known["family"]["test families"]) == 1
+        and sum(map(sum, map(dict.values, known["family"]["confusion"].values()))) == 6
+    )
     assert "| family |" in files.section(page, "instruments") and "| file |" not in files.section(page, "instruments")
-    instruments.study(folder, tmp_path / "model", tmp_path, n_clips=96, epochs=1)  # the model of the first half is left alone
+    instruments.study(
+        folder, tmp_path / "model", tmp_path, n_clips=96, epochs=1
+    )  # the model of the first half is left alone
     found = json.loads(results.read_text())
     assert found["family"] == known["family"] and found["file"]["test families"] == []
     assert files.section(page, "instruments") == instruments.markdown(found)
     assert (tmp_path / "figures/figure-classes-confusion.png").exists()
     (tmp_path / "model-file.npz").unlink()
     (tmp_path / "model-file.html").unlink()
-    instruments.study(folder, tmp_path / "model", tmp_path, n_clips=96, epochs=1)  # known results, as in a fresh clone, but no model
+    instruments.study(
+        folder, tmp_path / "model", tmp_path, n_clips=96, epochs=1
+    )  # known results, as in a fresh clone, but no model
     assert (tmp_path / "model-file.npz").exists()
 
 
 def test_the_matrix_on_the_page_is_that_of_the_results():
-    half = {"test recordings": 3, "test families": ["timgm"], "accuracy": 0.6667, "interval": [0.2, 1.0],
-            "confusion": {"Flute": {"Flute": 2, "Violin": 0}, "Violin": {"Flute": 1, "Violin": 0}}}
+    half = {
+        "test recordings": 3,
+        "test families": ["timgm"],
+        "accuracy": 0.6667,
+        "interval": [0.2, 1.0],
+        "confusion": {"Flute": {"Flute": 2, "Violin": 0}, "Violin": {"Flute": 1, "Violin": 0}},
+    }
     page = instruments.markdown({"recordings": 12, "clips": 6600, "epochs": 6, "family": half})
     assert "| family | solos of timgm | 3 | 66.7% | 20.0% to 100.0% |" in page
     assert "| | Flute | Violin |\n|---|---|---|\n| **Flute** | 2 |  |\n| **Violin** | 1 |  |" in page

@@ -21,7 +21,14 @@ from pipeline.corpus.sounds import Excerpt, Noise, Recorded
 from pipeline.errors import SourceError
 from pipeline.learning import evaluation, hard_songs, training, voting, weights
 from pipeline.studies import screening
-from pipeline.learning.evaluation import binary_figures, by_recording, calibration, folder_clips, piano_probabilities, with_intervals
+from pipeline.learning.evaluation import (
+    binary_figures,
+    by_recording,
+    calibration,
+    folder_clips,
+    piano_probabilities,
+    with_intervals,
+)
 from pipeline.song.recognition import levels
 
 RATE = 16000
@@ -44,7 +51,9 @@ def made(tmp_path_factory):
     for label in ("Piano", "Other"):
         for number, split in enumerate(["train"] * 4 + ["validation", "test"]):
             path = song(folder / "own" / f"{label}-{number}.wav", label == "Piano", number)
-            found.append(Recording(path.name, label, "own", path.name, "MIT", "own", "tone", split, Recorded(str(path))))
+            found.append(
+                Recording(path.name, label, "own", path.name, "MIT", "own", "tone", split, Recorded(str(path)))
+            )
         for number in range(3):
             song(folder / "dev" / label / f"{number}.flac", label == "Piano", 100 + number)
     dataset.build(folder / "clips", n_clips=240, recordings=found, jobs=1)
@@ -64,7 +73,10 @@ def test_every_nth_clip_is_a_thinned_split(made):
 @pytest.mark.parametrize("arguments, share", [((), 0.1), ((0.5,), 0.5)])
 def test_other_sound_over_a_piano_makes_it_other(arguments, share):
     rng = np.random.default_rng(0)
-    samples, targets = rng.normal(0, 0.1, (400, 1000)).astype(np.float32), np.repeat(np.eye(2, dtype=np.float32), 200, axis=0)
+    samples, targets = (
+        rng.normal(0, 0.1, (400, 1000)).astype(np.float32),
+        np.repeat(np.eye(2, dtype=np.float32), 200, axis=0),
+    )
     samples[200:] *= 5
     mixed, labels = training.hide_piano(*arguments)(samples.copy(), targets.copy(), rng)
     changed = np.flatnonzero((mixed != samples).any(axis=1))
@@ -85,7 +97,9 @@ def test_the_learning_rate_falls_along_half_a_cosine():
 
 def test_training_clips_are_shuffled_and_augmented_and_follow_the_seed(made, tmp_path, monkeypatch):
     asked, sequence, augment = [], training.ClipSequence, training.hide_piano()
-    monkeypatch.setattr(training, "ClipSequence", lambda *arguments, **options: asked.append(options) or sequence(*arguments, **options))
+    monkeypatch.setattr(
+        training, "ClipSequence", lambda *arguments, **options: asked.append(options) or sequence(*arguments, **options)
+    )
     training.train(made[0], tmp_path / "a.npz", SMALL, epochs=1, seed=7, limit=64, augment=augment, progress=False)
     assert asked == [{"shuffle": True, "seed": 7, "augment": augment}, {}]  # those of the validation are as they are
 
@@ -122,7 +136,9 @@ def test_a_stopped_training_goes_on_and_the_best_epoch_is_kept(made, tmp_path):
 
 
 @pytest.mark.parametrize("n_saved", range(6))
-def test_a_training_that_is_killed_anywhere_between_two_files_ends_as_if_it_had_not_been(made, tmp_path, monkeypatch, n_saved):
+def test_a_training_that_is_killed_anywhere_between_two_files_ends_as_if_it_had_not_been(
+    made, tmp_path, monkeypatch, n_saved
+):
     settings = {"network": SMALL, "epochs": 2, "limit": 64, "progress": False}
     whole = training.train(made[0], tmp_path / "whole.npz", **settings)
     save, saved = Model.save, []
@@ -138,7 +154,9 @@ def test_a_training_that_is_killed_anywhere_between_two_files_ends_as_if_it_had_
         training.train(made[0], tmp_path / "parts.npz", **settings)
     monkeypatch.undo()
     parts = training.train(made[0], tmp_path / "parts.npz", **settings)
-    assert [row["val_loss"] for row in parts.history.epoch_rows] == [row["val_loss"] for row in whole.history.epoch_rows]
+    assert [row["val_loss"] for row in parts.history.epoch_rows] == [
+        row["val_loss"] for row in whole.history.epoch_rows
+    ]
     assert all(np.array_equal(array, parts.params[key]) for key, array in whole.params.items())
     assert len(list(tmp_path.glob("parts.npz*"))) == 3  # the model, the checkpoint and its average
 
@@ -158,8 +176,10 @@ def test_ctrl_c_is_not_the_end_of_a_training(made, tmp_path):
 
 def _by_song(table, probability):
     """Whether each song is a piano, and the probability at the mean of its clips' log odds by level."""
-    songs = table.assign(odds=logit(probability) * table["level"]).groupby("recording").agg(
-        label=("label", "first"), odds=("odds", "sum"), level=("level", "sum")
+    songs = (
+        table.assign(odds=logit(probability) * table["level"])
+        .groupby("recording")
+        .agg(label=("label", "first"), odds=("odds", "sum"), level=("level", "sum"))
     )
     return songs["label"] == "Piano", expit(songs["odds"] / songs["level"])
 
@@ -182,9 +202,14 @@ def test_calibration_keeps_the_order_and_divides_the_songs(made):
 def test_calibration_finds_how_much_too_sure_a_model_is():
     rng = np.random.default_rng(0)
     odds = rng.normal(0, 1, 2000)
-    table = pd.DataFrame({"recording": np.arange(2000).astype(str), "label": np.where(rng.random(2000) < expit(odds), "Piano", "Other")})
+    table = pd.DataFrame(
+        {"recording": np.arange(2000).astype(str), "label": np.where(rng.random(2000) < expit(odds), "Piano", "Other")}
+    )
     model, clips = Model([Dense(2), Softmax()], (1,), ["Piano", "Other"]), odds[:, np.newaxis].astype(np.float32)
-    model.layers[0].params |= {"kernel": np.float32([[3, 0]]), "bias": np.float32([0.5, 0])}  # log odds three times too large
+    model.layers[0].params |= {
+        "kernel": np.float32([[3, 0]]),
+        "bias": np.float32([0.5, 0]),
+    }  # log odds three times too large
     before = logit(piano_probabilities(model, clips))
     scale, shift = weights.calibrate(model, clips, table)
     assert scale == pytest.approx(1 / 3, rel=0.15)
@@ -207,7 +232,9 @@ def test_the_calibration_error_is_weighted_by_clips():
 
 def test_a_threshold_of_the_others_knows_nothing_of_the_recording_itself():
     recordings = {"a": ("Piano", 0.8), "b": ("Piano", 0.7), "c": ("Other", 0.3), "d": ("Other", 0.6)}
-    table = pd.DataFrame([{"recording": name, "label": label, "p": p} for name, (label, p) in recordings.items() for _ in range(3)])
+    table = pd.DataFrame(
+        [{"recording": name, "label": label, "p": p} for name, (label, p) in recordings.items() for _ in range(3)]
+    )
     thresholds = expit(logit(weights.others_threshold(table, table["p"].to_numpy())) + logit(weights.PRIOR))
     chosen = dict(zip(table["recording"], thresholds))  # as if half of all songs were pianos
     assert chosen["a"] == pytest.approx(0.65, abs=0.02) == chosen["c"]  # between d and b
@@ -217,9 +244,20 @@ def test_a_threshold_of_the_others_knows_nothing_of_the_recording_itself():
 
 def unseen(folder):
     """Recordings of a test split, and one of the training split."""
-    kinds = {"a": ("Piano", "recorded", "tone"), "b": ("Other", "single notes", "Guitar"), "c": ("Other", "noise", "hum")}
-    sounds = {"a": Recorded(str(folder / "own/Piano-5.wav")), "b": Recorded(str(folder / "own/Other-5.wav")), "c": Noise("hum")}
-    found = [Recording(name, label, "own", name, "MIT", kind, instrument, "test", sounds[name]) for name, (label, kind, instrument) in kinds.items()]
+    kinds = {
+        "a": ("Piano", "recorded", "tone"),
+        "b": ("Other", "single notes", "Guitar"),
+        "c": ("Other", "noise", "hum"),
+    }
+    sounds = {
+        "a": Recorded(str(folder / "own/Piano-5.wav")),
+        "b": Recorded(str(folder / "own/Other-5.wav")),
+        "c": Noise("hum"),
+    }
+    found = [
+        Recording(name, label, "own", name, "MIT", kind, instrument, "test", sounds[name])
+        for name, (label, kind, instrument) in kinds.items()
+    ]
     return [*found, replace(found[0], id="d", split="train")]
 
 
@@ -241,20 +279,41 @@ def test_unseen_songs_are_whole_and_of_the_test_split(made, monkeypatch):
     clips, table = hard_songs.songs([*unseen(made[0].parent), duo], 1)
     songs = table.groupby("sound").agg(recording=("recording", "first"), label=("label", "first"), n=("level", "size"))
     assert songs["recording"].to_dict() == {
-        "guitar": "0 b", "noise and tones": "0 c", "piano with an instrument": "0 e", "piano, recorded": "0 a"}
+        "guitar": "0 b",
+        "noise and tones": "0 c",
+        "piano with an instrument": "0 e",
+        "piano, recorded": "0 a",
+    }
     assert (songs["label"] == "Piano").to_dict() == {name: name == "piano, recorded" for name in songs.index}
-    assert songs["n"].to_dict() == {"guitar": 6, "noise and tones": 20, "piano with an instrument": 20, "piano, recorded": 6}
+    assert songs["n"].to_dict() == {
+        "guitar": 6,
+        "noise and tones": 20,
+        "piano with an instrument": 20,
+        "piano, recorded": 6,
+    }
     assert len(clips) == len(table) and together.n_excerpts == 3
     again = hard_songs.songs(unseen(made[0].parent), 2)
     same = again[1]["recording"].isin(["0 a", "0 b", "0 c"])
     assert np.array_equal(again[0][same], clips[table["recording"] != "0 e"])
-    assert hard_songs.songs([replace(duo, split="train"), replace(unseen(made[0].parent)[1], instrument="Guitar Fret Noise")]) is None
-    basses = [replace(duo, id=name, instrument=f"Piano with {name}") for name in ("Bassoon", "Slap Bass 1", "Contrabass")]
-    assert list(hard_songs.songs(basses, 2)[1].query("sound == 'piano with a bass'")["origin"].unique()) == ["Slap Bass 1", "Contrabass"]
+    assert (
+        hard_songs.songs(
+            [replace(duo, split="train"), replace(unseen(made[0].parent)[1], instrument="Guitar Fret Noise")]
+        )
+        is None
+    )
+    basses = [
+        replace(duo, id=name, instrument=f"Piano with {name}") for name in ("Bassoon", "Slap Bass 1", "Contrabass")
+    ]
+    assert list(hard_songs.songs(basses, 2)[1].query("sound == 'piano with a bass'")["origin"].unique()) == [
+        "Slap Bass 1",
+        "Contrabass",
+    ]
     spaced = hard_songs.songs([replace(unseen(made[0].parent)[1], id=str(number)) for number in range(7)], 3)[1]
     assert list(spaced["origin"].unique()) == ["0", "2", "4"]
     silence = replace(duo, sound=Noise("hum"), id="quiet")
-    monkeypatch.setattr(Noise, "excerpt", lambda noise, rng, seconds: Excerpt(np.zeros(int(seconds * RATE), np.float32), 0.0, ""))
+    monkeypatch.setattr(
+        Noise, "excerpt", lambda noise, rng, seconds: Excerpt(np.zeros(int(seconds * RATE), np.float32), 0.0, "")
+    )
     monkeypatch.setattr(hard_songs, "TRIES", 3)
     with pytest.raises(SourceError, match="quiet holds hardly any sound"):
         hard_songs.songs([silence], 1)
@@ -271,8 +330,15 @@ def test_songs_follow_the_seed_and_know_whether_noise_was_added(made, monkeypatc
 
 def test_the_report_of_unseen_songs(made, monkeypatch):
     monkeypatch.setattr(evaluation, "DRAWS", 20)
-    model = SimpleNamespace(class_names=["Piano", "Other"], predict=lambda clips: np.where(clips[:, :1] > 0, [[0.9, 0.1]], [[0.1, 0.9]]))
-    songs = {"recording": list("abcd"), "label": ["Piano", "Piano", "Other", "Other"], "sound": list("xxyy"), "noisy": [False, True] * 2}
+    model = SimpleNamespace(
+        class_names=["Piano", "Other"], predict=lambda clips: np.where(clips[:, :1] > 0, [[0.9, 0.1]], [[0.1, 0.9]])
+    )
+    songs = {
+        "recording": list("abcd"),
+        "label": ["Piano", "Piano", "Other", "Other"],
+        "sound": list("xxyy"),
+        "noisy": [False, True] * 2,
+    }
     clips = np.float32([[1], [-1], [-1], [-1]])  # the piano with noise is missed
     figures = weights.report(model, made[0], (clips, pd.DataFrame(songs)))
     assert figures["unseen songs"]["by majority vote"]["recall"] == 0.5
@@ -293,19 +359,45 @@ def test_the_report_of_clips_draws_recordings_and_that_of_recordings_names_what_
     assert figures["real recordings that were wrong"] == {"Other/0.flac": 0.995, "Other/1.flac": 0.6}
     assert figures["test clips"] == with_intervals(labels == 0, test, groups=clips["recording"])
     assert figures["real clips"] == with_intervals(is_piano, real, groups=table["recording"])
-    assert figures["real clips, threshold of the other recordings"] == with_intervals(is_piano, real, real > 0.95, table["recording"])
+    assert figures["real clips, threshold of the other recordings"] == with_intervals(
+        is_piano, real, real > 0.95, table["recording"]
+    )
 
 
 def test_the_weights_command_says_how_good_its_model_is(made, tmp_path, monkeypatch):
     built, asked, found, train = [], [], unseen(made[0].parent), weights.train
     monkeypatch.setattr(evaluation, "DRAWS", 20)
-    monkeypatch.setattr(weights, "train", lambda *arguments, **options: asked.append(options) or train(*arguments, **options))
-    monkeypatch.setattr(dataset, "build", lambda *arguments, **options: built.append((arguments, options)))  # it was made above
-    monkeypatch.setattr(collection, "recordings", lambda *arguments, **options: built.append((arguments, options)) or found)
+    monkeypatch.setattr(
+        weights, "train", lambda *arguments, **options: asked.append(options) or train(*arguments, **options)
+    )
+    monkeypatch.setattr(
+        dataset, "build", lambda *arguments, **options: built.append((arguments, options))
+    )  # it was made above
+    monkeypatch.setattr(
+        collection, "recordings", lambda *arguments, **options: built.append((arguments, options)) or found
+    )
     out, results = tmp_path / "model.npz", tmp_path / "results.json"
-    command = ["--data", made[0], "--out", out, "--results", results, "--dev-folder", made[1], "--epochs", 1, "--train-folder", "mine", "--seed", 3]
+    command = [
+        "--data",
+        made[0],
+        "--out",
+        out,
+        "--results",
+        results,
+        "--dev-folder",
+        made[1],
+        "--epochs",
+        1,
+        "--train-folder",
+        "mine",
+        "--seed",
+        3,
+    ]
     assert weights.main(list(map(str, command))) == 0
-    assert built == [((["all"], ["mine"]), {"folder_split": "train"}), ((str(made[0]),), {"n_clips": 150_000, "seed": 3, "recordings": found})]
+    assert built == [
+        ((["all"], ["mine"]), {"folder_split": "train"}),
+        ((str(made[0]),), {"n_clips": 150_000, "seed": 3, "recordings": found}),
+    ]
     assert asked[0]["seed"] == 3 and callable(asked[0]["augment"])
     figures = json.loads(results.read_text())
     assert figures["real recordings"]["by majority vote"]["n"] == 6 and figures["test clips"]["n"] == 24
@@ -313,11 +405,17 @@ def test_the_weights_command_says_how_good_its_model_is(made, tmp_path, monkeypa
     assert counts == {"guitar": 40, "noise and tones": 40, "piano, recorded": 40}
     metadata = Model.load(out).metadata
     assert metadata["dataset"] == dataset.fingerprint(made[0])
-    assert metadata["figures"] == figures and isinstance(metadata["calibration"]["scale"], float) and metadata["calibration"]["scale"] != 1
+    assert (
+        metadata["figures"] == figures
+        and isinstance(metadata["calibration"]["scale"], float)
+        and metadata["calibration"]["scale"] != 1
+    )
 
 
 @pytest.mark.parametrize("judged", [False, True])
-def test_a_model_that_no_real_recordings_have_chosen_does_not_replace_the_one_that_ships(made, tmp_path, monkeypatch, judged):
+def test_a_model_that_no_real_recordings_have_chosen_does_not_replace_the_one_that_ships(
+    made, tmp_path, monkeypatch, judged
+):
     ships, alone, results = (tmp_path / name for name in ("model.npz", "alone.npz", "model.json"))
     for name, value in (("MODEL_PATH", ships), ("UNJUDGED", alone), ("RESULTS", results)):
         monkeypatch.setattr(weights, name, value)
@@ -325,7 +423,9 @@ def test_a_model_that_no_real_recordings_have_chosen_does_not_replace_the_one_th
     monkeypatch.setattr(dataset, "build", lambda *arguments, **options: None)
     monkeypatch.setattr(collection, "recordings", lambda *arguments, **options: [])
     monkeypatch.setattr(hard_songs, "songs", lambda found: None)
-    monkeypatch.setattr(weights, "train", lambda *arguments, **options: training.recognizer_network(["Piano", "Other"], 0, (4, 4)))
+    monkeypatch.setattr(
+        weights, "train", lambda *arguments, **options: training.recognizer_network(["Piano", "Other"], 0, (4, 4))
+    )
     assert weights.main(["--data", str(made[0]), *(["--dev-folder", str(made[1])] if judged else [])]) == 0
     written = {path.name for path in tmp_path.iterdir()}
     assert written == ({"model.npz", "model.json"} if judged else {"alone.npz", "alone.json"})
@@ -350,8 +450,16 @@ def test_ways_to_vote_differ_where_they_should():
     probability = np.array([0.9, 0.9, 0.45, 0.45, 0.1, 0.1, 0.1, 0.9])
     assert levels(np.array([[0.1, -0.1], [0, 0]])) == pytest.approx([0.1, 0])
     one = {name: way(probability[:4], level[:4]) for name, way in voting.WAYS.items()}
-    assert one["majority vote"] == 0.5 and one["mean"] == pytest.approx(0.675) and one["mean of loud clips"] == pytest.approx(0.9)
-    assert one["mean by level"] > 0.89 and one["mean"] < one["mean of log odds"] < 0.9 and one["median"] == pytest.approx(0.675)
+    assert (
+        one["majority vote"] == 0.5
+        and one["mean"] == pytest.approx(0.675)
+        and one["mean of loud clips"] == pytest.approx(0.9)
+    )
+    assert (
+        one["mean by level"] > 0.89
+        and one["mean"] < one["mean of log odds"] < 0.9
+        and one["median"] == pytest.approx(0.675)
+    )
     clips = table.assign(probability=probability, place=[0, 1, 2, 3] * 2)
     figures = voting.compare(clips, lengths=(2, None)).set_index(["way", "seconds"])
     assert figures.loc[("mean", "all"), "auc"] == 1.0 and figures.loc[("mean", 2), "n"] == 4
@@ -364,26 +472,50 @@ def test_ways_to_vote_differ_where_they_should():
     assert overlapping.loc[("majority vote" + voting.OVERLAPPING, "all"), "recall"] == 0
     songs = by_recording(table, probability).set_index("recording")["piano_probability"]
     assert songs["a"] == pytest.approx(one["mean of log odds by level"])
-    assert by_recording(table.drop(columns="level"), probability)["piano_probability"][0] == pytest.approx(one["mean of log odds"])
+    assert by_recording(table.drop(columns="level"), probability)["piano_probability"][0] == pytest.approx(
+        one["mean of log odds"]
+    )
     even = pd.DataFrame({"recording": list("aabb"), "label": "Piano"})
-    assert by_recording(even, np.array([0.9, 0.2, 0.8, 0.1]))["predicted_piano"].tolist() == [True, False]  # the mean decides
+    assert by_recording(even, np.array([0.9, 0.2, 0.8, 0.1]))["predicted_piano"].tolist() == [
+        True,
+        False,
+    ]  # the mean decides
 
 
 def test_a_clip_between_is_half_of_each_neighbour_in_a_recording():
     clips = np.arange(12, dtype=np.float32).reshape(3, 4)
-    table = pd.DataFrame({"recording": ["a", "a", "b"], "label": "Piano", "level": levels(clips), "probability": [0.1, 0.2, 0.3]})
+    table = pd.DataFrame(
+        {"recording": ["a", "a", "b"], "label": "Piano", "level": levels(clips), "probability": [0.1, 0.2, 0.3]}
+    )
     asked = []
-    model = SimpleNamespace(class_names=["Piano", "Other"], predict=lambda samples: asked.append(samples) or np.full((len(samples), 2), 0.5))
+    model = SimpleNamespace(
+        class_names=["Piano", "Other"], predict=lambda samples: asked.append(samples) or np.full((len(samples), 2), 0.5)
+    )
     both = voting.overlapped(model, clips, table)
     assert asked[0].tolist() == [[2, 3, 4, 5]] and both["probability"].tolist() == [0.1, 0.5, 0.2, 0.3]
     assert both["place"].tolist() == [0, 0.5, 1, 0] and both["recording"].tolist() == ["a", "a", "a", "b"]
-    assert both["level"].tolist() == pytest.approx(levels(np.array([[0, 1, 2, 3], [2, 3, 4, 5], [4, 5, 6, 7], [8, 9, 10, 11]])).tolist())
+    assert both["level"].tolist() == pytest.approx(
+        levels(np.array([[0, 1, 2, 3], [2, 3, 4, 5], [4, 5, 6, 7], [8, 9, 10, 11]])).tolist()
+    )
 
 
 def test_a_screening_has_a_row_for_each_epoch_and_goes_on(made, tmp_path, monkeypatch):
-    monkeypatch.setitem(screening.VARIANTS, "recognizer", (lambda names, seed: training.recognizer_network(names, seed, (4, 4)), 0.1))
+    monkeypatch.setitem(
+        screening.VARIANTS, "recognizer", (lambda names, seed: training.recognizer_network(names, seed, (4, 4)), 0.1)
+    )
     clips, dev = map(str, made)
-    command = [clips, dev, "--out", str(tmp_path / "s.csv"), "--runs", str(tmp_path / "runs"), "--variants", "recognizer", "--clips", "64"]
+    command = [
+        clips,
+        dev,
+        "--out",
+        str(tmp_path / "s.csv"),
+        "--runs",
+        str(tmp_path / "runs"),
+        "--variants",
+        "recognizer",
+        "--clips",
+        "64",
+    ]
     assert screening.main([*command, "--epochs", "1"]) == 0 and len(pd.read_csv(tmp_path / "s.csv")) == 1
     assert screening.main([*command, "--epochs", "2", "--seeds", "0", "1"]) == 0
     table = pd.read_csv(tmp_path / "s.csv")
@@ -392,4 +524,7 @@ def test_a_screening_has_a_row_for_each_epoch_and_goes_on(made, tmp_path, monkey
     assert {"variant", "clips", "parameters", "val_accuracy", "recordings_auc"} <= set(table.columns)
     assert table["test_auc"].between(0, 1).all() and table.groupby("seed")["test_auc"].nunique().eq(1).all()
     for clips, rows in (("0", 5), ("64", 5)):  # of all clips, then of 64 again, which is no new row
-        assert screening.main([*command, "--clips", clips, "--epochs", "1"]) == 0 and len(pd.read_csv(tmp_path / "s.csv")) == rows
+        assert (
+            screening.main([*command, "--clips", clips, "--epochs", "1"]) == 0
+            and len(pd.read_csv(tmp_path / "s.csv")) == rows
+        )

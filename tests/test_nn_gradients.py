@@ -25,7 +25,9 @@ def build(layers, shape, rng):
         shape = layer.build(shape, rng)
         for arrays in (layer.params, layer.buffers):
             for name, array in arrays.items():
-                arrays[name] = np.abs(rng.normal(1, 0.5, array.shape)) if name == "variance" else rng.normal(size=array.shape)
+                arrays[name] = (
+                    np.abs(rng.normal(1, 0.5, array.shape)) if name == "variance" else rng.normal(size=array.shape)
+                )
     return layers
 
 

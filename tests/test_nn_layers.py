@@ -194,7 +194,9 @@ def test_softmax_with_crossentropy_stays_finite_and_exact(dtype):
     loss, targets = nn.CategoricalCrossentropy(), np.eye(3, dtype=dtype)[[0, 1, 2]]
     scores = np.array([[1e4, -1e4, 0], [1e4, -1e4, 0], [0, 0, 0]], dtype)
     assert abs(loss.forward_scores(scores, targets) - (0 + 2e4 + np.log(3)) / 3) < 1e-3
-    np.testing.assert_allclose(loss.backward(), np.array([[0, 0, 0], [1, -1, 0], [1, 1, -2]]) / np.array([[3], [3], [9]]), atol=1e-7)
+    np.testing.assert_allclose(
+        loss.backward(), np.array([[0, 0, 0], [1, -1, 0], [1, 1, -2]]) / np.array([[3], [3], [9]]), atol=1e-7
+    )
     np.testing.assert_allclose(nn.Softmax().forward(scores).sum(axis=1), 1)
 
 

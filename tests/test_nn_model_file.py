@@ -187,7 +187,9 @@ HUGE = {
     "input": lambda h: h.update(input_shape=[10**12]),
     "mels": lambda h: h["layers"][0].update(n_mels=10**9),
     "fft": lambda h: h["layers"][0].update(n_fft=10**9),
-    "layers": lambda h: h.update(layers=h["layers"][:-4] + [{"type": "Dense", "units": 30_000}] * 50 + h["layers"][-4:]),
+    "layers": lambda h: h.update(
+        layers=h["layers"][:-4] + [{"type": "Dense", "units": 30_000}] * 50 + h["layers"][-4:]
+    ),
 }
 
 
@@ -203,7 +205,10 @@ def test_huge_architectures_cost_no_memory(path, what):
 
 
 def test_zip_bomb(path):
-    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive, archive.open("bomb.npy", "w", force_zip64=True) as file:
+    with (
+        zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("bomb.npy", "w", force_zip64=True) as file,
+    ):
         for _ in range(1100):
             file.write(bytes(1 << 20))
     assert os.path.getsize(path) < 3 << 20
@@ -229,7 +234,9 @@ def peak_of_loading(path):
     root = Path(__file__).parents[1]
     environment = os.environ | {"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", code, str(path)]
-    return int(subprocess.run(command, env=environment, check=True, capture_output=True, preexec_fn=limited).stdout) >> 10
+    return (
+        int(subprocess.run(command, env=environment, check=True, capture_output=True, preexec_fn=limited).stdout) >> 10
+    )
 
 
 def test_killed_while_saving_the_old_file_stays_whole(trained, path):

@@ -46,7 +46,11 @@ def assert_same(one, other):
 
 
 @pytest.mark.parametrize("n_classes", [2, 7])
-@pytest.mark.parametrize("optimizer", [nn.RMSprop(0.003), nn.Adam(0.003), nn.SGD(0.03, momentum=0.9)], ids=lambda optimizer: type(optimizer).__name__)
+@pytest.mark.parametrize(
+    "optimizer",
+    [nn.RMSprop(0.003), nn.Adam(0.003), nn.SGD(0.03, momentum=0.9)],
+    ids=lambda optimizer: type(optimizer).__name__,
+)
 def test_it_learns(n_classes, optimizer):
     optimizer = type(optimizer)(**optimizer.config())
     model = network(n_classes)
@@ -269,7 +273,9 @@ def test_summary_evaluation_and_explanations():
     slope = (score(1e-5) - score(-1e-5)) / 2e-5
     assert slope == pytest.approx(np.sum(saliency * direction), rel=1e-3)
     assert model.feature_maps(clip, "conv2d_2").shape == model["conv2d_2"].output_shape
-    np.testing.assert_allclose(model.forward(clip[np.newaxis] / np.float32(32768)), model.predict(clip[np.newaxis]), atol=1e-6)
+    np.testing.assert_allclose(
+        model.forward(clip[np.newaxis] / np.float32(32768)), model.predict(clip[np.newaxis]), atol=1e-6
+    )
 
 
 @pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid value")

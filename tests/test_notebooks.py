@@ -85,7 +85,12 @@ def test_every_picture_has_words(notebook):
 def test_is_a_page_with_every_picture_described(notebook):
     page, _ = HTMLExporter().from_notebook_node(notebook)
     assert "No description has been provided" not in page
-    pictures = [output for cell in code(notebook) for output in cell.outputs if "<img" in output.get("data", {}).get("text/html", "")]
+    pictures = [
+        output
+        for cell in code(notebook)
+        for output in cell.outputs
+        if "<img" in output.get("data", {}).get("text/html", "")
+    ]
     assert page.count('<img alt="') == len(pictures) and "</html>" in page[-100:]
 
 
@@ -171,16 +176,25 @@ def test_a_wrong_notebook_stops_the_run(tmp_path, capsys):
 
 
 def test_all_run_fast_and_leave_every_file_as_it_was(tmp_path):
-    skipped = shutil.ignore_patterns(".git", ".venv*", "generated", "__pycache__", ".ipynb_checkpoints", ".pytest_cache", ".hypothesis")
+    skipped = shutil.ignore_patterns(
+        ".git", ".venv*", "generated", "__pycache__", ".ipynb_checkpoints", ".pytest_cache", ".hypothesis"
+    )
     copy = shutil.copytree(ROOT, tmp_path / "copy", ignore=skipped)
     before = _fingerprints(copy)
-    done = subprocess.run([sys.executable, "-m", "pipeline.notebooks", "--fast"], cwd=copy, capture_output=True, text=True,
-                          env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"})
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline.notebooks", "--fast"],
+        cwd=copy,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"},
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     assert len(done.stdout.splitlines()) == len(NOTEBOOKS)
     after = {path: value for path, value in _fingerprints(copy).items() if "generated" not in path.parts}
     assert after == before
-    assert {path.stem.removeprefix("figure-") for path in (copy / "figures" / "generated").glob("*.png")} >= set(FIGURES)
+    assert {path.stem.removeprefix("figure-") for path in (copy / "figures" / "generated").glob("*.png")} >= set(
+        FIGURES
+    )
 
 
 def _fingerprints(folder):

@@ -48,9 +48,19 @@ def clips():
 def every_kind_of_layer(class_names):
     """A network with uneven strides, windows and padding."""
     layers = [
-        MelSpectrogram(n_mels=40), SpectrogramAugmentation(), BatchNormalization(), Conv2D(3, (4, 5), strides=(2, 1), padding="valid"),
-        ReLU(), MaxPooling2D((3, 2), strides=(2, 3), padding="same"), Conv2D(4, (2, 3), strides=3), MaxPooling2D(2, padding="valid"),
-        Flatten(), Dropout(0.5), BatchNormalization(), Dense(len(class_names)), Softmax(),
+        MelSpectrogram(n_mels=40),
+        SpectrogramAugmentation(),
+        BatchNormalization(),
+        Conv2D(3, (4, 5), strides=(2, 1), padding="valid"),
+        ReLU(),
+        MaxPooling2D((3, 2), strides=(2, 3), padding="same"),
+        Conv2D(4, (2, 3), strides=3),
+        MaxPooling2D(2, padding="valid"),
+        Flatten(),
+        Dropout(0.5),
+        BatchNormalization(),
+        Dense(len(class_names)),
+        Softmax(),
     ]
     return Model(layers, (16_000,), class_names)
 
@@ -102,11 +112,15 @@ def test_a_layer_without_a_form_in_onnx_is_named(tmp_path):
 
 def test_the_example_of_the_page_gives_what_the_recognizer_gives(tmp_path):
     code = (SAMPLES.parents[1] / "docs" / "onnx.md").read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
-    samples = load(SAMPLES / "other-ensemble-with-piano.mp3")[160_000:240_000] * np.repeat([1, 0.5, 0.7, 0.2, 1], 16_000)
+    samples = load(SAMPLES / "other-ensemble-with-piano.mp3")[160_000:240_000] * np.repeat(
+        [1, 0.5, 0.7, 0.2, 1], 16_000
+    )
     soundfile.write(tmp_path / "song.wav", samples, 16_000, subtype="FLOAT")
     Model.load(MODEL_PATH).to_onnx(tmp_path / "model.onnx")
     said = subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, capture_output=True, text=True).stdout
-    assert ast.literal_eval(said) == pytest.approx(Recognizer().recognize(str(tmp_path / "song.wav")).probabilities, abs=1e-3)
+    assert ast.literal_eval(said) == pytest.approx(
+        Recognizer().recognize(str(tmp_path / "song.wav")).probabilities, abs=1e-3
+    )
 
 
 def test_nn_does_without_the_package_onnx():

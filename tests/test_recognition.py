@@ -53,7 +53,9 @@ def test_the_timeline_is_what_the_model_says_of_each_second(recognizer):
     loudness, odds = np.sqrt(np.mean(np.square(heard), axis=1)), np.clip(piano, 1e-4, 1 - 1e-4)
     score = (np.log(odds / (1 - odds)) * loudness).sum() / loudness.sum()
     assert result.piano_probability == pytest.approx(1 / (1 + np.exp(-score)), abs=1e-4)
-    assert abs(result.piano_probability - piano.mean()) > 1e-3 and sum(result.probabilities.values()) == pytest.approx(1)
+    assert abs(result.piano_probability - piano.mean()) > 1e-3 and sum(result.probabilities.values()) == pytest.approx(
+        1
+    )
     assert result.votes["Piano"] == (piano > recognizer.threshold).sum()
 
 
@@ -63,7 +65,9 @@ def noise(seconds):
 
 @pytest.mark.parametrize("piano, label", [([0.6, 0.6, 0.01], "Piano"), ([0.9, 0.4], "Piano"), ([0.6, 0.1], "Other")])
 def test_most_clips_decide_and_where_they_are_even_the_mean(recognizer, monkeypatch, piano, label):
-    monkeypatch.setattr(recognizer, "model", SimpleNamespace(predict=lambda clips: np.transpose([piano, np.subtract(1, piano)])))
+    monkeypatch.setattr(
+        recognizer, "model", SimpleNamespace(predict=lambda clips: np.transpose([piano, np.subtract(1, piano)]))
+    )
     result = recognizer.judge(noise(len(piano)))
     assert result.label == label and result.confidence == result.probabilities[label]
 
@@ -74,7 +78,9 @@ def test_a_clip_votes_for_piano_above_the_threshold_of_the_model_only(tmp_path):
     model.save(tmp_path / "strict.npz")
     strict = Recognizer(tmp_path / "strict.npz")
     strict.class_names = ["Piano", "Violin", "Flute"]
-    strict.model = SimpleNamespace(predict=lambda clips: np.array([[0.6, 0.1, 0.3], [0.8, 0.1, 0.1], [0.4, 0.35, 0.25]]))
+    strict.model = SimpleNamespace(
+        predict=lambda clips: np.array([[0.6, 0.1, 0.3], [0.8, 0.1, 0.1], [0.4, 0.35, 0.25]])
+    )
     assert strict.judge(noise(3)).votes == {"Piano": 1, "Violin": 1, "Flute": 1}
 
 
@@ -108,20 +114,33 @@ def test_every_clip_is_drawn_as_often_as_any_other():
 def test_sources_go_on_after_one_that_fails(recognizer, tmp_path):
     (tmp_path / "text.mp3").write_text("this is no sound")
     results = list(recognizer.recognize_each([str(tmp_path / "text.mp3"), str(tmp_path / "none.wav"), str(SONGS[0])]))
-    assert [getattr(getattr(result, "error", None), "kind", None) for result in results] == ["not_audio", "missing", None]
+    assert [getattr(getattr(result, "error", None), "kind", None) for result in results] == [
+        "not_audio",
+        "missing",
+        None,
+    ]
     assert isinstance(results[0], Failure) and isinstance(results[0].error, AudioError)
 
 
-@pytest.mark.parametrize("source", ["none.wav", "/no/songs", "data/sample", "my.folder/songs", "voice.amr", "x" * 3000, "vimeo.com/1"])
+@pytest.mark.parametrize(
+    "source", ["none.wav", "/no/songs", "data/sample", "my.folder/songs", "voice.amr", "x" * 3000, "vimeo.com/1"]
+)
 def test_what_is_neither_here_nor_a_link_is_taken_for_a_path(recognizer, source):
     with pytest.raises(SourceError, match="is neither a file or folder here nor a link of YouTube") as error:
         recognizer.recognize(source)
     assert error.value.kind == "missing" and len(str(error.value)) < 300
 
 
-@pytest.mark.parametrize("source, kind", [
-    ("", "empty"), (" ", "empty"), ("https://vimeo.com/1", "other_site"), ("file:///song.wav", "not_a_link"), ("youtu.be/short", "not_a_video"),
-])
+@pytest.mark.parametrize(
+    "source, kind",
+    [
+        ("", "empty"),
+        (" ", "empty"),
+        ("https://vimeo.com/1", "other_site"),
+        ("file:///song.wav", "not_a_link"),
+        ("youtu.be/short", "not_a_video"),
+    ],
+)
 def test_what_wants_to_be_a_link_is_told_so(recognizer, source, kind):
     with pytest.raises(LinkError) as error:
         recognizer.recognize(source)
@@ -129,7 +148,9 @@ def test_what_wants_to_be_a_link_is_told_so(recognizer, source, kind):
 
 
 def test_cookies_that_can_be_read_once_do_for_every_link(recognizer):
-    cookies = io.TextIOWrapper(io.BytesIO(b"# Netscape HTTP Cookie File\n.youtube.com\tTRUE\t/\tTRUE\t4102444800\tSID\tsecret\n"))
+    cookies = io.TextIOWrapper(
+        io.BytesIO(b"# Netscape HTTP Cookie File\n.youtube.com\tTRUE\t/\tTRUE\t4102444800\tSID\tsecret\n")
+    )
     with LoopbackYouTube({"aaaaaaaaaaa": SONGS[0], "bbbbbbbbbbb": SONGS[1]}, {"PLsongs": ["bbbbbbbbbbb"]}) as youtube:
         sources = ["youtu.be/aaaaaaaaaaa", "youtube.com/playlist?list=PLsongs"]
         results = list(recognizer.recognize_each(sources, n_clips=1, cookies=cookies, ydl_factory=youtube.ydl_factory))
@@ -140,7 +161,14 @@ def test_an_answer_survives_json(recognizer):
     result = recognizer.recognize(str(SONGS[0])).to_dict()
     assert json.loads(json.dumps(result)) == result
     assert set(result) == {
-        "source", "label", "confidence", "probabilities", "votes", "seconds", "piano_probability", "timeline"
+        "source",
+        "label",
+        "confidence",
+        "probabilities",
+        "votes",
+        "seconds",
+        "piano_probability",
+        "timeline",
     }
 
 

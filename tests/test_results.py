@@ -39,18 +39,27 @@ def test_the_model_card_shows_the_results():
 
 def test_the_model_card_says_what_noise_does():
     every, quiet = (FIGURES[f"unseen songs{which}"]["by majority vote"] for which in ("", " without noise"))
-    noisy = (every["recall"] * every["n_piano"] - quiet["recall"] * quiet["n_piano"]) / (every["n_piano"] - quiet["n_piano"])
-    words = f"without it {quiet['recall']:.2f} of the pianos among them are found, with it {noisy:.2f}".replace("0.", ".")
+    noisy = (every["recall"] * every["n_piano"] - quiet["recall"] * quiet["n_piano"]) / (
+        every["n_piano"] - quiet["n_piano"]
+    )
+    words = f"without it {quiet['recall']:.2f} of the pianos among them are found, with it {noisy:.2f}".replace(
+        "0.", "."
+    )
     assert words in " ".join(CARD.split())
 
 
-@pytest.mark.parametrize("words, variant, clips, seed", [
-    ("packages and real recordings (ships) | 120,000", "recognizer", "all", 0),
-    ("the same, seed 1 | 120,000", "recognizer", "all", 1),
-    ("the same, seed 2 | 120,000", "recognizer", "all", 2),
-    ("packages alone | 40,901", "recognizer, packages alone", "33602", 0),
-])
-def test_the_model_card_shows_what_other_seeds_learn_and_what_packages_alone_teach(words, variant, clips, seed, results):
+@pytest.mark.parametrize(
+    "words, variant, clips, seed",
+    [
+        ("packages and real recordings (ships) | 120,000", "recognizer", "all", 0),
+        ("the same, seed 1 | 120,000", "recognizer", "all", 1),
+        ("the same, seed 2 | 120,000", "recognizer", "all", 2),
+        ("packages alone | 40,901", "recognizer, packages alone", "33602", 0),
+    ],
+)
+def test_the_model_card_shows_what_other_seeds_learn_and_what_packages_alone_teach(
+    words, variant, clips, seed, results
+):
     data = SHIPPED["dataset"]
     runs = results["screening"].query("variant == @variant and clips == @clips and dataset == @data and seed == @seed")
     best = runs.sort_values("recordings_loss").iloc[0]
@@ -59,7 +68,9 @@ def test_the_model_card_shows_what_other_seeds_learn_and_what_packages_alone_tea
 
 
 def test_the_readme_shows_the_benchmarks_and_they_are_within_their_bounds():
-    printed = subprocess.run([sys.executable, "tests/benchmark.py", "--table"], check=True, capture_output=True, text=True).stdout
+    printed = subprocess.run(
+        [sys.executable, "tests/benchmark.py", "--table"], check=True, capture_output=True, text=True
+    ).stdout
     assert printed.strip() in Path("README.md").read_text(encoding="utf-8") and printed.count("\n| ") >= 10
     rows = json.loads(Path("data/results/bench.json").read_text())
     assert not [row["work"] for row in rows if row["ratio"] > row["at_most"]]
@@ -97,7 +108,13 @@ def printed(number):
     """What the cells of a notebook show, as text."""
     outputs = [output for cell in NOTEBOOKS[number].cells for output in cell.get("outputs", [])]
     texts = [output.get("text", "") + output.get("data", {}).get("text/plain", "") for output in outputs]
-    return "\n".join(texts) + "\n" + re.sub(r"base64,[^\"]+|<[^>]+>", " ", "".join(output.get("data", {}).get("text/html", "") for output in outputs))
+    return (
+        "\n".join(texts)
+        + "\n"
+        + re.sub(
+            r"base64,[^\"]+|<[^>]+>", " ", "".join(output.get("data", {}).get("text/html", "") for output in outputs)
+        )
+    )
 
 
 def runs(results, network, column):
@@ -116,7 +133,12 @@ def staircase(results):
     table = results["before_convolution_curves"].query("network == 'dense, samples'")
     passed, place = np.divmod(table["epoch"].to_numpy(), 1)
     loss = table["loss"].to_numpy()
-    return np.array([loss[(passed == n - 1) & (place > 0.9)].mean() - loss[(passed == n) & (place < 0.1)].mean() for n in range(1, 5)])
+    return np.array(
+        [
+            loss[(passed == n - 1) & (place > 0.9)].mean() - loss[(passed == n) & (place < 0.1)].mean()
+            for n in range(1, 5)
+        ]
+    )
 
 
 def fewer_seconds_of_music(results):
@@ -169,59 +191,103 @@ CLAIMS = {  # (notebook, words of its prose): whether the results agree, with a 
     ("01", "33,602 labelled clips of one second"): lambda results: results["dataset"]["clips"].sum() == 33_602,
     ("01", "Both classes are equally frequent in each split"): both_classes_alike,
     ("01", "There are fewer distinct seconds of music than of sound"): fewer_seconds_of_music,
-    ("03", "every seed ends with the loss of a coin, 0.69, and with one half of the clips right"): raw_decibels_are_a_coin,
+    (
+        "03",
+        "every seed ends with the loss of a coin, 0.69, and with one half of the clips right",
+    ): raw_decibels_are_a_coin,
     ("03", "the loss drops at once"): lambda results: (staircase(results) > 0.03).all(),
-    ("03", "almost all are right in the end; on unseen sources the network stays nearer to a coin than to that"): samples_are_learnt,
-    ("03", "its loss there *rises* from epoch to epoch"):
-        lambda results: (np.diff(runs(results, "dense, samples", "val_loss").mean(axis=0)) > 0.02).all(),
-    ("03", "every seed tells far more unseen clips right than the network of samples does"):
-        lambda results: best(results, "dense, normalised decibels").min() > best(results, "dense, samples").max() + 0.05,
-    ("03", "between two epochs much can be lost"):
-        lambda results: np.diff(runs(results, "dense, normalised decibels", "val_accuracy")).min() < -0.02,
-    ("03", "the side where ReLU gives zero for every clip"): lambda results: share_of_dead_units("dense, raw decibels") > 0.9,
-    ("03", "Batch normalization in front, one line, keeps most of them alive"):
-        lambda results: share_of_dead_units("dense, normalised decibels") < 0.5,
-    ("04", "more of the unseen clips right than any dense network in its own, on average over the seeds"):
-        lambda results: best(results, "thesis network").mean() > 0.01 + max(
-            best(results, name).mean() for name in results["before_convolution_epochs"]["network"].unique()),
-    ("04", "on unseen clips its loss is still about that of a coin, 0.69"):
-        lambda results: abs(runs(results, "thesis network", "val_loss")[:, -1].mean() - COIN) < 0.1,
-    ("04", "The ranges of the seeds touch"):
-        lambda results: abs(best(results, "thesis network").min() - best(results, "dense, normalised decibels").max()) < 0.01,
-    ("04", "its training loss falls in every epoch of every seed"): lambda results: (np.diff(runs(results, "thesis network", "loss")) < 0).all(),
-    ("04", "more of the training clips right than of the validation clips, on average over the seeds"):
-        lambda results: runs(results, "thesis network", "accuracy")[:, -1].mean() > runs(results, "thesis network", "val_accuracy")[:, -1].mean() + 0.01,
-    ("04", "the validation accuracy of a seed can fall by many points"):
-        lambda results: np.diff(runs(results, "thesis network", "val_accuracy")).min() < -0.03,
-    ("04", "while its training accuracy climbs every time"): lambda results: (np.diff(runs(results, "thesis network", "accuracy")) > 0).all(),
-    ("04", "a step of the thesis network takes longest of all"):
-        lambda results: results["with_convolution_costs"].groupby("network")["milliseconds"].first().idxmax() == "thesis network",
-    ("04", "close to the random filters they began as"): lambda results: float(re.search(r"before training: ([\d.]+)", printed("04")).group(1)) > 0.9,
-    ("06", "many more recordings of other sounds than of pianos"):
-        lambda results: results["dataset"].set_index("split and class")["recordings"].pipe(lambda n: n["test Other"] > 3 * n["test Piano"]),
+    (
+        "03",
+        "almost all are right in the end; on unseen sources the network stays nearer to a coin than to that",
+    ): samples_are_learnt,
+    ("03", "its loss there *rises* from epoch to epoch"): lambda results: (
+        np.diff(runs(results, "dense, samples", "val_loss").mean(axis=0)) > 0.02
+    ).all(),
+    ("03", "every seed tells far more unseen clips right than the network of samples does"): lambda results: (
+        best(results, "dense, normalised decibels").min() > best(results, "dense, samples").max() + 0.05
+    ),
+    ("03", "between two epochs much can be lost"): lambda results: (
+        np.diff(runs(results, "dense, normalised decibels", "val_accuracy")).min() < -0.02
+    ),
+    ("03", "the side where ReLU gives zero for every clip"): lambda results: (
+        share_of_dead_units("dense, raw decibels") > 0.9
+    ),
+    ("03", "Batch normalization in front, one line, keeps most of them alive"): lambda results: (
+        share_of_dead_units("dense, normalised decibels") < 0.5
+    ),
+    (
+        "04",
+        "more of the unseen clips right than any dense network in its own, on average over the seeds",
+    ): lambda results: (
+        best(results, "thesis network").mean()
+        > 0.01 + max(best(results, name).mean() for name in results["before_convolution_epochs"]["network"].unique())
+    ),
+    ("04", "on unseen clips its loss is still about that of a coin, 0.69"): lambda results: (
+        abs(runs(results, "thesis network", "val_loss")[:, -1].mean() - COIN) < 0.1
+    ),
+    ("04", "The ranges of the seeds touch"): lambda results: (
+        abs(best(results, "thesis network").min() - best(results, "dense, normalised decibels").max()) < 0.01
+    ),
+    ("04", "its training loss falls in every epoch of every seed"): lambda results: (
+        np.diff(runs(results, "thesis network", "loss")) < 0
+    ).all(),
+    (
+        "04",
+        "more of the training clips right than of the validation clips, on average over the seeds",
+    ): lambda results: (
+        runs(results, "thesis network", "accuracy")[:, -1].mean()
+        > runs(results, "thesis network", "val_accuracy")[:, -1].mean() + 0.01
+    ),
+    ("04", "the validation accuracy of a seed can fall by many points"): lambda results: (
+        np.diff(runs(results, "thesis network", "val_accuracy")).min() < -0.03
+    ),
+    ("04", "while its training accuracy climbs every time"): lambda results: (
+        np.diff(runs(results, "thesis network", "accuracy")) > 0
+    ).all(),
+    ("04", "a step of the thesis network takes longest of all"): lambda results: (
+        results["with_convolution_costs"].groupby("network")["milliseconds"].first().idxmax() == "thesis network"
+    ),
+    ("04", "close to the random filters they began as"): lambda results: (
+        float(re.search(r"before training: ([\d.]+)", printed("04")).group(1)) > 0.9
+    ),
+    ("06", "many more recordings of other sounds than of pianos"): lambda results: (
+        results["dataset"]
+        .set_index("split and class")["recordings"]
+        .pipe(lambda n: n["test Other"] > 3 * n["test Piano"])
+    ),
     ("06", "and end as high, there and on the test split"): seeds_end_alike,
     ("06", "ends below every other recognizer of its dataset on the real ones"): packages_alone_teach_less,
-    ("06", "the thesis network stands above the dense one, and the network that ships above both"):
-        lambda results: bootstrapped(results, "auc").pipe(lambda auc: auc["dense network"] < auc["thesis network"] < auc["this network"]),
-    ("06", "their intervals do not meet"):
-        lambda results: bootstrapped(results, "auc_high")["dense network"] < bootstrapped(results, "auc_low")["thesis network"],
+    ("06", "the thesis network stands above the dense one, and the network that ships above both"): lambda results: (
+        bootstrapped(results, "auc").pipe(
+            lambda auc: auc["dense network"] < auc["thesis network"] < auc["this network"]
+        )
+    ),
+    ("06", "their intervals do not meet"): lambda results: (
+        bootstrapped(results, "auc_high")["dense network"] < bootstrapped(results, "auc_low")["thesis network"]
+    ),
 }
 
 
 @pytest.mark.parametrize("notebook, words", CLAIMS)
 def test_the_notebooks_say_what_the_results_say(notebook, words, results):
     assert words in prose(notebook), f"Notebook {notebook} does not say {words!r} any more; change the claim here, too"
-    assert CLAIMS[notebook, words](results), f"Notebook {notebook} says {words!r}, the results do not: rewrite that sentence"
+    assert CLAIMS[notebook, words](results), (
+        f"Notebook {notebook} says {words!r}, the results do not: rewrite that sentence"
+    )
 
 
 def shown(number, line):
     """The numbers with a decimal point that the cell with this line of code shows as text."""
-    cell, = (cell for cell in NOTEBOOKS[number].cells if cell.cell_type == "code" and line in cell.source.splitlines())
+    (cell,) = (
+        cell for cell in NOTEBOOKS[number].cells if cell.cell_type == "code" and line in cell.source.splitlines()
+    )
     text = "".join(output.get("data", {}).get("text/plain", "") for output in cell.outputs)
     return np.array(re.findall(r"-?\d+\.\d+", text), float)
 
 
-@pytest.mark.parametrize("number, files", [("03", ["before_convolution"]), ("04", ["with_convolution", "before_convolution"])])
+@pytest.mark.parametrize(
+    "number, files", [("03", ["before_convolution"]), ("04", ["with_convolution", "before_convolution"])]
+)
 def test_the_results_are_of_the_runs_that_the_notebook_shows(number, files, results):
     outcome = experiments.outcome(pd.concat([results[f"{file}_epochs"] for file in files]))
     found = shown(number, "experiments.outcome(epochs).round(3)")
@@ -232,12 +298,16 @@ def test_the_results_are_of_the_search_that_05_shows(results):
     trials, last = results["sweep_trials"], results["sweep_best"]
     best_first = trials.sort_values("value", ascending=False).head(8)
     found = shown("05", 'trials.sort_values("value", ascending=False).head(8).round(4)')
-    assert np.allclose(np.sort(found[-16:]), np.sort(best_first[["dropout", "value"]].to_numpy().ravel()), rtol=0, atol=0.0006)
+    assert np.allclose(
+        np.sort(found[-16:]), np.sort(best_first[["dropout", "value"]].to_numpy().ravel()), rtol=0, atol=0.0006
+    )
     assert len(trials) == int(re.search(r"N_TRIALS = (\d+)", code("05")).group(1))
     found = shown("05", 'table[["network", "seed", "parameters", "val_accuracy", "test_accuracy"]].round(3)')
     assert np.allclose(found, last[["val_accuracy", "test_accuracy"]].to_numpy().ravel(), rtol=0, atol=0.0006)
     means = last.groupby("network", sort=False)["test_accuracy"].mean()
-    assert f"by {100 * (means['best of the sweep'] - means['thesis network, fewer clips']):+.1f} points" in printed("05")
+    assert f"by {100 * (means['best of the sweep'] - means['thesis network, fewer clips']):+.1f} points" in printed(
+        "05"
+    )
 
 
 def test_a_wrong_sentence_is_found(results):
@@ -248,8 +318,11 @@ def test_a_wrong_sentence_is_found(results):
         wrong[name] = table.assign(**{column: table[column].to_numpy()[::-1] for column in figures})
     found = {words for (_, words), holds in CLAIMS.items() if not holds(wrong)}
     assert found > {
-        "the loss drops at once", "its loss there *rises* from epoch to epoch", "while its training accuracy climbs every time",
-        "a step of the thesis network takes longest of all", "many more recordings of other sounds than of pianos",
+        "the loss drops at once",
+        "its loss there *rises* from epoch to epoch",
+        "while its training accuracy climbs every time",
+        "a step of the thesis network takes longest of all",
+        "many more recordings of other sounds than of pianos",
     }
 
 
@@ -279,13 +352,27 @@ FEATURES = FeatureConfig()
 KNOWN = {  # numbers of the prose that no cell prints, and where they are from
     "other people": {"CC BY 4.0", "300 songs an hour"},
     "constants": {
-        f"{FEATURES.n_fft // 2 + 1} frequencies", f"{FEATURES.sample_rate / FEATURES.n_fft:.0f} Hz apart", f"{FEATURES.top_db:.0f} dB below",
-        f"{1000 * FEATURES.win_length // FEATURES.sample_rate} ms", f"{FEATURES.sample_rate // 2000} kHz", f"-{FEATURES.top_db:.0f}",
-        f"{1000 * cleaning.WINDOW // cleaning.SAMPLE_RATE} ms", f"{cleaning.THRESHOLD * 32768:.0f}/32768",
-        f"{-20 * np.log10(cleaning.THRESHOLD):.0f} dB below", f"{cleaning.CLIP:,} samples", f"{FEATURES.clip_frames * FEATURES.n_mels:,}",
+        f"{FEATURES.n_fft // 2 + 1} frequencies",
+        f"{FEATURES.sample_rate / FEATURES.n_fft:.0f} Hz apart",
+        f"{FEATURES.top_db:.0f} dB below",
+        f"{1000 * FEATURES.win_length // FEATURES.sample_rate} ms",
+        f"{FEATURES.sample_rate // 2000} kHz",
+        f"-{FEATURES.top_db:.0f}",
+        f"{1000 * cleaning.WINDOW // cleaning.SAMPLE_RATE} ms",
+        f"{cleaning.THRESHOLD * 32768:.0f}/32768",
+        f"{-20 * np.log10(cleaning.THRESHOLD):.0f} dB below",
+        f"{cleaning.CLIP:,} samples",
+        f"{FEATURES.clip_frames * FEATURES.n_mels:,}",
         f"the {sweep.MOST_FILTERS} of",
     },
-    "arithmetic": {f"{COIN:.2f}", f"plus or minus {100 * 0.5 / np.sqrt(32):.0f} %", "From 200 to 400 Hz", "from 7,000 to 7,200 Hz", "some 250", "0.001"},
+    "arithmetic": {
+        f"{COIN:.2f}",
+        f"plus or minus {100 * 0.5 / np.sqrt(32):.0f} %",
+        "From 200 to 400 Hz",
+        "from 7,000 to 7,200 Hz",
+        "some 250",
+        "0.001",
+    },
     "the thesis": {"between 40 and 60 %", "40 to 60 %", "near 0.5", "would be 0.5"},
 }
 
@@ -298,5 +385,7 @@ def test_every_number_in_prose_comes_from_a_cell(number):
         text = text.replace(words, "")
     cells = code(number) + printed(number)
     known = {token.replace("_", "").replace(",", "") for token in re.findall(r"\d[\d_,]*(?:\.\d+)?", cells)}
-    unknown = [found for found in re.findall(r"\d[\d,]*(?:\.\d+)?", text) if found.rstrip(",").replace(",", "") not in known]
+    unknown = [
+        found for found in re.findall(r"\d[\d,]*(?:\.\d+)?", text) if found.rstrip(",").replace(",", "") not in known
+    ]
     assert not unknown, f"Notebook {number} says {unknown}: print it in a cell, or say here where it is from"

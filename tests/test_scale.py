@@ -14,7 +14,11 @@ PAGE, RESULTS = lengths.ROOT / "docs/scale.md", lengths.ROOT / "data/results/sca
 
 def test_the_study_goes_on_part_by_part_and_then_writes_its_page(tmp_path, capsys):
     (tmp_path / "docs").mkdir()
-    page, results, tiny = shutil.copy(PAGE, tmp_path / "docs"), tmp_path / "data/results/scale.json", ["--tiny", "--into", str(tmp_path)]
+    page, results, tiny = (
+        shutil.copy(PAGE, tmp_path / "docs"),
+        tmp_path / "data/results/scale.json",
+        ["--tiny", "--into", str(tmp_path)],
+    )
     files.write_section(page, "scale", "old")
     with pytest.raises(SystemExit):
         scale.main(["--tiny"])  # which would overwrite what was measured
@@ -27,7 +31,9 @@ def test_the_study_goes_on_part_by_part_and_then_writes_its_page(tmp_path, capsy
     assert {name: found[name] for name in known} == known and files.section(page, "scale") == "old"
     assert [row["workers"] for row in found["processes"]] == [1, 2]
     assert set(found["processes"][0]["real_time"]) == set(findings.WORKS)
-    assert found["batches"][0]["listened"] == scale.TINY.listened < found["batches"][0]["songs"]  # a share, and it says so
+    assert (
+        found["batches"][0]["listened"] == scale.TINY.listened < found["batches"][0]["songs"]
+    )  # a share, and it says so
     files.write_json(results, found | {"dask": found["processes"]})
     assert scale.main(tiny) == 0  # nothing is left to measure
     assert files.section(page, "scale") == findings.markdown(json.loads(results.read_text()))
@@ -48,8 +54,12 @@ def test_repeated_clips_are_read_from_all_over_and_a_share_ends_early():
 
 
 def test_a_million_songs_cost_what_the_rate_of_two_workers_says():
-    results = {"song_seconds": 240, "song_bytes": 4_000_000, "processes": [{}, {"real_time": {"labelling": 600.0}}],
-               "batches": [{"journal_bytes_per_song": 3000}]}
+    results = {
+        "song_seconds": 240,
+        "song_bytes": 4_000_000,
+        "processes": [{}, {"real_time": {"labelling": 600.0}}],
+        "batches": [{"journal_bytes_per_song": 3000}],
+    }
     costs = findings.costs(results)
     assert costs["core_hours"] == pytest.approx(1e6 * 240 * 2 / 600 / 3600)
     assert costs["days"]["listening, 2 cores"] == pytest.approx(1e6 * 240 / 600 / 3600 / 24)

@@ -22,10 +22,14 @@ def clips_dir(tmp_path_factory):
     """A dataset of tones and noise, in the form that `pipeline.corpus.dataset.build` writes."""
     folder, rng = tmp_path_factory.mktemp("clips"), np.random.default_rng(0)
     labels = np.arange(64) % 2
-    clips = [rng.normal(0, 0.1, 16_000) if label else tone(1, 16_000, hertz=200 + 15 * i) for i, label in enumerate(labels)]
+    clips = [
+        rng.normal(0, 0.1, 16_000) if label else tone(1, 16_000, hertz=200 + 15 * i) for i, label in enumerate(labels)
+    ]
     np.save(folder / "clips.npy", (np.stack(clips) * 32767).astype(np.int16))
     split = np.repeat(["train", "validation"], [48, 16])
-    pd.DataFrame({"label": np.where(labels, "Other", "Piano"), "split": split}).to_csv(folder / "clips.csv", index=False)
+    pd.DataFrame({"label": np.where(labels, "Other", "Piano"), "split": split}).to_csv(
+        folder / "clips.csv", index=False
+    )
     return folder
 
 
@@ -33,10 +37,13 @@ def states(study):
     return [trial.state.name for trial in study.trials]
 
 
-@pytest.mark.parametrize("choice", [
-    {"filter_shape": "7x3", "pool_size": 3, "filters": 16, "depth": 5, "dropout": 0.0},
-    {"filter_shape": "5x5", "pool_size": 2, "filters": 8, "depth": 2, "dropout": 0.6},
-])
+@pytest.mark.parametrize(
+    "choice",
+    [
+        {"filter_shape": "7x3", "pool_size": 3, "filters": 16, "depth": 5, "dropout": 0.0},
+        {"filter_shape": "5x5", "pool_size": 2, "filters": 8, "depth": 2, "dropout": 0.6},
+    ],
+)
 def test_the_network_of_a_trial_is_what_was_proposed(choice):
     network = sweep.study_network(optuna.trial.FixedTrial(choice), ("a", "b", "c"))
     convolutions = [layer for layer in network.layers if type(layer).__name__ == "Conv2D"]
@@ -50,11 +57,21 @@ def test_the_network_of_a_trial_is_what_was_proposed(choice):
 def test_a_study_goes_on_to_its_number_of_trials_and_a_finished_one_is_only_opened(clips_dir, tmp_path):
     storage, seen = tmp_path / "new" / "sweep.journal", []
     sweep.run_study("a", storage, clips_dir, n_trials=1, workers=1, **FAST)
-    study = sweep.run_study("a", storage, clips_dir, n_trials=4, workers=2, progress=lambda *step: seen.append(step), **FAST)
+    study = sweep.run_study(
+        "a", storage, clips_dir, n_trials=4, workers=2, progress=lambda *step: seen.append(step), **FAST
+    )
     assert states(study) == ["COMPLETE"] * 4
     assert seen == [("searching", done, 4) for done in (2, 3, 4)]
     for trial in study.trials:
-        assert set(trial.params) == {"filter_shape", "pool_size", "filters", "depth", "dropout", "batch_size", "learning_rate"}
+        assert set(trial.params) == {
+            "filter_shape",
+            "pool_size",
+            "filters",
+            "depth",
+            "dropout",
+            "batch_size",
+            "learning_rate",
+        }
         assert trial.value == trial.user_attrs["epochs"][0]["val_accuracy"] and trial.user_attrs["parameters"] > 0
     assert len({json.dumps(trial.params) for trial in study.trials}) == 4
     for no_storage in (tmp_path, clips_dir / "clips.csv", "postgresql://localhost/x", "nonsense://"):
@@ -77,7 +94,9 @@ def test_a_worker_of_a_cluster_that_dies_loses_one_trial(clips_dir, tmp_path, cl
         if done == 1 and victim.is_running():
             victim.send_signal(signal.SIGKILL)
 
-    study = sweep.run_study("b", tmp_path / "sweep.journal", clips_dir, n_trials=5, dask=cluster.scheduler_address, progress=kill, **FAST)
+    study = sweep.run_study(
+        "b", tmp_path / "sweep.journal", clips_dir, n_trials=5, dask=cluster.scheduler_address, progress=kill, **FAST
+    )
     assert states(study).count("COMPLETE") == 5
     assert set(states(study)) <= {"COMPLETE", "FAIL"} and len(study.trials) <= 6
 
@@ -97,7 +116,15 @@ def test_a_trial_without_hope_is_cut_short(clips_dir):
     for _ in range(5):
         earlier = optuna.trial.create_trial(value=1.0, intermediate_values={0: 1.0, 1: 1.0, 2: 1.0})
         study.add_trial(earlier)
-    slow = {"filter_shape": "3x3", "pool_size": 3, "filters": 8, "depth": 2, "dropout": 0.6, "batch_size": 128, "learning_rate": 1e-4}
+    slow = {
+        "filter_shape": "3x3",
+        "pool_size": 3,
+        "filters": 8,
+        "depth": 2,
+        "dropout": 0.6,
+        "batch_size": 128,
+        "learning_rate": 1e-4,
+    }
     study.enqueue_trial(slow)
     study.optimize(lambda trial: sweep.train(trial, clips_dir, 32, epochs=3, seed=0), n_trials=1)
     assert states(study)[-1] == "PRUNED" and len(study.trials[-1].user_attrs["epochs"]) == 1
@@ -107,7 +134,15 @@ def test_a_trial_without_hope_is_cut_short(clips_dir):
 
 
 def test_a_trial_is_fixed_by_its_seed(clips_dir):
-    choice = {"filter_shape": "3x3", "pool_size": 3, "filters": 8, "depth": 2, "dropout": 0.3, "batch_size": 16, "learning_rate": 1e-3}
+    choice = {
+        "filter_shape": "3x3",
+        "pool_size": 3,
+        "filters": 8,
+        "depth": 2,
+        "dropout": 0.3,
+        "batch_size": 16,
+        "learning_rate": 1e-3,
+    }
     trials = [optuna.trial.FixedTrial(choice) for _ in range(3)]
     for trial, seed in zip(trials, (0, 0, 1)):
         sweep.train(trial, clips_dir, 32, 1, seed)
@@ -116,7 +151,19 @@ def test_a_trial_is_fixed_by_its_seed(clips_dir):
 
 
 def test_the_command_says_what_was_best_also_of_a_study_in_a_database(clips_dir, tmp_path, capsys):
-    arguments = [str(clips_dir), "--storage", f"sqlite:///{tmp_path / 'sweep.db'}", "--trials", "1", "--n-clips", "32", "--epochs", "1", "--workers", "1"]
+    arguments = [
+        str(clips_dir),
+        "--storage",
+        f"sqlite:///{tmp_path / 'sweep.db'}",
+        "--trials",
+        "1",
+        "--n-clips",
+        "32",
+        "--epochs",
+        "1",
+        "--workers",
+        "1",
+    ]
     assert sweep.main(arguments) == 0
     assert "validation accuracy" in capsys.readouterr().out
     assert sweep.main([str(tmp_path), *arguments[1:], "--name", "other"]) == 2

@@ -6,6 +6,7 @@
 
 Only the two extractors are replaced, by subclasses of the same names that ask the loopback server instead of YouTube's.
 """
+
 import json
 import os
 import re
@@ -22,25 +23,47 @@ _COOKIES = "Use --cookies-from-browser or --cookies for the authentication."
 
 # What YouTube says, as yt-dlp raises it: the exception, the words, and whether yt-dlp expected them.
 REFUSALS = {
-    "private": ("ExtractorError", f"Private video. Sign in if you've been granted access to this video. {_COOKIES}", True),
+    "private": (
+        "ExtractorError",
+        f"Private video. Sign in if you've been granted access to this video. {_COOKIES}",
+        True,
+    ),
     "deleted": ("ExtractorError", "Video unavailable. This video has been removed by the uploader", True),
     "never": ("ExtractorError", "This video is not available", True),
-    "terminated": ("ExtractorError", "This video is no longer available because the YouTube account associated with this video "
-                                     "has been terminated.", True),
-    "age": ("ExtractorError", f"Sign in to confirm your age. This video may be inappropriate for some users. {_COOKIES}", True),
-    "members": ("ExtractorError", "Join this channel to get access to members-only content like this video, and other exclusive "
-                                  "perks.", True),
+    "terminated": (
+        "ExtractorError",
+        "This video is no longer available because the YouTube account associated with this video has been terminated.",
+        True,
+    ),
+    "age": (
+        "ExtractorError",
+        f"Sign in to confirm your age. This video may be inappropriate for some users. {_COOKIES}",
+        True,
+    ),
+    "members": (
+        "ExtractorError",
+        "Join this channel to get access to members-only content like this video, and other exclusive perks.",
+        True,
+    ),
     "geo": ("GeoRestrictedError", "The uploader has not made this video available in your country", True),
     "premiere": ("ExtractorError", "Premieres in 3 hours", True),
     "announced": ("ExtractorError", "This live event will begin in 5 hours.", True),
     "bot": ("ExtractorError", f"Sign in to confirm you’re not a bot. {_COOKIES}", True),
-    "session": ("ExtractorError", "Video unavailable. This content isn't available, try again later. The current session has been "
-                                  "rate-limited by YouTube for up to an hour.", True),
+    "session": (
+        "ExtractorError",
+        "Video unavailable. This content isn't available, try again later. The current session has been "
+        "rate-limited by YouTube for up to an hour.",
+        True,
+    ),
     "drm": ("ExtractorError", "This video is DRM protected", True),
     "paid": ("ExtractorError", "This video requires payment to watch.", True),
     "login": ("ExtractorError", f"Please sign in. {_COOKIES}", True),
     "blocked": ("ExtractorError", "All player responses are invalid. Your IP is likely being blocked by Youtube", True),
-    "pictures": ("ExtractorError", "Requested format is not available. Use --list-formats for a list of available formats", True),
+    "pictures": (
+        "ExtractorError",
+        "Requested format is not available. Use --list-formats for a list of available formats",
+        True,
+    ),
     "strange": ("ExtractorError", "Something nobody has heard of\nsecond line", True),
     "player": ("ExtractorError", "Failed to extract any player response", False),
     "regex": ("RegexNotFoundError", "Unable to extract initial player response", False),
@@ -92,7 +115,9 @@ class LoopbackYouTube:
         self.plugins = tempfile.TemporaryDirectory()
         plugin = Path(self.plugins.name, "yt_dlp_plugins", "extractor", "loopback.py")
         plugin.parent.mkdir(parents=True)
-        plugin.write_text(f"from youtube import extractors\nYoutubeIE, YoutubeTabIE = extractors({self.address!r}, __name__)\n")
+        plugin.write_text(
+            f"from youtube import extractors\nYoutubeIE, YoutubeTabIE = extractors({self.address!r}, __name__)\n"
+        )
         return self
 
     def __exit__(self, *_):
@@ -125,7 +150,13 @@ class LoopbackYouTube:
         url = f"{self.address}/media/{video_id}.{suffix}"
         if video.how == "no_network":
             url = "http://127.0.0.1:1/"
-        sound = {"format_id": "140", "url": url, "ext": suffix, "vcodec": "none", "acodec": "opus" if suffix == "webm" else "mp4a.40.2"}
+        sound = {
+            "format_id": "140",
+            "url": url,
+            "ext": suffix,
+            "vcodec": "none",
+            "acodec": "opus" if suffix == "webm" else "mp4a.40.2",
+        }
         info = {"id": video_id, "title": video.title, "duration": seconds_of(video.path), "formats": [sound]}
         return {"info": info | video.info}
 
@@ -167,8 +198,10 @@ def extractors(address, module=__name__):
         def _real_extract(self, url):
             playlist_id = re.search(r"list=([\w-]+)", url)[1]
             answer = ask(self, "playlist", playlist_id)
-            entries = [id and self.url_result(f"https://www.youtube.com/watch?v={id}", "Youtube", id, f"Song {id}")
-                       for id in answer["ids"]]
+            entries = [
+                id and self.url_result(f"https://www.youtube.com/watch?v={id}", "Youtube", id, f"Song {id}")
+                for id in answer["ids"]
+            ]
             return self.playlist_result(entries, playlist_id, "A playlist")
 
     YoutubeIE.__module__ = YoutubeTabIE.__module__ = module
@@ -223,7 +256,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _send(self, data, how="fine"):
         """Answer with some bytes from where the request's Range begins, whole or as `how` says."""
         begin = re.match(r"bytes=(\d+)-", self.headers.get("Range", ""))
-        part = data[int(begin[1]):] if begin else data
+        part = data[int(begin[1]) :] if begin else data
         self.send_response(206 if begin else 200)
         if begin:
             self.send_header("Content-Range", f"bytes {begin[1]}-{len(data) - 1}/{len(data)}")
@@ -231,10 +264,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if how == "slow":
             for i in range(0, len(part), 1024):
-                self.wfile.write(part[i:i + 1024])
+                self.wfile.write(part[i : i + 1024])
                 self.youtube.closing.wait(0.02)
         elif how in ("short", "stall"):
-            self.wfile.write(part[:len(part) // 2])
+            self.wfile.write(part[: len(part) // 2])
             self.close_connection = True
             if how == "stall":
                 self._hang()

@@ -30,8 +30,9 @@ def lights():
     studio.light("blue rim", (-3.2, 2.6, 2.4), (0, 0, 0.7), (0.8, 2.2), 110, (0.35, 0.55, 1.0))
     studio.light("pink rim", (3.2, 2.6, 2.4), (0, 0, 0.7), (0.8, 2.2), 120, (1.0, 0.35, 0.65))
     beat = studio.light("backdrop light", (0, 3.6, 0.3), (0, 6, 1.6), (5, 0.6), 300, (0.80, 0.40, 0.85))
-    studio.animate(beat.data, "energy", FRAMES,
-                   lambda at: 190 + 150 * (rhythm.pulse("kick", at, 6) + rhythm.pulse("snare", at, 6)))
+    studio.animate(
+        beat.data, "energy", FRAMES, lambda at: 190 + 150 * (rhythm.pulse("kick", at, 6) + rhythm.pulse("snare", at, 6))
+    )
     studio.card("front card", (0.0, -6.0, 1.8), (0, 0, 0.6), (8.0, 3.6), (0.75, 0.82, 1.0), 3.0)
     studio.card("top card", (0, 4.5, 4.5), (0, 0, 1.0), (6.0, 3.5), (1.0, 0.85, 0.65), 2.5)
     studio.card("left card", (-5.0, -0.5, 2.0), (0, 0, 0.6), (4.0, 4.0), (1.0, 0.70, 0.5), 2.5)
@@ -51,13 +52,17 @@ def microphone(place):
     """A microphone on a stand that nods with the snare."""
     chrome, black = materials.chrome(), materials.satin_black()
     foot = shapes.empty("microphone", place)
-    shapes.turned("mic foot", [(0, 0), (0.13, 0), (0.13, 0.012), (0.03, 0.03), (0, 0.03)], black, bevel=0.003,
-                  parent=foot)
+    shapes.turned(
+        "mic foot", [(0, 0), (0.13, 0), (0.13, 0.012), (0.03, 0.03), (0, 0.03)], black, bevel=0.003, parent=foot
+    )
     shapes.rod("mic stand", (0, 0, 0.02), (0, 0, 0.98), 0.010, chrome, parent=foot)
     head = shapes.empty("mic head", (0, 0, 0.98), (radians(-62), 0, radians(35)), parent=foot)
-    shapes.turned("mic body", [(0, -0.07), (0.014, -0.07), (0.022, 0.08), (0.027, 0.085), (0.027, 0.095),
-                               (0, 0.095)], black, parent=head)
+    shapes.turned(
+        "mic body",
+        [(0, -0.07), (0.014, -0.07), (0.022, 0.08), (0.027, 0.085), (0.027, 0.095), (0, 0.095)],
+        black,
+        parent=head,
+    )
     grille = [(0.036 * sin(pi * i / 12), 0.118 - 0.036 * (1 - i / 6)) for i in range(13)]
-    shapes.turned("mic grille", [(0, grille[0][1]), *grille[1:-1], (0, grille[-1][1])], materials.steel(),
-                  parent=head)
+    shapes.turned("mic grille", [(0, grille[0][1]), *grille[1:-1], (0, grille[-1][1])], materials.steel(), parent=head)
     studio.animate(head, "rotation_euler.x", FRAMES, lambda at: radians(-62 + 3 * rhythm.swing("snare", at, 8, 7)))

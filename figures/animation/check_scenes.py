@@ -9,7 +9,7 @@ from mathutils import Vector
 
 from figures.animation import band_scene, drums, keyboard, piano_scene, rhythm, score
 
-TOLERANCE = 1e-5                    # Blender keeps 32-bit numbers
+TOLERANCE = 1e-5  # Blender keeps 32-bit numbers
 
 
 def angles(frame):
@@ -26,8 +26,11 @@ def piano():
 
 
 def worst_difference(piano, shift=0):
-    return max(abs(piano[frame][key] - keyboard.key_angle(key, frame + shift))
-               for frame in range(score.FRAMES) for key in keyboard.KEYS)
+    return max(
+        abs(piano[frame][key] - keyboard.key_angle(key, frame + shift))
+        for frame in range(score.FRAMES)
+        for key in keyboard.KEYS
+    )
 
 
 def test_every_key_follows_the_envelope_in_every_frame(piano):
@@ -75,7 +78,7 @@ def open_curves(start=0):
             continue
         for curve in action.fcurves:
             seam, step = jumps(curve, start)
-            if seam > 1.75 * step + 1e-6:           # the ride is struck on the seam alone
+            if seam > 1.75 * step + 1e-6:  # the ride is struck on the seam alone
                 found.append(f"{action.name} {curve.data_path}[{curve.array_index}]: {seam:.4f}, steps {step:.4f}")
     return found
 

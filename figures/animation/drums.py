@@ -13,10 +13,13 @@ DRUMS = {
     "tom 2": ((0.19, -0.02, 0.90), 0.160, 0.21, 20),
     "floor": ((0.56, -0.12, 0.60), 0.205, 0.36, 5),
 }
-CYMBALS = {"hihat": ((-0.86, -0.02, 0.86), 0.185), "crash": ((-0.54, 0.34, 1.26), 0.25),
-           "ride": ((0.66, 0.34, 1.20), 0.285)}
+CYMBALS = {
+    "hihat": ((-0.86, -0.02, 0.86), 0.185),
+    "crash": ((-0.54, 0.34, 1.26), 0.25),
+    "ride": ((0.66, 0.34, 1.20), 0.285),
+}
 KICK, KICK_RADIUS, KICK_DEPTH = (0.0, -0.12, 0.325), 0.315, 0.42
-HANDS = {"left": Vector((-0.36, 0.50, 1.45)), "right": Vector((0.06, 0.60, 1.48))}   # where the sticks point to
+HANDS = {"left": Vector((-0.36, 0.50, 1.45)), "right": Vector((0.06, 0.60, 1.48))}  # where the sticks point to
 STICK_LENGTH = 0.41
 
 
@@ -43,16 +46,29 @@ def drum(name, top, radius, depth, tilt):
     for z in (-depth, -0.012):
         hoop(radius, z, 0.022, chrome, frame)
     lugs(radius, -depth * 0.5, min(0.09, depth * 0.45), 8, chrome, frame)
-    skin = shapes.turned(f"{name} skin", [(0, 0.003), (radius * 0.5, 0.002), (radius * 0.985, 0.0)],
-                         materials.drum_head(), parent=frame)
+    skin = shapes.turned(
+        f"{name} skin", [(0, 0.003), (radius * 0.5, 0.002), (radius * 0.985, 0.0)], materials.drum_head(), parent=frame
+    )
     studio.animate(skin, "scale", rhythm.FRAMES, lambda at: (1, 1, 1 - 6 * rhythm.swing(name, at, 4.0, 3.0)))
-    studio.animate(frame, "location", rhythm.FRAMES,
-                   lambda at: (top[0], top[1], top[2] - 0.006 * rhythm.swing(name, at, 5.0, 4.0)))
+    studio.animate(
+        frame, "location", rhythm.FRAMES, lambda at: (top[0], top[1], top[2] - 0.006 * rhythm.swing(name, at, 5.0, 4.0))
+    )
 
 
 def hoop(radius, z, height, material, parent):
-    shapes.turned("hoop", [(radius - 0.004, z), (radius + 0.010, z), (radius + 0.010, z + height),
-                           (radius - 0.004, z + height), (radius - 0.004, z)], material, bevel=0.003, parent=parent)
+    shapes.turned(
+        "hoop",
+        [
+            (radius - 0.004, z),
+            (radius + 0.010, z),
+            (radius + 0.010, z + height),
+            (radius - 0.004, z + height),
+            (radius - 0.004, z),
+        ],
+        material,
+        bevel=0.003,
+        parent=parent,
+    )
 
 
 def lugs(radius, z, length, count, material, parent):
@@ -73,11 +89,23 @@ def kick():
     lugs(r, 0, 0.16, 10, chrome, body)
     for i in range(10):
         angle = 2 * pi * (i + 0.5) / 10
-        shapes.box("claw", (r - 0.012, -0.014, half - 0.03), (r + 0.018, 0.014, half + 0.034), chrome, bevel=0.004,
-                   parent=body, rotation=(0, 0, angle))
+        shapes.box(
+            "claw",
+            (r - 0.012, -0.014, half - 0.03),
+            (r + 0.018, 0.014, half + 0.034),
+            chrome,
+            bevel=0.004,
+            parent=body,
+            rotation=(0, 0, angle),
+        )
     front = shapes.empty("kick front", (0, 0, half - 0.004), parent=body)
-    shapes.turned("kick skin", [(0, 0.016), (r * 0.35, 0.014), (r * 0.7, 0.008), (r * 0.975, 0.0)],
-                  materials.drum_head(), segments=64, parent=front)
+    shapes.turned(
+        "kick skin",
+        [(0, 0.016), (r * 0.35, 0.014), (r * 0.7, 0.008), (r * 0.975, 0.0)],
+        materials.drum_head(),
+        segments=64,
+        parent=front,
+    )
     ring = materials.felt("ring", (0.02, 0.02, 0.024))
     shapes.turned("ring", [(r * 0.80, 0.0075), (r * 0.83, 0.0068)], ring, segments=64, parent=front)
     shapes.text("name", "OTHER", 0.115, ring, location=(0, 0, 0.019), parent=front)
@@ -119,26 +147,43 @@ def bronze():
 
 def cymbal(name, place, radius):
     """A cymbal that tips when it is hit; the hi-hat is a pair that opens a little before each stroke."""
-    profile = [(0.006, 0.030), (0.030, 0.027), (0.045, 0.014), (radius * 0.6, 0.006), (radius, -0.010),
-               (radius, -0.012), (radius * 0.6, 0.003), (0.042, 0.010)]
+    profile = [
+        (0.006, 0.030),
+        (0.030, 0.027),
+        (0.045, 0.014),
+        (radius * 0.6, 0.006),
+        (radius, -0.010),
+        (radius, -0.012),
+        (radius * 0.6, 0.003),
+        (0.042, 0.010),
+    ]
     frame = shapes.empty(f"{name} cymbal", place)
     shapes.turned(name, profile, bronze(), segments=64, parent=frame)
-    shapes.turned("felt", shapes.disc_profile(0.016, 0.03, 0.045), materials.felt("grey", (0.1, 0.1, 0.1)),
-                  parent=frame)
+    shapes.turned(
+        "felt", shapes.disc_profile(0.016, 0.03, 0.045), materials.felt("grey", (0.1, 0.1, 0.1)), parent=frame
+    )
     shapes.turned("nut", shapes.disc_profile(0.008, 0.045, 0.062), materials.chrome(), segments=8, parent=frame)
     x, y, z = place
     if name == "hihat":
-        shapes.turned("lower hihat", [(r, -0.030 - height) for r, height in profile], bronze(), segments=64,
-                      location=place)
-        studio.animate(frame, "location", rhythm.FRAMES,
-                       lambda at: (x, y, z + 0.022 * rhythm.pulse(name, at + 5, 2.5)))
+        shapes.turned(
+            "lower hihat", [(r, -0.030 - height) for r, height in profile], bronze(), segments=64, location=place
+        )
+        studio.animate(frame, "location", rhythm.FRAMES, lambda at: (x, y, z + 0.022 * rhythm.pulse(name, at + 5, 2.5)))
         lean, tip, period = (radians(4), 0), radians(3), 5.0
     else:
         lean, tip, period = (radians(14), radians(-10 if x > 0 else 10)), radians(13), 11.0
-    studio.animate(frame, "rotation_euler.x", rhythm.FRAMES,
-                   lambda at: lean[0] - tip * rhythm.swing(name, at, period, 1.6 * period))
-    studio.animate(frame, "rotation_euler.y", rhythm.FRAMES,
-                   lambda at: lean[1] + 0.5 * tip * rhythm.swing(name, at, 1.15 * period, 1.4 * period))
+    studio.animate(
+        frame,
+        "rotation_euler.x",
+        rhythm.FRAMES,
+        lambda at: lean[0] - tip * rhythm.swing(name, at, period, 1.6 * period),
+    )
+    studio.animate(
+        frame,
+        "rotation_euler.y",
+        rhythm.FRAMES,
+        lambda at: lean[1] + 0.5 * tip * rhythm.swing(name, at, 1.15 * period, 1.4 * period),
+    )
 
 
 def strike_points():
@@ -148,16 +193,27 @@ def strike_points():
         turn = Euler((radians(tilt), 0, 0)).to_matrix()
         points[name] = tuple(Vector(top) + turn @ Vector((0, 0.15 * radius, 0.012)))
     for name, ((x, y, z), radius) in CYMBALS.items():
-        points[name] = (x + (0.55 if x < 0 else -0.55) * radius, y + 0.35 * radius,
-                        z + (0.025 if name == "hihat" else 0.02))
+        points[name] = (
+            x + (0.55 if x < 0 else -0.55) * radius,
+            y + 0.35 * radius,
+            z + (0.025 if name == "hihat" else 0.02),
+        )
     return points
 
 
 def stick(hand, instruments):
     """A stick whose tip follows the rhythm and whose grip points to an unseen drummer."""
     wood = materials.surface("hickory", (0.85, 0.60, 0.32), roughness=0.4, coat=0.3)
-    profile = [(0, -0.014), (0.0065, -0.009), (0.0078, 0.0), (0.006, 0.012), (0.0055, 0.02), (0.0115, 0.14),
-               (0.0130, STICK_LENGTH), (0, STICK_LENGTH + 0.003)]
+    profile = [
+        (0, -0.014),
+        (0.0065, -0.009),
+        (0.0078, 0.0),
+        (0.006, 0.012),
+        (0.0055, 0.02),
+        (0.0115, 0.14),
+        (0.0130, STICK_LENGTH),
+        (0, STICK_LENGTH + 0.003),
+    ]
     thing = shapes.turned(f"{hand} stick", profile, wood, segments=16)
     thing.rotation_mode = "QUATERNION"
     points = strike_points()

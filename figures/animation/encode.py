@@ -15,8 +15,8 @@ from . import rhythm, score
 ROOT = Path(__file__).resolve().parents[2]
 FRAMES_FOLDER = ROOT / "data" / "generated" / "frames"
 LENGTH = {"piano": score.FRAMES, "other": rhythm.FRAMES}
-STILL = {"piano": 62, "other": 1}   # the frame that stands for the clip
-BT709 = 1                           # the number of ITU-R BT.709 in H.264 and VP9 headers
+STILL = {"piano": 62, "other": 1}  # the frame that stands for the clip
+BT709 = 1  # the number of ITU-R BT.709 in H.264 and VP9 headers
 CODECS = {
     "mp4": ("libx264", {"crf": "20", "preset": "veryslow"}, {"movflags": "+faststart"}),
     "webm": ("libvpx-vp9", {"crf": "30", "b": "0", "deadline": "good", "cpu-used": "1", "row-mt": "1"}, {}),
@@ -27,8 +27,9 @@ def read_frames(folder, count):
     """The frames 0000.png ... of a folder; an error if one is missing or differs in size."""
     missing = [number for number in range(count) if not (folder / f"{number:04d}.png").exists()]
     if missing:
-        raise SystemExit(f"{folder} lacks {len(missing)} of {count} frames, {missing[0]:04d}.png the first: "
-                         "render them first.")
+        raise SystemExit(
+            f"{folder} lacks {len(missing)} of {count} frames, {missing[0]:04d}.png the first: render them first."
+        )
     size = None
     for number in range(count):
         with av.open(str(folder / f"{number:04d}.png")) as picture:
@@ -53,7 +54,7 @@ def encode(folder, count, target):
                 context.colorspace = context.color_primaries = context.color_trc = context.color_range = BT709
             frame = picture.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
             frame.pts, frame.time_base = number, Fraction(1, score.FPS)
-            frame.pict_type = av.video.frame.PictureType.NONE       # a PNG's frame asks to be a key frame
+            frame.pict_type = av.video.frame.PictureType.NONE  # a PNG's frame asks to be a key frame
             clip.mux(stream.encode(frame))
         clip.mux(stream.encode())
     os.replace(partial, target)

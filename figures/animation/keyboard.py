@@ -8,13 +8,13 @@ from math import asin
 
 from . import score
 
-LOWEST, HIGHEST = 21, 108           # A0 and C8
+LOWEST, HIGHEST = 21, 108  # A0 and C8
 WHITE_WIDTH = 0.0235
 WHITE_LENGTH, BLACK_LENGTH = 0.150, 0.095
-PIVOT = 0.240                       # from the front edge of a white key to the pin it turns on
-DIP = 0.013                         # how deep a key's front edge goes: 3 mm more than life, to be seen from afar
+PIVOT = 0.240  # from the front edge of a white key to the pin it turns on
+DIP = 0.013  # how deep a key's front edge goes: 3 mm more than life, to be seen from afar
 FULL_ANGLE = asin(DIP / PIVOT)
-RELEASE = 3.5                       # frames a key takes to come back
+RELEASE = 3.5  # frames a key takes to come back
 
 BLACK = {1, 3, 6, 8, 10}
 # Black keys do not sit right between their neighbours: outer ones of a group of two or three lean outwards.

@@ -12,9 +12,16 @@ def surface(name, color, roughness=0.5, metallic=0.0, coat=0.0, emission=0.0, sp
         return bpy.data.materials[name]
     material = bpy.data.materials.new(name)
     material.use_nodes = True
-    values = {"Base Color": (*color, 1), "Roughness": roughness, "Metallic": metallic, "Coat Weight": coat,
-              "Coat Roughness": 0.03, "Emission Color": (*color, 1), "Emission Strength": emission,
-              "Specular IOR Level": specular}
+    values = {
+        "Base Color": (*color, 1),
+        "Roughness": roughness,
+        "Metallic": metallic,
+        "Coat Weight": coat,
+        "Coat Roughness": 0.03,
+        "Emission Color": (*color, 1),
+        "Emission Strength": emission,
+        "Specular IOR Level": specular,
+    }
     for key, value in values.items():
         shader_of(material).inputs[key].default_value = value
     return material

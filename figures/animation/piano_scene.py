@@ -6,7 +6,7 @@ from . import keyboard, materials, piano_body, score, shapes, studio
 
 HAND_COLOR = {"left": (0.06, 0.36, 1.0), "right": (1.0, 0.23, 0.07)}
 WHITE, EBONY = (0.80, 0.77, 0.70), (0.008, 0.008, 0.009)
-NOTE_LIFE = 56                      # frames from a note's stroke until its sign is gone
+NOTE_LIFE = 56  # frames from a note's stroke until its sign is gone
 FRAMES = score.FRAMES
 
 
@@ -71,8 +71,16 @@ def white_key(name, key, material, pin):
         left = keyboard.key_x(key - 1) - keyboard.key_x(key) + gap
     if key + 1 <= keyboard.HIGHEST and keyboard.is_black(key + 1):
         right = keyboard.key_x(key + 1) - keyboard.key_x(key) - gap
-    outline = [(-half, front), (half, front), (half, notch), (right, notch), (right, back), (left, back),
-               (left, notch), (-half, notch)]
+    outline = [
+        (-half, front),
+        (half, front),
+        (half, notch),
+        (right, notch),
+        (right, back),
+        (left, back),
+        (left, notch),
+        (-half, notch),
+    ]
     outline = [point for i, point in enumerate(outline) if point != outline[i - 1]]
     return shapes.prism(name, outline, -0.022, 0.0, material, bevel=0.0009, location=pin)
 
@@ -84,13 +92,18 @@ def black_key(name, material, pin):
     def fill(solid):
         rings = []
         for half, start, z in ((0.0056, front, -0.012), (0.0056, front, 0.003), (0.0047, front + 0.010, 0.0125)):
-            rings.append([solid.verts.new(corner) for corner in
-                          ((-half, start, z), (half, start, z), (half, back, z), (-half, back, z))])
+            rings.append(
+                [
+                    solid.verts.new(corner)
+                    for corner in ((-half, start, z), (half, start, z), (half, back, z), (-half, back, z))
+                ]
+            )
         for a, b in zip(rings, rings[1:]):
             for i in range(4):
                 solid.faces.new((a[i], a[(i + 1) % 4], b[(i + 1) % 4], b[i]))
         solid.faces.new(rings[0])
         solid.faces.new(rings[-1])
+
     return shapes.add_object(name, shapes.mesh_of(name, fill), material, bevel=0.0012, location=pin)
 
 
@@ -105,8 +118,9 @@ def music_desk():
     """The desk, and on it the passage itself: every note head at the pitch and time of the note list."""
     black = materials.lacquer()
     desk = shapes.empty("desk", (0, 0.36, piano_body.RIM_TOP - 0.02), (radians(68), 0, 0))
-    board = shapes.rounded([(-0.36, 0), (0.36, 0), (0.36, 0.12), (0.30, 0.25), (0, 0.275), (-0.30, 0.25),
-                            (-0.36, 0.12)], 6)
+    board = shapes.rounded(
+        [(-0.36, 0), (0.36, 0), (0.36, 0.12), (0.30, 0.25), (0, 0.275), (-0.30, 0.25), (-0.36, 0.12)], 6
+    )
     shapes.prism("desk board", board, -0.012, 0.0, black, bevel=0.003, parent=desk)
     shapes.box("desk ledge", (-0.36, -0.005, -0.012), (0.36, 0.012, 0.03), black, bevel=0.003, parent=desk)
     for side in (-1, 1):
@@ -136,8 +150,9 @@ def engrave_note(page, note, x, base, ink):
     steps = sum(1 for key in range(min(note.key, 60), max(note.key, 60)) if not keyboard.is_black(key))
     steps = steps if note.key >= 60 else -steps
     y = base + (0.048 + 0.003 * (steps - 2) if note.hand == "right" else 0.024 + 0.003 * (steps + 2))
-    shapes.turned("note head", shapes.disc_profile(0.0034, 0.002, 0.0028), ink, segments=10, parent=page,
-                  location=(x, y, 0))
+    shapes.turned(
+        "note head", shapes.disc_profile(0.0034, 0.002, 0.0028), ink, segments=10, parent=page, location=(x, y, 0)
+    )
     up = 0.020 if steps < 6 else -0.020
     low, high = sorted((y, y + up))
     side = 0.0028 if up > 0 else -0.0028
@@ -154,8 +169,10 @@ def signs():
         sign.rotation_euler = (radians(90), 0, radians(18))
         studio.animate(sign, "location", FRAMES, lambda frame: sign_place(note, frame))
         studio.animate(sign, "scale", FRAMES, lambda frame: (sign_size(note, frame),) * 3)
-        studio.animate(sign, "rotation_euler.y", FRAMES,
-                       lambda frame: 0.35 * sin(0.13 * sign_age(note, frame) + note.key))
+        studio.animate(
+            sign, "rotation_euler.y", FRAMES, lambda frame: 0.35 * sin(0.13 * sign_age(note, frame) + note.key)
+        )
+
 
 def sign_age(note, frame):
     return (frame - note.start) % FRAMES
@@ -166,8 +183,11 @@ def sign_place(note, frame):
     t = min(1.0, sign_age(note, frame) / NOTE_LIFE)
     rise = 1 - (1 - t) ** 1.6
     spread = sin(2.4 * note.key + note.start)
-    return (keyboard.key_x(note.key) + 0.38 * t ** 1.6 + 0.10 * spread * t + 0.03 * sin(6 * t + note.key),
-            0.12 + 0.30 * t ** 2 + 0.06 * spread * t, piano_body.KEY_TOP + 0.02 + (0.62 + 0.06 * spread) * rise)
+    return (
+        keyboard.key_x(note.key) + 0.38 * t**1.6 + 0.10 * spread * t + 0.03 * sin(6 * t + note.key),
+        0.12 + 0.30 * t**2 + 0.06 * spread * t,
+        piano_body.KEY_TOP + 0.02 + (0.62 + 0.06 * spread) * rise,
+    )
 
 
 def sign_size(note, frame):
@@ -179,12 +199,26 @@ def sign_size(note, frame):
 def quaver(name, material, meshes):
     """An eighth note of 8 cm: head, stem and flag in one mesh, shared by all."""
     if "quaver" not in meshes:
+
         def fill(solid):
-            head = [(0.016 * cos(a) - 0.004 * sin(a), 0.006 * cos(a) + 0.011 * sin(a))      # an oblique ellipse
-                    for a in (2 * pi * i / 20 for i in range(20))]
+            head = [
+                (0.016 * cos(a) - 0.004 * sin(a), 0.006 * cos(a) + 0.011 * sin(a))  # an oblique ellipse
+                for a in (2 * pi * i / 20 for i in range(20))
+            ]
             stem = [(0.0125, 0.004), (0.0165, 0.004), (0.0165, 0.078), (0.0125, 0.078)]
-            flag = shapes.rounded([(0.0150, 0.078), (0.022, 0.062), (0.036, 0.050), (0.036, 0.030), (0.031, 0.022),
-                                   (0.033, 0.036), (0.029, 0.047), (0.0150, 0.058)], 3)
+            flag = shapes.rounded(
+                [
+                    (0.0150, 0.078),
+                    (0.022, 0.062),
+                    (0.036, 0.050),
+                    (0.036, 0.030),
+                    (0.031, 0.022),
+                    (0.033, 0.036),
+                    (0.029, 0.047),
+                    (0.0150, 0.058),
+                ],
+                3,
+            )
             for outline in (head, stem, flag):
                 rows = [[solid.verts.new((x, y, z)) for x, y in outline] for z in (-0.0035, 0.0035)]
                 solid.faces.new(rows[0])
@@ -192,5 +226,6 @@ def quaver(name, material, meshes):
                 for i in range(len(outline)):
                     j = (i + 1) % len(outline)
                     solid.faces.new((rows[0][i], rows[0][j], rows[1][j], rows[1][i]))
+
         meshes["quaver"] = shapes.mesh_of("quaver", fill)
     return shapes.add_object(name, meshes["quaver"], material, bevel=0.0012)

@@ -7,21 +7,21 @@ from math import cos, exp, pi, sin
 
 from .score import FPS
 
-FRAMES_PER_STEP = 3                 # a sixteenth; a quarter is 12 frames: 120 beats a minute at 24 frames a second
+FRAMES_PER_STEP = 3  # a sixteenth; a quarter is 12 frames: 120 beats a minute at 24 frames a second
 STEPS_PER_BAR = 16
 BAR = STEPS_PER_BAR * FRAMES_PER_STEP
 
 # One line an instrument, one string a bar, one character a sixteenth: "X" a loud hit, "x" a soft one.
 PATTERN = {
-    "ride":  ("X...............", "................", "................"),
+    "ride": ("X...............", "................", "................"),
     "crash": ("................", "X...............", "................"),
     "hihat": ("....x.x.x.x.x.x.", "..x.x.x.x.x.x.x.", "X.x.x.x........."),
     "snare": ("....X.......X...", "....X.......X..x", "....X...xx......"),
     "tom 1": ("................", "................", "..........Xx...."),
     "tom 2": ("................", "................", "............Xx.."),
     "floor": ("................", "................", "..............X."),
-    "kick":  ("X.....X.X.......", "X.....X.X.X.....", "X.....X.X...X..."),
-    "bass":  ("X...x...X.x.X...", "X...x...X.x.X...", "X...x...X.x.X.x."),
+    "kick": ("X.....X.X.......", "X.....X.X.X.....", "X.....X.X...X..."),
+    "bass": ("X...x...X.x.X...", "X...x...X.x.X...", "X...x...X.x.X.x."),
     "strum": ("X...x.x.X..x..x.", "X...x.x.X..x..x.", "X...x.x.X......."),
 }
 BARS = len(PATTERN["kick"])
@@ -68,8 +68,9 @@ def level(band: int, bands: int, frame: float) -> float:
     place = band / (bands - 1)
     low = max(0.0, 1 - 2.6 * place) * max(pulse("kick", frame, 7), 0.8 * pulse("bass", frame, 9))
     middle = max(0.0, 1 - 2.8 * abs(place - 0.5)) * max(pulse("snare", frame, 6), 0.75 * pulse("strum", frame, 9))
-    high = max(0.0, 2.6 * place - 1.6) * max(pulse("crash", frame, 16), pulse("ride", frame, 16),
-                                             0.8 * pulse("hihat", frame, 4))
+    high = max(0.0, 2.6 * place - 1.6) * max(
+        pulse("crash", frame, 16), pulse("ride", frame, 16), 0.8 * pulse("hihat", frame, 4)
+    )
     wave = 0.5 + 0.5 * cos(2 * pi * (3 * place * 1.7 + (2 + band % 3) * frame / FRAMES * 2) + 2.4 * band)
     return 0.08 + 0.22 * wave + 0.70 * min(1.0, low + middle + high) * (0.72 + 0.28 * wave)
 

@@ -7,7 +7,7 @@ Bars are written as six sixteenths a hand; the notes come out as a list with tim
 from dataclasses import dataclass
 
 FPS = 24
-FRAMES_PER_SIXTEENTH = 6            # 120 eighths a minute: "poco moto"
+FRAMES_PER_SIXTEENTH = 6  # 120 eighths a minute: "poco moto"
 
 # One bar a line: right hand, left hand, loudness 1-9 of each sixteenth. "-" holds the note before, "." is silence.
 BARS = (
@@ -25,6 +25,7 @@ SEMITONES = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 @dataclass(frozen=True)
 class Note:
     """A key (MIDI number) struck at the frame `start`, let go `length` frames later, with a velocity in 0..1."""
+
     key: int
     start: int
     length: int
@@ -48,16 +49,18 @@ def read_hand(hand: str, bars: list[str], loudness: list[str]) -> list[Note]:
         held = 1
         while i + held < len(symbols) and symbols[i + held] == "-":
             held += 1
-        notes.append(Note(midi_number(symbol), i * FRAMES_PER_SIXTEENTH, held * FRAMES_PER_SIXTEENTH,
-                          int(levels[i]) / 9, hand))
+        notes.append(
+            Note(midi_number(symbol), i * FRAMES_PER_SIXTEENTH, held * FRAMES_PER_SIXTEENTH, int(levels[i]) / 9, hand)
+        )
     return notes
 
 
 def read_score() -> list[Note]:
     """All notes of the passage, in the order of their start."""
     right, left, loudness = zip(*BARS)
-    return sorted(read_hand("right", right, loudness) + read_hand("left", left, loudness),
-                  key=lambda note: (note.start, note.key))
+    return sorted(
+        read_hand("right", right, loudness) + read_hand("left", left, loudness), key=lambda note: (note.start, note.key)
+    )
 
 
 NOTES = read_score()

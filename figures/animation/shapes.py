@@ -46,6 +46,7 @@ def box(name, low, high, material, bevel=0.0, **place):
 
 def prism(name, outline, bottom, top, material, bevel=0.0, **place):
     """A flat outline of (x, y) points, raised from z = `bottom` to z = `top`."""
+
     def build(solid):
         lower = [solid.verts.new((x, y, bottom)) for x, y in outline]
         upper = [solid.verts.new((x, y, top)) for x, y in outline]
@@ -54,18 +55,23 @@ def prism(name, outline, bottom, top, material, bevel=0.0, **place):
         for i in range(len(outline)):
             j = (i + 1) % len(outline)
             solid.faces.new((lower[i], lower[j], upper[j], upper[i]))
+
     return add_object(name, mesh_of(name, build), material, bevel, **place)
 
 
 def wall(name, outer, inner, bottom, top, material, bevel=0.0, **place):
     """The closed band between two outlines of as many points each, raised from `bottom` to `top`."""
+
     def build(solid):
-        rings = [[solid.verts.new((x, y, z)) for x, y in ring]
-                 for ring, z in ((outer, bottom), (outer, top), (inner, top), (inner, bottom))]
+        rings = [
+            [solid.verts.new((x, y, z)) for x, y in ring]
+            for ring, z in ((outer, bottom), (outer, top), (inner, top), (inner, bottom))
+        ]
         for a, b in zip(rings, rings[1:] + rings[:1]):
             for i in range(len(outer)):
                 j = (i + 1) % len(outer)
                 solid.faces.new((a[i], a[j], b[j], b[i]))
+
     return add_object(name, mesh_of(name, build), material, bevel, **place)
 
 
@@ -91,21 +97,26 @@ def pierced(name, outline, holes, bottom, top, material, **place):
 
 def turned(name, profile, material, segments=48, bevel=0.0, **place):
     """A body of revolution about z, as from a lathe; `profile` is a list of (radius, z)."""
+
     def build(solid):
         rings = []
         for radius, z in profile:
             if radius == 0:
                 rings.append([solid.verts.new((0, 0, z))] * segments)
             else:
-                rings.append([solid.verts.new((radius * cos(2 * pi * i / segments),
-                                               radius * sin(2 * pi * i / segments), z))
-                              for i in range(segments)])
+                rings.append(
+                    [
+                        solid.verts.new((radius * cos(2 * pi * i / segments), radius * sin(2 * pi * i / segments), z))
+                        for i in range(segments)
+                    ]
+                )
         for a, b in zip(rings, rings[1:]):
             for i in range(segments):
                 j = (i + 1) % segments
                 corners = list(dict.fromkeys((a[i], a[j], b[j], b[i])))
                 if len(corners) > 2:
                     solid.faces.new(corners)
+
     return add_object(name, mesh_of(name, build), material, bevel, **place)
 
 
@@ -173,8 +184,12 @@ def rounded(points, steps=8, closed=True):
         pick = [points[(i + k) % count] if closed else points[min(max(i + k, 0), count - 1)] for k in (-1, 0, 1, 2)]
         for step in range(steps):
             t = step / steps
-            outline.append(tuple(0.5 * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t * t
-                                        + (3 * b - a - 3 * c + d) * t ** 3) for a, b, c, d in zip(*pick)))
+            outline.append(
+                tuple(
+                    0.5 * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t * t + (3 * b - a - 3 * c + d) * t**3)
+                    for a, b, c, d in zip(*pick)
+                )
+            )
     return outline if closed else outline + [points[-1]]
 
 

@@ -53,6 +53,7 @@ def backdrop(floor_color, wall_color, distance):
         rows = [[solid.verts.new((x, y, z)) for x in (-24, 24)] for y, z in profile]
         for a, b in zip(rows, rows[1:]):
             solid.faces.new((a[0], a[1], b[1], b[0]))
+
     material = materials.surface("backdrop", floor_color, roughness=0.28, specular=0.4)
     nodes, links = material.node_tree.nodes, material.node_tree.links
     place, split = nodes.new("ShaderNodeTexCoord"), nodes.new("ShaderNodeSeparateXYZ")
@@ -110,6 +111,7 @@ def card(name, location, target, size, color, strength):
 
     def build(solid):
         solid.faces.new([solid.verts.new(corner) for corner in ((-1, -1, 0), (1, -1, 0), (1, 1, 0), (-1, 1, 0))])
+
     thing = shapes.add_object(name, shapes.mesh_of(name, build), card_material, location=location)
     thing.scale = (size[0] / 2, size[1] / 2, 1)
     thing.rotation_euler = (Vector(target) - Vector(location)).to_track_quat("-Z", "Y").to_euler()

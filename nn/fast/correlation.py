@@ -87,7 +87,9 @@ class KernelGradient:
         for first, n, size in ((0, n_chunks, CHUNK), (n_chunks * CHUNK, 1, correlation.n_sums % CHUNK)):
             left = shifted(columns, (outer, n, n_rows, size), (correlation.grid_width, size, n_values, 1), first)
             right = shifted(gradient, (n, size, filters), (size, 1, gradient.shape[1]), first + start)
-            self._products.append((left, right, workspace(("gradients", size), (outer, n, n_rows, filters), columns.dtype)))
+            self._products.append(
+                (left, right, workspace(("gradients", size), (outer, n, n_rows, filters), columns.dtype))
+            )
 
     def compute(self):
         """`(outer, inner * channels, filters)`, which `as_kernel` brings into shape."""

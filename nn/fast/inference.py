@@ -70,7 +70,9 @@ class Inference(Run):
         self.n_tiles, self.width = -(-n_rows // self.tile), n_columns + blocks.taps[1] - 1
         # In pixels, with room for all of the image, whether an output looks at it or not.
         grid = self.n_tiles * self.tile + blocks.taps[0] - 1, self.width
-        self.frame = [max(g * b, before + n) for g, b, before, n in zip(grid, blocks.block, blocks.before, blocks.image)]
+        self.frame = [
+            max(g * b, before + n) for g, b, before, n in zip(grid, blocks.block, blocks.before, blocks.image)
+        ]
         rows = max(blocks.taps[1] * self.n_channels, self.n_filters)
         n_bytes = 4 * len(self.matrices[1]) * rows * self.n_tiles * self.width
         self.group = int(np.clip(GROUP_BYTES // n_bytes, 1, SLICE))

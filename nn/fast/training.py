@@ -53,7 +53,9 @@ class Training(Run):
             return values.reshape(down, across, -1, *values.shape[1:]).swapaxes(0, 1)
         filters, n_images, rows, columns = values.shape
         whole = values[:, :, : rows // down * down, : columns // across * across]
-        return whole.reshape(filters, n_images, rows // down, down, columns // across, across).transpose(5, 3, 0, 1, 2, 4)
+        return whole.reshape(filters, n_images, rows // down, down, columns // across, across).transpose(
+            5, 3, 0, 1, 2, 4
+        )
 
     def rows(self, n_images, dtype, count=1):
         """Zeros for one pixel of each row of a pooling window, `count` times, in the same order as `windows`."""

@@ -171,8 +171,18 @@ class App(widgets.VBox):
             return
         self._moved = step, now
         with self._only(job):
-            place = f"Song {self._rows.index(self._row) + 1} of {len(self._rows)}: " if len(self._rows) > 1 and self._row else ""
-            self.stage.working(step, done, total, place + (self._row.title if self._row and self._row.is_open else ""), beside_answer=True)
+            place = (
+                f"Song {self._rows.index(self._row) + 1} of {len(self._rows)}: "
+                if len(self._rows) > 1 and self._row
+                else ""
+            )
+            self.stage.working(
+                step,
+                done,
+                total,
+                place + (self._row.title if self._row and self._row.is_open else ""),
+                beside_answer=True,
+            )
 
     def job_reads_list(self, job):
         """A playlist, which may take seconds to read, comes without a player: what is below moves up now, at the click."""

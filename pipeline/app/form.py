@@ -72,14 +72,23 @@ class Form(widgets.VBox):
             "Some videos ask for a sign-in. Give the cookies of a browser in which you are signed in. They are shown to "
             "YouTube alone and never stored."
         )
-        self.cookies = widgets.FileUpload(accept=".txt", multiple=False, description="Choose cookies.txt", tooltip="A file that a browser exported")
+        self.cookies = widgets.FileUpload(
+            accept=".txt", multiple=False, description="Choose cookies.txt", tooltip="A file that a browser exported"
+        )
         self.cookies.observe(self._take_cookies, "value")
         self.forget = _button("✓ Cookies in use: forget them", self._forget_cookies)
         self._forget_cookies()
         # Dropdowns take None for nothing chosen and would show nothing.
-        self.browser = widgets.Dropdown(options=[("none", ""), *((name, name) for name in BROWSERS)], description="Cookies of the browser")
+        self.browser = widgets.Dropdown(
+            options=[("none", ""), *((name, name) for name in BROWSERS)], description="Cookies of the browser"
+        )
         self.n_clips = widgets.Dropdown(
-            options=[("all", 0), ("100, drawn at random", 100), ("30, drawn at random", 30), ("10, drawn at random", 10)],
+            options=[
+                ("all", 0),
+                ("100, drawn at random", 100),
+                ("30, drawn at random", 30),
+                ("10, drawn at random", 10),
+            ],
             description="Seconds that vote",
         )
         choices = [explanation, self.cookies, self.forget, self.browser, self.n_clips]

@@ -28,7 +28,9 @@ _LOADING = threading.Lock()  # two threads that import one package at the same t
 
 def remove_what_others_left():
     """Remove the songs of this machine's processes that were killed; whoever ends otherwise removes its own."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{download.FOLDER}*"):  # which may lie on a disk that machines share
+    for folder in Path(tempfile.gettempdir()).glob(
+        f"{download.FOLDER}*"
+    ):  # which may lie on a disk that machines share
         process, _, rest = folder.name.removeprefix(download.FOLDER).partition("-")
         is_ours = process.isdecimal() and len(process) < 10 and rest.rpartition("-")[0] == platform.node()
         if is_ours and not psutil.pid_exists(int(process)):
@@ -127,7 +129,10 @@ class Job:
         except Exception as error:  # before an audience, even a mistake of ours
             logging.getLogger(__name__).info("unexpected", exc_info=True)
             what = type(error).__name__
-            self._listener.job_fails(self, PipelineError("unexpected", f"Something unexpected happened ({what}); try again, or another song."))
+            self._listener.job_fails(
+                self,
+                PipelineError("unexpected", f"Something unexpected happened ({what}); try again, or another song."),
+            )
 
     def _judge_all(self):
         recognizer = self._awaited()
@@ -169,7 +174,9 @@ class Job:
 
             clips = cleaning.Clips(lambda: heard.tap(audio.decode(path, seconds, decoded)))
             try:
-                recognition = recognizer.judge(clips, self.request.n_clips, progress=listened, source=url or title, title=title)
+                recognition = recognizer.judge(
+                    clips, self.request.n_clips, progress=listened, source=url or title, title=title
+                )
             except PipelineError as error:
                 raise PipelineError(error.kind, str(error).replace(path.name, "This file")) from error
         self._listener.job_answers(self, recognition, url)

@@ -12,7 +12,11 @@ from pipeline.song.audio import SAMPLE_RATE
 
 LONGEST = 3600  # seconds that are kept; what comes later is judged, but neither drawn nor played
 COLUMNS = 1200  # of the waveform and of the spectrogram: sharp on a wide screen
-BIT_RATE, LOW_BIT_RATE, LONG = 32_000, 16_000, 900  # of the copy to play, in bits a second; the low one beyond 15 minutes
+BIT_RATE, LOW_BIT_RATE, LONG = (
+    32_000,
+    16_000,
+    900,
+)  # of the copy to play, in bits a second; the low one beyond 15 minutes
 GLOW = np.array([1.0, 0.6, 0.05])  # the colour of what the network looked at
 BATCH = 64  # clips made into a spectrogram at once
 

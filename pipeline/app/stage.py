@@ -13,8 +13,13 @@ FIGURES = Path(__file__).parents[2] / "figures"
 ANIMATIONS = ("Piano", "Other")
 
 STEPS = {
-    "uploading": "Reading the file", "checking": "Checking the link", "downloading": "Downloading",
-    "decoding": "Decoding", "listening": "Listening", "waking": "Waking the network", "drawing": "Drawing the song",
+    "uploading": "Reading the file",
+    "checking": "Checking the link",
+    "downloading": "Downloading",
+    "decoding": "Decoding",
+    "listening": "Listening",
+    "waking": "Waking the network",
+    "drawing": "Drawing the song",
 }
 
 
@@ -42,7 +47,9 @@ class Stage(anywidget.AnyWidget):
     def idle(self, live=""):
         """Invite."""
         self.view = {
-            "phase": "idle", "live": live, "headline": "Is it a piano?",
+            "phase": "idle",
+            "live": live,
+            "headline": "Is it a piano?",
             "detail": "Paste a link, choose a recording, or try one of the songs. Every second of it is listened to, and the majority decides.",
         }
 
@@ -75,7 +82,10 @@ class Stage(anywidget.AnyWidget):
         counts += [f"{labels.count(None)} without an answer"] * (None in labels)
         words = f"{len(labels)} songs: {', '.join(counts)}"
         if self.view["phase"] == "answer":
-            self.view = self.view | {"more": {"step": words, "detail": "", "fraction": None, "ended": True}, "live": words}
+            self.view = self.view | {
+                "more": {"step": words, "detail": "", "fraction": None, "ended": True},
+                "live": words,
+            }
         else:
             self.failure("None of these songs could be judged; the table below says why.")
 
@@ -83,18 +93,26 @@ class Stage(anywidget.AnyWidget):
         """Show the label, and start its animation; `url` is the song's canonical address, or None."""
         votes, n_clips = recognition.votes[recognition.label], sum(recognition.votes.values())
         self.view = {
-            "phase": "answer", "label": recognition.label,
+            "phase": "answer",
+            "label": recognition.label,
             "animation": recognition.label if recognition.label in ANIMATIONS else "Other",
             "confidence": percent(recognition.confidence),
             "votes": f"{votes:,} of {n_clips:,} seconds voted {recognition.label}",
-            "title": printable(recognition.title) or "untitled", "length": clock(recognition.seconds),
+            "title": printable(recognition.title) or "untitled",
+            "length": clock(recognition.seconds),
             "url": url,
             "live": f"{recognition.label}, with a confidence of {percent(recognition.confidence)}: {printable(recognition.title)}",
         }
 
     def failure(self, sentence, title=""):
         """Say what was wrong, where the answer would be."""
-        self.view = {"phase": "error", "headline": "No answer this time", "sentence": sentence, "title": printable(title), "live": sentence}
+        self.view = {
+            "phase": "error",
+            "headline": "No answer this time",
+            "sentence": sentence,
+            "title": printable(title),
+            "live": sentence,
+        }
 
     def _on_message(self, _, content, __):
         """A browser submits, asks for the animations in the format that it plays, or only whether somebody is here."""

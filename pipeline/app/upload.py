@@ -48,7 +48,10 @@ class Upload(anywidget.AnyWidget):
                 if content.get("what") == "piece":
                     self._write(bytes(buffers[0]))
                 elif content.get("what") == "lost":
-                    self._fail("unreadable", "The browser cannot read this: it is a folder, or has changed; choose a sound file.")
+                    self._fail(
+                        "unreadable",
+                        "The browser cannot read this: it is a folder, or has changed; choose a sound file.",
+                    )
         except OSError as error:
             sentence = f"The file could not be kept for the moment ({error.strerror}); make room in the temporary folder and try again."
             self._fail("unwritable", sentence)

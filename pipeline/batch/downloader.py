@@ -83,8 +83,11 @@ class Downloader:
         if error.kind in _HOPELESS or (is_last and error.kind in _TOO_FAST):
             raise DownloadsStopped(error.kind, f"{error} The same command goes on afterwards.") from error
         if self._refused >= REFUSALS_IN_A_ROW:
-            raise DownloadsStopped(error.kind, f"{self._refused} downloads in a row were refused. {error} The same command with "
-                                               "--retry-failed goes on afterwards.") from error
+            raise DownloadsStopped(
+                error.kind,
+                f"{self._refused} downloads in a row were refused. {error} The same command with "
+                "--retry-failed goes on afterwards.",
+            ) from error
         if error.kind not in _TOO_FAST:
             raise error
 

@@ -62,19 +62,25 @@ class Journal:
         if not self.path.parent.is_dir():
             raise BatchError("output", f"There is no folder {self.path.parent}; make it, or choose another --out.")
         if self.path.exists() and not self.file.exists():
-            raise BatchError("output", f"{self.path} is there already and no batch wrote it that could go on; choose another --out.")
+            raise BatchError(
+                "output", f"{self.path} is there already and no batch wrote it that could go on; choose another --out."
+            )
         if self.path.exists():
             _compare(self.path, _parquet_about(self.path), about)
         with _said_plainly(self.file):
             self._database = sqlite3.connect(self.file, timeout=1, isolation_level=None)
-            self._database.execute("PRAGMA locking_mode = EXCLUSIVE")  # refuses a second run, and WAL needs no shared memory
+            self._database.execute(
+                "PRAGMA locking_mode = EXCLUSIVE"
+            )  # refuses a second run, and WAL needs no shared memory
             self._database.execute("PRAGMA journal_mode = WAL")
             self._database.execute("PRAGMA synchronous = FULL")
-            is_ours, = self._one("PRAGMA application_id")
-            tables, = self._one("SELECT count(*) FROM sqlite_master")
+            (is_ours,) = self._one("PRAGMA application_id")
+            (tables,) = self._one("SELECT count(*) FROM sqlite_master")
             self.is_new = not tables
             if tables and is_ours != APPLICATION_ID:
-                raise BatchError("output", f"{self.file} is something else than the journal of a batch; choose another --out.")
+                raise BatchError(
+                    "output", f"{self.file} is something else than the journal of a batch; choose another --out."
+                )
             if tables:
                 _compare(self.path, json.loads(self._one("SELECT json FROM about")[0]), about)
 
@@ -110,7 +116,9 @@ class Journal:
         """Keep the row of a song, a dict that has "error" where it failed."""
         with self._transaction():
             state = FAILED if "error" in row else DONE
-            self._database.execute("UPDATE songs SET state = ?, row = ? WHERE id = ?", [state, json.dumps(row), song.id])
+            self._database.execute(
+                "UPDATE songs SET state = ?, row = ? WHERE id = ?", [state, json.dumps(row), song.id]
+            )
 
     def retry_failed(self):
         """Make every failed song pending again."""
@@ -140,25 +148,35 @@ class Journal:
         from pyarrow import parquet
 
         schema = _schema(pa, class_names).with_metadata({"batch": json.dumps(self.about)})
-        rows = self._database.execute(f"SELECT source, row FROM songs WHERE state IN ({DONE}, {FAILED}) ORDER BY line, position")
+        rows = self._database.execute(
+            f"SELECT source, row FROM songs WHERE state IN ({DONE}, {FAILED}) ORDER BY line, position"
+        )
         try:
             with files.replacing(self.path) as temporary:
                 with parquet.ParquetWriter(temporary, schema, compression="zstd") as writer:
                     while chunk := rows.fetchmany(CHUNK):
                         found = [json.loads(row) | {"source": os.fsdecode(source)} for source, row in chunk]
-                        found = [row | {name: _text(row.get(name)) for name in ("source", "title", "message")} for row in found]
+                        found = [
+                            row | {name: _text(row.get(name)) for name in ("source", "title", "message")}
+                            for row in found
+                        ]
                         writer.write_table(pa.Table.from_pylist(found, schema))
                 with open(temporary, "rb+") as file:
                     os.fsync(file.fileno())
             with self._transaction():
                 self._database.execute("UPDATE about SET is_written = 1")
         except OSError as error:
-            raise BatchError("output", f"{self.path} cannot be written ({error.strerror or error}); the rows are safe in the journal, "
-                                       "so make room and run the same command again.") from error
+            raise BatchError(
+                "output",
+                f"{self.path} cannot be written ({error.strerror or error}); the rows are safe in the journal, "
+                "so make room and run the same command again.",
+            ) from error
 
     def _insert(self, rows):
         encoded = ((line, position, os.fsencode(source), os.fsencode(key)) for line, position, source, key in rows)
-        self._database.executemany(f"INSERT OR IGNORE INTO songs (line, position, source, key, state) VALUES (?, ?, ?, ?, {PENDING})", encoded)
+        self._database.executemany(
+            f"INSERT OR IGNORE INTO songs (line, position, source, key, state) VALUES (?, ?, ?, ?, {PENDING})", encoded
+        )
 
     def _one(self, query):
         return self._database.execute(query).fetchone()
@@ -185,11 +203,18 @@ def _said_plainly(file):
         if "locked" in str(error):
             raise BatchError("output", f"{file} is in use: another run of this batch is under way.") from error
         if "unable to open" in str(error):
-            raise BatchError("output", f"{file} cannot be opened; check whether you may write there, or choose another --out.") from error
-        raise BatchError("disk", f"The journal {file} cannot be written ({error}); nothing in it is lost, so make room on the disk "
-                                 "and run the same command again.") from error
+            raise BatchError(
+                "output", f"{file} cannot be opened; check whether you may write there, or choose another --out."
+            ) from error
+        raise BatchError(
+            "disk",
+            f"The journal {file} cannot be written ({error}); nothing in it is lost, so make room on the disk "
+            "and run the same command again.",
+        ) from error
     except sqlite3.DatabaseError as error:
-        raise BatchError("output", f"{file} is something else than the journal of a batch, or damaged; choose another --out.") from error
+        raise BatchError(
+            "output", f"{file} is something else than the journal of a batch, or damaged; choose another --out."
+        ) from error
 
 
 def _text(text):
@@ -200,8 +225,11 @@ def _text(text):
 def _compare(path, found, about):
     for name in about:
         if found.get(name) != about[name]:
-            raise BatchError("other_batch", f"{path} belongs to another batch (with another {name}); choose another --out, or delete it "
-                                            "together with its journal.")
+            raise BatchError(
+                "other_batch",
+                f"{path} belongs to another batch (with another {name}); choose another --out, or delete it "
+                "together with its journal.",
+            )
 
 
 def _parquet_about(path):
@@ -218,9 +246,18 @@ def _parquet_about(path):
 def _schema(pa, class_names):
     """The columns, named as in `label --json`."""
     names = [pa.field(name, pa.float32()) for name in class_names]
-    return pa.schema([
-        ("source", pa.string()), ("title", pa.string()), ("label", pa.string()), ("confidence", pa.float32()),
-        ("probabilities", pa.struct(names)), ("votes", pa.struct([pa.field(name, pa.int32()) for name in class_names])),
-        ("seconds", pa.float64()), ("piano_probability", pa.float32()), ("timeline", pa.list_(pa.float32())),
-        ("error", pa.string()), ("message", pa.string()),
-    ])
+    return pa.schema(
+        [
+            ("source", pa.string()),
+            ("title", pa.string()),
+            ("label", pa.string()),
+            ("confidence", pa.float32()),
+            ("probabilities", pa.struct(names)),
+            ("votes", pa.struct([pa.field(name, pa.int32()) for name in class_names])),
+            ("seconds", pa.float64()),
+            ("piano_probability", pa.float32()),
+            ("timeline", pa.list_(pa.float32())),
+            ("error", pa.string()),
+            ("message", pa.string()),
+        ]
+    )

@@ -35,7 +35,19 @@ class Summary:
     reasons: dict
 
 
-def run(songs, out, model=None, workers=None, dask=None, n_clips=None, seed=0, retry_failed=False, per_hour=PER_HOUR, progress=None, **access):
+def run(
+    songs,
+    out,
+    model=None,
+    workers=None,
+    dask=None,
+    n_clips=None,
+    seed=0,
+    retry_failed=False,
+    per_hour=PER_HOUR,
+    progress=None,
+    **access,
+):
     """Label the songs of a list into a Parquet file; the same call goes on with what was begun.
 
     Parameters
@@ -72,7 +84,12 @@ def run(songs, out, model=None, workers=None, dask=None, n_clips=None, seed=0, r
     """
     class_names = Recognizer(model).class_names
     version = Version(model and str(Path(model).absolute()), fingerprint(model or recognition.MODEL_PATH))
-    about = {"list": song_list.digest(songs), "model": version.sha256, "number of clips": str(n_clips or "all"), "seed": str(seed)}
+    about = {
+        "list": song_list.digest(songs),
+        "model": version.sha256,
+        "number of clips": str(n_clips or "all"),
+        "seed": str(seed),
+    }
     with Journal(out, about) as journal:
         if journal.is_new:
             journal.fill(_keyed(song_list.entries(songs), progress))
@@ -135,8 +152,11 @@ def _recognizer(version, thread):
             return Recognizer(path)
     except ModelFileError as error:
         raise BatchError("model", f"The worker on {platform.node()} cannot read the model ({error}).") from None
-    raise BatchError("model", f"The worker on {platform.node()} has another version of the model {path}; copy the same file to "
-                              "every machine.")
+    raise BatchError(
+        "model",
+        f"The worker on {platform.node()} has another version of the model {path}; copy the same file to "
+        "every machine.",
+    )
 
 
 class _Run:
@@ -173,7 +193,11 @@ class _Run:
         if isinstance(target, PipelineError):
             self._record(song, Failure(source, target).to_dict())
         elif isinstance(target, Link):
-            fetch, then = (self.downloader.playlist, self._expand) if target.kind == "playlist" else (self.downloader.download, self._downloaded)
+            fetch, then = (
+                (self.downloader.playlist, self._expand)
+                if target.kind == "playlist"
+                else (self.downloader.download, self._downloaded)
+            )
             self.running[fetch(target)] = partial(then, song)
         elif source != song.source:
             self._put_in_place(song, [path for path, _ in targets])
@@ -195,11 +219,17 @@ class _Run:
         except PipelineError:
             raise
         except Exception as error:  # raised before `listen` began, such as by a missing module
-            raise BatchError("worker", f"A worker could not begin ({type(error).__name__}: {error}); it must run the same version "
-                                       "of this code.") from error
+            raise BatchError(
+                "worker",
+                f"A worker could not begin ({type(error).__name__}: {error}); it must run the same version "
+                "of this code.",
+            ) from error
         if row.get("error") == "missing" and is_there:
-            raise BatchError("storage", f"A worker does not see {path}; songs must lie where every worker sees them under the same "
-                                        "path, and so must the folder for downloads (set TMPDIR).")
+            raise BatchError(
+                "storage",
+                f"A worker does not see {path}; songs must lie where every worker sees them under the same "
+                "path, and so must the folder for downloads (set TMPDIR).",
+            )
         self._record(song, row)
 
     def _downloaded(self, song, task):

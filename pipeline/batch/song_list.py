@@ -12,7 +12,10 @@ from pipeline.errors import PipelineError, SourceError, printable
 def entries(songs):
     """Yield the entries of a list, or the sound files in a folder, one by one. Raises SourceError."""
     if "://" in str(songs):
-        raise SourceError("list", f"{printable(songs)[:200]} is a link; write it into a text file, or give it to: python -m pipeline label")
+        raise SourceError(
+            "list",
+            f"{printable(songs)[:200]} is a link; write it into a text file, or give it to: python -m pipeline label",
+        )
     if not Path(songs).is_dir():
         yield from sources.entries(songs)
         return
@@ -23,7 +26,9 @@ def entries(songs):
     except OSError as error:
         raise SourceError("unreadable", f"{songs} cannot be read: {error.strerror.lower()}.") from None
     if not found:
-        raise SourceError("empty_list", f"There is no sound file in the folder {songs}; give one with m4a, mp3 or wav files.")
+        raise SourceError(
+            "empty_list", f"There is no sound file in the folder {songs}; give one with m4a, mp3 or wav files."
+        )
 
 
 def digest(songs):
@@ -50,7 +55,9 @@ def targets(entry, folder):
     A file that is not found is looked for beside the list. `source` differs from `entry` for the files of a folder.
     """
     if entry.lower().endswith(".txt"):
-        return [(entry, SourceError("nested_list", f"{printable(entry)[:200]} is a list within a list; give it by itself."))]
+        return [
+            (entry, SourceError("nested_list", f"{printable(entry)[:200]} is a list within a list; give it by itself."))
+        ]
     beside = os.path.join(folder, entry)
     if "://" in entry or os.path.exists(entry) or not os.path.exists(beside):
         return list(sources.expand([entry]))

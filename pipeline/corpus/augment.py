@@ -90,8 +90,8 @@ def room(samples, rng):
     early = np.zeros(n)
     at = rng.integers(int(0.002 * RATE), int(0.06 * RATE), 8)
     early[np.minimum(at, n - 1)] = rng.uniform(-0.7, 0.7, 8)
-    tail[:int(rng.uniform(0.002, 0.04) * RATE)] = 0
-    wet = fftconvolve(samples, early + tail / (np.sqrt(np.sum(tail ** 2)) + 1e-9))[:len(samples)]
+    tail[: int(rng.uniform(0.002, 0.04) * RATE)] = 0
+    wet = fftconvolve(samples, early + tail / (np.sqrt(np.sum(tail**2)) + 1e-9))[: len(samples)]
     wet *= rms(samples) / max(rms(wet), 1e-9)
     share = rng.uniform(0.1, 0.85)  # how far away the microphone stands
     return ((1 - share) * samples + share * wet).astype(np.float32)
@@ -104,14 +104,18 @@ def equalize(samples, rng):
     knots = np.linspace(np.log(40), np.log(8000), 8)
     gains = rng.normal(0, rng.uniform(1.5, 6), 8) + rng.uniform(-4, 4) * np.linspace(-1, 1, 8)
     frequency = np.log(np.maximum(rfftfreq(n, 1 / RATE), 20))
-    return irfft(spectrum * 10 ** (np.interp(frequency, knots, gains) / 20), n)[:len(samples)].astype(np.float32)
+    return irfft(spectrum * 10 ** (np.interp(frequency, knots, gains) / 20), n)[: len(samples)].astype(np.float32)
 
 
 def band_limit(samples, rng):
     """Low-pass, high-pass, a telephone, or an old record."""
     kind = rng.integers(4)
-    low, high = [(None, rng.uniform(1800, 7000)), (rng.uniform(60, 500), None),
-                 (rng.uniform(200, 400), rng.uniform(2800, 3800)), (rng.uniform(80, 250), rng.uniform(3000, 5500))][kind]
+    low, high = [
+        (None, rng.uniform(1800, 7000)),
+        (rng.uniform(60, 500), None),
+        (rng.uniform(200, 400), rng.uniform(2800, 3800)),
+        (rng.uniform(80, 250), rng.uniform(3000, 5500)),
+    ][kind]
     order = int(rng.integers(1, 5))
     for cut, side in ((low, "highpass"), (high, "lowpass")):
         if cut is not None:
@@ -145,7 +149,11 @@ def compress(samples, rng):
 
 def codec(samples, rng):
     """Encode and decode with MP3, AAC or Opus at a low rate, 16 kHz or wider; the delay of the codec is cut off."""
-    name, rates = [("libmp3lame", (16, 24, 32, 48, 64)), ("aac", (16, 24, 32, 48, 64)), ("libopus", (8, 12, 16, 24, 48))][rng.integers(3)]
+    name, rates = [
+        ("libmp3lame", (16, 24, 32, 48, 64)),
+        ("aac", (16, 24, 32, 48, 64)),
+        ("libopus", (8, 12, 16, 24, 48)),
+    ][rng.integers(3)]
     container = {"libmp3lame": "mp3", "aac": "adts", "libopus": "ogg"}[name]
     return round_trip(samples, name, container, int(rng.choice(rates)) * 1000)
 
@@ -169,7 +177,7 @@ def round_trip(samples, codec_name, container, bit_rate):
         decoded = np.concatenate([f.to_ndarray()[0] for f in frames])
     probe = slice(0, min(len(samples), len(decoded), 4 * RATE))
     delay = np.argmax(fftconvolve(decoded[probe], samples[probe][::-1])) - (probe.stop - 1)
-    decoded = decoded[max(delay, 0):][:len(samples)]
+    decoded = decoded[max(delay, 0) :][: len(samples)]
     return np.pad(decoded, (0, len(samples) - len(decoded))).astype(np.float32)
 
 

@@ -27,9 +27,21 @@ PIANO, OTHER = "Piano", "Other"
 # How much of a class each kind of recording makes up, relative to the others.
 SHARES = {
     PIANO: {"performance": 0.55, "improvised": 0.18, "single notes": 0.19, "recorded": 0.08, "own": 0.5},
-    OTHER: {"instrument": 0.24, "sampled notes": 0.07, "recorded instrument": 0.03, "single notes": 0.17, "piano with instrument": 0.17,
-            "piano with sound": 0.09, "band": 0.07, "recorded music": 0.13, "voice with piano": 0.05, "speech": 0.06, "effects": 0.05,
-            "noise": 0.06, "own": 0.5},
+    OTHER: {
+        "instrument": 0.24,
+        "sampled notes": 0.07,
+        "recorded instrument": 0.03,
+        "single notes": 0.17,
+        "piano with instrument": 0.17,
+        "piano with sound": 0.09,
+        "band": 0.07,
+        "recorded music": 0.13,
+        "voice with piano": 0.05,
+        "speech": 0.06,
+        "effects": 0.05,
+        "noise": 0.06,
+        "own": 0.5,
+    },
 }
 
 
@@ -85,10 +97,25 @@ def from_folder(folder, split=None):
         where, sound = split or _by_name(name), Recorded(str(path))
         with naming(name):
             seconds = len(sound.samples()) / sounds.RATE
-        found.append(Recording(name, label, as_text(folder.name), name, "own", "own", "recording", where, sound,
-                               weight=min(max(seconds, 1), 240) / 60))
+        found.append(
+            Recording(
+                name,
+                label,
+                as_text(folder.name),
+                name,
+                "own",
+                "own",
+                "recording",
+                where,
+                sound,
+                weight=min(max(seconds, 1), 240) / 60,
+            )
+        )
     if not found:
-        raise SourceError("no_audio", f"{folder} holds no sound in sub-folders; make one sub-folder for each class, such as Piano and Other.")
+        raise SourceError(
+            "no_audio",
+            f"{folder} holds no sound in sub-folders; make one sub-folder for each class, such as Piano and Other.",
+        )
     return found
 
 
@@ -113,7 +140,10 @@ def _unique(found):
     unique = {}
     for r in found:
         if unique.setdefault((r.split, r.id), r).sound != r.sound:
-            raise SourceError("id", f"Two different recordings are called {r.id}; give their files, or their packages' entries, names that differ.")
+            raise SourceError(
+                "id",
+                f"Two different recordings are called {r.id}; give their files, or their packages' entries, names that differ.",
+            )
     return list(unique.values())
 
 
@@ -123,25 +153,44 @@ def _by_name(name):
 
 
 def _packaged(sources, cache, progress):
-    entries = [e for e in (*catalogue.FONTS, *catalogue.SAMPLES, *catalogue.PIECES, *catalogue.RECORDINGS) if e.source in sources]
-    packages = list(dict.fromkeys(p for e in entries for p in (e.packages if isinstance(e, catalogue.Samples) else [e.package])))
+    entries = [
+        e
+        for e in (*catalogue.FONTS, *catalogue.SAMPLES, *catalogue.PIECES, *catalogue.RECORDINGS)
+        if e.source in sources
+    ]
+    packages = list(
+        dict.fromkeys(p for e in entries for p in (e.packages if isinstance(e, catalogue.Samples) else [e.package]))
+    )
     where = fetch_all(packages, cache, progress)
     pieces = {split: {"performance": [], "band": []} for split in SPLITS}
-    played = [(entry, *piece) for entry in entries if isinstance(entry, catalogue.Pieces) for piece in _pieces(entry, where[entry.package])]
+    played = [
+        (entry, *piece)
+        for entry in entries
+        if isinstance(entry, catalogue.Pieces)
+        for piece in _pieces(entry, where[entry.package])
+    ]
     for entry, piece, split in tqdm(played, desc="pieces", unit="piece", disable=None):
         piece.score()  # half a minute for all; what plays them finds them read
         pieces[split][entry.kind].append((piece, entry))
     found = [r for e in entries if isinstance(e, catalogue.Recordings) for r in _recorded(e, where[e.package])]
-    found += [Recording(f"noise/{kind}", OTHER, "synthesis", f"noise/{kind}", "own", "noise", kind, split, Noise(kind))
-              for split in SPLITS for kind in noises.KINDS]
+    found += [
+        Recording(f"noise/{kind}", OTHER, "synthesis", f"noise/{kind}", "own", "noise", kind, split, Noise(kind))
+        for split in SPLITS
+        for kind in noises.KINDS
+    ]
     fonts = [(e, str(_files(where[e.package], e.path)[0])) for e in entries if isinstance(e, catalogue.Font)]
-    samples = [(e, tuple(str(where[p] / e.path) for p in e.packages)) for e in entries if isinstance(e, catalogue.Samples)]
+    samples = [
+        (e, tuple(str(where[p] / e.path) for p in e.packages)) for e in entries if isinstance(e, catalogue.Samples)
+    ]
     for split in SPLITS:
         instruments = [i for e, path in fonts if e.split == split for i in performances.of_font(e, path)]
         instruments += [i for e, folders in samples if e.split == split for i in performances.of_samples(e, folders)]
         bands = [(e, path) for e, path in fonts if e.split == split and e.drums]
         around = [r for r in found if r.split == split]
-        found += [Recording(split=split, **fields) for fields in performances.recordings(instruments, bands, pieces[split], around)]
+        found += [
+            Recording(split=split, **fields)
+            for fields in performances.recordings(instruments, bands, pieces[split], around)
+        ]
     return found
 
 
@@ -157,7 +206,9 @@ def _pieces(entry, folder):
         inside = sorted(midi_in_wad(path)) if path.suffix == ".wad" else [""]
         for name in inside:
             piece = Piece(str(path), name)
-            split = "validation" if _named(piece, entry.validation) else "test" if _named(piece, entry.test) else "train"
+            split = (
+                "validation" if _named(piece, entry.validation) else "test" if _named(piece, entry.test) else "train"
+            )
             yield piece, split
 
 
@@ -170,11 +221,23 @@ def _recorded(entry, folder):
     name = entry.package.name
 
     def make(id, sound, weight, group=name):
-        return Recording(id, entry.label, name, group, entry.licence, entry.kind, entry.kind, entry.split, sound, weight)
+        return Recording(
+            id, entry.label, name, group, entry.licence, entry.kind, entry.kind, entry.split, sound, weight
+        )
+
     if entry.scattered:
-        chunks = [files[i::max(len(files) // 40, 1)] for i in range(max(len(files) // 40, 1))]
-        return [make(f"{name}/{entry.kind}-{i}", Scattered(tuple(map(str, c))), len(c) / 40) for i, c in enumerate(chunks)]
+        chunks = [files[i :: max(len(files) // 40, 1)] for i in range(max(len(files) // 40, 1))]
+        return [
+            make(f"{name}/{entry.kind}-{i}", Scattered(tuple(map(str, c))), len(c) / 40) for i, c in enumerate(chunks)
+        ]
     if entry.part:  # parts of one performance belong together, whatever they hold
-        return [make(f"{name}/{f.stem}/{entry.part}", Recorded(str(f), catalogue.SPANS[f.stem][entry.part]), 1.0, f"{name}/{f.stem.split('_')[-1]}")
-                for f in files]
+        return [
+            make(
+                f"{name}/{f.stem}/{entry.part}",
+                Recorded(str(f), catalogue.SPANS[f.stem][entry.part]),
+                1.0,
+                f"{name}/{f.stem.split('_')[-1]}",
+            )
+            for f in files
+        ]
     return [make(f"{name}/{f.relative_to(folder).as_posix()}", Recorded(str(f)), 1.0) for f in files]

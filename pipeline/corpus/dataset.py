@@ -32,8 +32,19 @@ LAST = 0.04  # the share of clips that end early, as the last one of a song does
 SILENT = 1e-4
 
 
-def build(out, sources=("default",), n_clips=33602, folders=(), folder_split=None, seed=0, jobs=2, cache=collection.CACHE, progress=None,
-          recordings=None, dask=None):
+def build(
+    out,
+    sources=("default",),
+    n_clips=33602,
+    folders=(),
+    folder_split=None,
+    seed=0,
+    jobs=2,
+    cache=collection.CACHE,
+    progress=None,
+    recordings=None,
+    dask=None,
+):
     """Make `n_clips` clips in folder `out`: `clips.npy` int16 (n, 16000), `clips.csv`, `report.json`.
 
     Classes are equally frequent in each split; within a class, kinds have the shares of `collection.SHARES`.
@@ -50,8 +61,12 @@ def build(out, sources=("default",), n_clips=33602, folders=(), folder_split=Non
     out = Path(out).absolute()
     found = collection.recordings(sources, folders, cache, folder_split, progress) if recordings is None else recordings
     plan = _plan(found, n_clips)
-    known = "\n".join(f"{r.split} {r.id} {os.path.abspath(r.sound.path)}" if r.kind == "own" else f"{r.split} {r.id}" for r in found)
-    _remember(out, {"n_clips": n_clips, "seed": seed, "recordings": zlib.crc32(known.encode("utf-8", "surrogateescape"))})
+    known = "\n".join(
+        f"{r.split} {r.id} {os.path.abspath(r.sound.path)}" if r.kind == "own" else f"{r.split} {r.id}" for r in found
+    )
+    _remember(
+        out, {"n_clips": n_clips, "seed": seed, "recordings": zlib.crc32(known.encode("utf-8", "surrogateescape"))}
+    )
     if (out / "clips.csv").exists():  # written last
         return json.loads((out / "report.json").read_text())
     todo = [job for job in plan if not _shard(out, job).with_suffix(".csv").exists()]
@@ -74,15 +89,19 @@ def load(out, split=None):
     """
     out = Path(out)
     if not (out / "clips.csv").exists():
-        raise SourceError("missing", f"{out} holds no complete dataset; build it with: python -m pipeline.corpus.dataset --out {out}")
+        raise SourceError(
+            "missing", f"{out} holds no complete dataset; build it with: python -m pipeline.corpus.dataset --out {out}"
+        )
     table = _read(out / "clips.csv")
     clips = np.load(out / "clips.npy", mmap_mode="r")
     names = class_names(table["label"])
     if split is not None:
         rows = np.flatnonzero(table["split"] == split)
         if not len(rows):
-            raise SourceError("split", f"{out} has no split called {split}; choose from {', '.join(table['split'].unique())}.")
-        clips, table = clips[rows[0]:rows[-1] + 1], table.iloc[rows].reset_index(drop=True)
+            raise SourceError(
+                "split", f"{out} has no split called {split}; choose from {', '.join(table['split'].unique())}."
+            )
+        clips, table = clips[rows[0] : rows[-1] + 1], table.iloc[rows].reset_index(drop=True)
     labels = table["label"].map({name: i for i, name in enumerate(names)}).to_numpy(np.int64)
     return clips, labels, table, names
 
@@ -96,7 +115,9 @@ def fingerprint(out):
 def class_names(labels):
     """Piano and Other first, then whatever other classes there are, by name."""
     found = set(labels)
-    return [n for n in (collection.PIANO, collection.OTHER) if n in found] + sorted(found - {collection.PIANO, collection.OTHER})
+    return [n for n in (collection.PIANO, collection.OTHER) if n in found] + sorted(
+        found - {collection.PIANO, collection.OTHER}
+    )
 
 
 def _plan(found, n_clips):
@@ -105,7 +126,10 @@ def _plan(found, n_clips):
     labels = {split: class_names(r.label for r in found if r.split == split) for split in PARTS}
     parts = {split: part for split, part in PARTS.items() if len(labels[split]) > 1}
     if "train" not in parts:
-        raise SourceError("classes", "A dataset needs at least two classes to learn from; give a folder with two sub-folders, or add a source.")
+        raise SourceError(
+            "classes",
+            "A dataset needs at least two classes to learn from; give a folder with two sub-folders, or add a source.",
+        )
     counts = {split: int(n_clips * part) for split, part in parts.items() if split != "train"}
     counts["train"] = n_clips - sum(counts.values())
     for split in parts:
@@ -120,7 +144,9 @@ def _remember(out, plan):
     file = out / "plan.json"
     try:
         if file.exists() and json.loads(file.read_text()) != plan:
-            raise SourceError("dataset", f"{out} holds another dataset (other recordings, size or seed); delete it to begin anew.")
+            raise SourceError(
+                "dataset", f"{out} holds another dataset (other recordings, size or seed); delete it to begin anew."
+            )
         files.write_json(file, plan)
     except OSError as error:
         raise SourceError("output", f"{out} cannot be written ({error.strerror}); choose another place.") from error
@@ -139,7 +165,7 @@ def _make_shard(recordings, job, seed, path):
     misses = 0
     while len(rows) < n:
         recording = recordings[rng.choice(len(recordings), p=shares)]
-        made = list(cut(recording, rng))[:n - len(rows)]
+        made = list(cut(recording, rng))[: n - len(rows)]
         for clip, row in made:
             clips[len(rows)] = clip
             rows.append(row)
@@ -156,7 +182,11 @@ def _probabilities(recordings, label):
     """A probability for each recording: kinds by their shares, recordings within a kind by their weight."""
     kinds = pd.Series([r.kind for r in recordings])
     weight = pd.Series([r.weight for r in recordings])
-    share = kinds.map(lambda kind: collection.SHARES.get(label, {}).get(kind, 1.0)) * weight / weight.groupby(kinds).transform("sum")
+    share = (
+        kinds.map(lambda kind: collection.SHARES.get(label, {}).get(kind, 1.0))
+        * weight
+        / weight.groupby(kinds).transform("sum")
+    )
     return (share / share.sum()).to_numpy()
 
 
@@ -179,17 +209,32 @@ def cut(recording, rng):
         offset = int(rng.integers(0, min(RATE, len(samples) - RATE + 1)))
     disturbed = augment(samples, rng)
     seconds = (len(samples) - offset) // RATE
-    loudest = max(rms(samples[offset + i * RATE:offset + (i + 1) * RATE]) for i in range(seconds))
+    loudest = max(rms(samples[offset + i * RATE : offset + (i + 1) * RATE]) for i in range(seconds))
     for i in range(seconds):
         start = offset + i * RATE
         part = slice(start, start + (int(rng.uniform(0.3, 1) * RATE) if rng.random() < LAST else RATE))
         noise = 0.0 if disturbed.noise is None else rms(disturbed.noise[part])
-        if rms(samples[part]) < max(SILENT, QUIET * loudest, 1.5 * noise) or not (excerpt.keep is None or excerpt.keep[i]):
+        if rms(samples[part]) < max(SILENT, QUIET * loudest, 1.5 * noise) or not (
+            excerpt.keep is None or excerpt.keep[i]
+        ):
             continue
         clip = np.zeros(RATE, np.int16)
-        clip[:part.stop - start] = np.clip(np.rint(disturbed.samples[part] * 32767), -32768, 32767)
-        yield clip, (recording.id, recording.label, recording.source, recording.group, recording.licence, recording.kind,
-                     recording.instrument, recording.split, excerpt.music, int(excerpt.second + start / RATE))
+        clip[: part.stop - start] = np.clip(np.rint(disturbed.samples[part] * 32767), -32768, 32767)
+        yield (
+            clip,
+            (
+                recording.id,
+                recording.label,
+                recording.source,
+                recording.group,
+                recording.licence,
+                recording.kind,
+                recording.instrument,
+                recording.split,
+                excerpt.music,
+                int(excerpt.second + start / RATE),
+            ),
+        )
 
 
 def _assemble(out, plan):
@@ -200,7 +245,7 @@ def _assemble(out, plan):
         clips = np.lib.format.open_memmap(temporary, "w+", np.int16, (total, RATE))
         for job in plan:
             shard = np.load(_shard(out, job), mmap_mode="r")
-            clips[at:at + len(shard)] = shard
+            clips[at : at + len(shard)] = shard
             at += len(shard)
             tables.append(_read(_shard(out, job).with_suffix(".csv")))
         clips.flush()
@@ -224,27 +269,49 @@ def describe(table):
     report = {}
     for (split, label), part in table.groupby(["split", "label"]):
         report[f"{split} {label}"] = {
-            "clips": len(part), "recordings": int(part["recording"].nunique()), "groups": int(part["group"].nunique()),
+            "clips": len(part),
+            "recordings": int(part["recording"].nunique()),
+            "groups": int(part["group"].nunique()),
             "distinct seconds of sound": len(part.drop_duplicates(["recording", "music", "second"])),
             "distinct seconds of music": len(part.drop_duplicates(["music", "second"])),
-            "kinds": {k: int(n) for k, n in part["kind"].value_counts().items()}}
+            "kinds": {k: int(n) for k, n in part["kind"].value_counts().items()},
+        }
     return report
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(prog="python -m pipeline.corpus.dataset", description="Make a dataset of one-second clips.")
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.corpus.dataset", description="Make a dataset of one-second clips."
+    )
     parser.add_argument("--out", required=True, type=parsing.path, help="the folder to write")
     parser.add_argument("--clips", type=parsing.count, default=33602, help="how many clips (default: 33602)")
-    parser.add_argument("--sources", nargs="*", default=["default"], help=f"out of {', '.join(collection.SOURCES)}, or all (default: default)")
+    parser.add_argument(
+        "--sources",
+        nargs="*",
+        default=["default"],
+        help=f"out of {', '.join(collection.SOURCES)}, or all (default: default)",
+    )
     parser.add_argument("--folder", action="append", default=[], help="a folder of one's own, one sub-folder a class")
-    parser.add_argument("--folder-split", choices=collection.SPLITS, help="the split of all files of the folders (default: 8:1:1 by file)")
+    parser.add_argument(
+        "--folder-split",
+        choices=collection.SPLITS,
+        help="the split of all files of the folders (default: 8:1:1 by file)",
+    )
     parser.add_argument("--seed", type=parsing.seed, default=0)
     parser.add_argument("--workers", type=parsing.count, default=2, help="processes on this machine (default: 2)")
     parser.add_argument("--dask", metavar="ADDRESS", help="the workers of this Dask scheduler instead")
     options = parser.parse_args(arguments)
     try:
-        report = build(options.out, options.sources, options.clips, options.folder, options.folder_split, options.seed, options.workers,
-                       dask=options.dask)
+        report = build(
+            options.out,
+            options.sources,
+            options.clips,
+            options.folder,
+            options.folder_split,
+            options.seed,
+            options.workers,
+            dask=options.dask,
+        )
     except PipelineError as error:
         parser.exit(1, f"{error}\n")
     print(json.dumps(report, indent=1))

@@ -54,7 +54,9 @@ def _read(path, **options):
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""], **options)
     except FileNotFoundError:
-        raise SourceError("missing", f"There is no list {path}; download it first, its address is in notebook 01.") from None
+        raise SourceError(
+            "missing", f"There is no list {path}; download it first, its address is in notebook 01."
+        ) from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError):
         raise SourceError("list", f"{Path(path).name} is not a table of ids; download it again.") from None
     if table.empty:

@@ -22,7 +22,10 @@ def hum(rng, n):
     """Mains hum: 50 or 60 Hz with a dozen harmonics, and a little hiss."""
     t = np.arange(n) / RATE
     f = rng.choice([50.0, 60.0]) * rng.uniform(0.995, 1.005)
-    tones = sum(rng.uniform(0, 1) / k * np.sin(2 * np.pi * f * k * t + rng.uniform(0, 6.28)) for k in range(1, rng.integers(4, 16)))
+    tones = sum(
+        rng.uniform(0, 1) / k * np.sin(2 * np.pi * f * k * t + rng.uniform(0, 6.28))
+        for k in range(1, rng.integers(4, 16))
+    )
     return _scaled(tones + 0.02 * rng.standard_normal(n))
 
 
@@ -37,10 +40,18 @@ def tones(rng, n):
     t = np.arange(n) / RATE
     total = np.zeros(n)
     for _ in range(rng.integers(1, 6)):
-        f = np.exp(rng.uniform(np.log(60), np.log(5000))) * 2 ** (rng.choice([0, 0, 1]) * rng.uniform(-1, 1) * t / t[-1])
+        f = np.exp(rng.uniform(np.log(60), np.log(5000))) * 2 ** (
+            rng.choice([0, 0, 1]) * rng.uniform(-1, 1) * t / t[-1]
+        )
         phase = np.cumsum(f) / RATE
         shape = rng.integers(3)
-        wave = np.sin(2 * np.pi * phase) if shape == 0 else np.sign(np.sin(2 * np.pi * phase)) if shape == 1 else 2 * (phase % 1) - 1
+        wave = (
+            np.sin(2 * np.pi * phase)
+            if shape == 0
+            else np.sign(np.sin(2 * np.pi * phase))
+            if shape == 1
+            else 2 * (phase % 1) - 1
+        )
         if rng.random() < 0.4:  # beeps; soft edges, since an edge is a click
             period, duty = rng.uniform(0.15, 1.2), rng.uniform(0.2, 0.8)
             wave = wave * np.clip(20 * np.minimum(t % period, period * duty - t % period), 0, 1)
@@ -79,8 +90,10 @@ def voice(rng, n):
         if last - first < 64:
             continue
         part = source[first:last]
-        piece = sum(_resonator(part, rng.uniform(*band), width) * gain for band, width, gain in
-                    [((250, 850), 90, 1.0), ((850, 2400), 120, 0.6), ((2300, 3300), 180, 0.3)])
+        piece = sum(
+            _resonator(part, rng.uniform(*band), width) * gain
+            for band, width, gain in [((250, 850), 90, 1.0), ((850, 2400), 120, 0.6), ((2300, 3300), 180, 0.3)]
+        )
         out[first:last] = piece * np.hanning(last - first) ** 0.4 * rng.choice([0, 1, 1, 1]) * rng.uniform(0.4, 1)
     return _scaled(out)
 
@@ -97,8 +110,16 @@ def machine(rng, n):
     return _scaled(coloured(rng, n) * swell + 0.5 * rng.random() * hum(rng, n))
 
 
-KINDS = {"coloured noise": coloured, "hum": hum, "crackle": crackle, "tones": tones, "applause": applause,
-         "synthetic voice": voice, "crowd": crowd, "machine": machine}
+KINDS = {
+    "coloured noise": coloured,
+    "hum": hum,
+    "crackle": crackle,
+    "tones": tones,
+    "applause": applause,
+    "synthetic voice": voice,
+    "crowd": crowd,
+    "machine": machine,
+}
 
 
 def _resonator(samples, frequency, bandwidth):

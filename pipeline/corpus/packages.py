@@ -54,7 +54,10 @@ def fetch_all(packages, cache=CACHE, progress=None):
 
     `progress("downloading", done, total)` is called after each. Raises SourceError if one fails.
     """
-    with ThreadPoolExecutor(AT_ONCE) as pool, tqdm(total=len(packages), unit="package", desc="packages", disable=None) as bar:
+    with (
+        ThreadPoolExecutor(AT_ONCE) as pool,
+        tqdm(total=len(packages), unit="package", desc="packages", disable=None) as bar,
+    ):
         folders = {package: pool.submit(fetch, package, cache) for package in packages}
         try:
             for done, folder in enumerate(as_completed(folders.values()), 1):
@@ -79,7 +82,9 @@ def fetch(package, cache=CACHE):
     if folder.is_dir():
         return folder
     if not available(package.client):
-        raise SourceError("no_client", f"The package {package.name} needs {package.client}, which this machine does not have.")
+        raise SourceError(
+            "no_client", f"The package {package.name} needs {package.client}, which this machine does not have."
+        )
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".fetching-") as scratch:
         download, unpacked = Path(scratch, "download"), Path(scratch, "unpacked")
@@ -88,7 +93,9 @@ def fetch(package, cache=CACHE):
         _run(package, _command(package), download)
         archives = [p for p in download.iterdir() if p.is_file()]
         if len(archives) != 1:
-            raise SourceError("package", f"{package.client} answered with {len(archives)} files for {package.name} instead of one.")
+            raise SourceError(
+                "package", f"{package.client} answered with {len(archives)} files for {package.name} instead of one."
+            )
         unpack(archives[0], unpacked)
         for inner in [path for path in unpacked.rglob("*") if path.suffix in ARCHIVES and zipfile.is_zipfile(path)]:
             unpack(inner, inner.with_suffix(""))
@@ -109,14 +116,26 @@ def _command(package):
 
 def _run(package, command, folder):
     try:
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace", timeout=TIMEOUT,
-                              stdin=subprocess.DEVNULL)
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=TIMEOUT,
+            stdin=subprocess.DEVNULL,
+        )
     except subprocess.TimeoutExpired:
-        raise SourceError("package", f"{package.client} did not deliver {package.name} within {TIMEOUT // 60} minutes; try again.") from None
+        raise SourceError(
+            "package", f"{package.client} did not deliver {package.name} within {TIMEOUT // 60} minutes; try again."
+        ) from None
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if line.strip()] or ["no reason given"]
         reason = next((line for line in reversed(said) if "error" in line.lower() or line.startswith("E:")), said[-1])
-        raise SourceError("package", f"{package.client} could not fetch {package.name} ({reason.strip()[:200]}); check the network and try again.")
+        raise SourceError(
+            "package",
+            f"{package.client} could not fetch {package.name} ({reason.strip()[:200]}); check the network and try again.",
+        )
 
 
 def unpack(archive, folder):
@@ -127,7 +146,9 @@ def unpack(archive, folder):
             with zipfile.ZipFile(archive) as file:
                 for name in file.namelist():
                     if ".." in PurePosixPath(name).parts or name.startswith(("/", "\\")) or ":" in name:
-                        raise SourceError("archive", f"The archive {archive.name} holds an unsafe path, so it was not unpacked.")
+                        raise SourceError(
+                            "archive", f"The archive {archive.name} holds an unsafe path, so it was not unpacked."
+                        )
                 file.extractall(folder)
         elif archive.suffix == ".deb":
             # dpkg-deb writes the deb's tar to its standard output, and the same careful extraction follows
@@ -138,7 +159,9 @@ def unpack(archive, folder):
             with tarfile.open(archive) as file:
                 _extract(file, folder)
     except (zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
-        raise SourceError("archive", f"The archive {archive.name} is damaged or unsafe ({error}); delete it and try again.") from error
+        raise SourceError(
+            "archive", f"The archive {archive.name} is damaged or unsafe ({error}); delete it and try again."
+        ) from error
 
 
 def _extract(file, folder):

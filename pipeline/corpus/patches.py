@@ -25,7 +25,9 @@ def notes(path, seconds):
     """
     data = Path(path).read_bytes()
     if not data.startswith(b"GF1PATCH110\0"):
-        raise SourceError("patch", f"{Path(path).name} is not a patch of recorded notes; delete its package's folder and try again.")
+        raise SourceError(
+            "patch", f"{Path(path).name} is not a patch of recorded notes; delete its package's folder and try again."
+        )
     found, at = {}, 129 + 63 + 47
     for _ in range(data[129 + 63 + 6]):
         size, loop_start, loop_end, rate, _, _, root = struct.unpack_from("<IIIHIII", data, at + 8)

@@ -18,7 +18,16 @@ STRUCK_OR_PLUCKED = {*range(4, 16), *range(24, 29), 45, 46, 47, *range(104, 109)
 ONE_NOTE = {22, *range(40, 45), 52, 53, 54, *range(56, 80), 109, 110, 111}  # bowed, blown and sung: mostly melodies
 WITH_PIANO = {*range(24, 29), *range(32, 36), *range(40, 45), 48, 49, 52, 53, 56, 60, *range(64, 76)}
 BASSES = {*range(32, 36), 43, "bass-electric", "contrabass", "tuba"}  # programs and sampled instruments
-POLYPHONIC_SAMPLES = {"piano", "guitar-acoustic", "guitar-electric", "guitar-nylon", "harmonium", "harp", "organ", "xylophone"}
+POLYPHONIC_SAMPLES = {
+    "piano",
+    "guitar-acoustic",
+    "guitar-electric",
+    "guitar-nylon",
+    "harmonium",
+    "harp",
+    "organ",
+    "xylophone",
+}
 PIECES_EACH = 4  # pieces that each instrument plays beside its improvisations
 
 
@@ -44,7 +53,9 @@ def of_font(font, path):
     """The instruments of a sound font, or of a folder of patches with the one at `path`: a list of Instrument."""
     patched = path.endswith(".pat")
     if patched:  # 024_Nylon_Guitar.pat: the program comes first
-        players = {int(patch.name[:3]): SamplePlayer((str(patch),)) for patch in sorted(Path(path).parent.glob("[0-9]*.pat"))}
+        players = {
+            int(patch.name[:3]): SamplePlayer((str(patch),)) for patch in sorted(Path(path).parent.glob("[0-9]*.pat"))
+        }
     else:
         players = {program: FontPlayer(path, program) for program in programs(path)}
     found = []
@@ -52,18 +63,47 @@ def of_font(font, path):
         piano = program in font.pianos
         if not piano and (program <= 3 or program in font.skip):
             continue
-        weight = 0.4 if program == 3 else 2.0 if program in STRUCK_OR_PLUCKED else 1.0  # 3: honky-tonk, an upright out of tune
-        found.append(Instrument(font.name, pretty_midi.program_to_instrument_name(program), player, piano, font.package.name,
-                                font.family, font.licence, program in ONE_NOTE, program in WITH_PIANO, program in BASSES,
-                                patched, weight))
+        weight = (
+            0.4 if program == 3 else 2.0 if program in STRUCK_OR_PLUCKED else 1.0
+        )  # 3: honky-tonk, an upright out of tune
+        found.append(
+            Instrument(
+                font.name,
+                pretty_midi.program_to_instrument_name(program),
+                player,
+                piano,
+                font.package.name,
+                font.family,
+                font.licence,
+                program in ONE_NOTE,
+                program in WITH_PIANO,
+                program in BASSES,
+                patched,
+                weight,
+            )
+        )
     return found
 
 
 def of_samples(samples, folders):
     """The one instrument of a set of samples."""
     polyphonic = samples.label == "Piano" or samples.name in POLYPHONIC_SAMPLES
-    return [Instrument(samples.name, samples.name, SamplePlayer(folders), samples.label == "Piano", samples.packages[0].name, samples.family,
-                       samples.licence, not polyphonic, not polyphonic, samples.name in BASSES, True, samples.weight)]
+    return [
+        Instrument(
+            samples.name,
+            samples.name,
+            SamplePlayer(folders),
+            samples.label == "Piano",
+            samples.packages[0].name,
+            samples.family,
+            samples.licence,
+            not polyphonic,
+            not polyphonic,
+            samples.name in BASSES,
+            True,
+            samples.weight,
+        )
+    ]
 
 
 def recordings(instruments, bands, pieces, around):
@@ -86,8 +126,19 @@ def recordings(instruments, bands, pieces, around):
         found += list(_together(pianos, bands, pieces, around, rng))
     for font, path in bands:
         for piece, entry in pieces["band"]:
-            found.append(_fields("Other", "band", font.name, "Band", piece.name, font.package.name, [font.family], [font.licence, entry.licence],
-                                 Band(path, piece)))
+            found.append(
+                _fields(
+                    "Other",
+                    "band",
+                    font.name,
+                    "Band",
+                    piece.name,
+                    font.package.name,
+                    [font.family],
+                    [font.licence, entry.licence],
+                    Band(path, piece),
+                )
+            )
     return found
 
 
@@ -97,14 +148,46 @@ def _alone(instrument, performances, count, rng):
     kind = "sampled notes" if instrument.sampled else "instrument"
     for i in rng.permutation(len(performances))[:count]:
         piece, entry = performances[i]
-        weight = instrument.weight * (min(piece.score().seconds, 600) / 300 + 0.1 if instrument.piano else 1 / PIECES_EACH)
-        yield _fields(label, "performance" if instrument.piano else kind, instrument.maker, instrument.name, piece.name, instrument.source,
-                      [instrument.family], [instrument.licence, entry.licence], Solo(instrument.player, piece, instrument.melodic), weight)
+        weight = instrument.weight * (
+            min(piece.score().seconds, 600) / 300 + 0.1 if instrument.piano else 1 / PIECES_EACH
+        )
+        yield _fields(
+            label,
+            "performance" if instrument.piano else kind,
+            instrument.maker,
+            instrument.name,
+            piece.name,
+            instrument.source,
+            [instrument.family],
+            [instrument.licence, entry.licence],
+            Solo(instrument.player, piece, instrument.melodic),
+            weight,
+        )
     for melody in {False, instrument.melodic}:
-        yield _fields(label, "improvised" if instrument.piano else kind, instrument.maker, instrument.name, "melody" if melody else "improvised",
-                      instrument.source, [instrument.family], [instrument.licence], Solo(instrument.player, None, melody), instrument.weight)
-    yield _fields(label, "single notes", instrument.maker, instrument.name, "single notes", instrument.source, [instrument.family],
-                  [instrument.licence], Solo(instrument.player, style="single"), instrument.weight * (3 if instrument.sampled else 1))
+        yield _fields(
+            label,
+            "improvised" if instrument.piano else kind,
+            instrument.maker,
+            instrument.name,
+            "melody" if melody else "improvised",
+            instrument.source,
+            [instrument.family],
+            [instrument.licence],
+            Solo(instrument.player, None, melody),
+            instrument.weight,
+        )
+    yield _fields(
+        label,
+        "single notes",
+        instrument.maker,
+        instrument.name,
+        "single notes",
+        instrument.source,
+        [instrument.family],
+        [instrument.licence],
+        Solo(instrument.player, style="single"),
+        instrument.weight * (3 if instrument.sampled else 1),
+    )
 
 
 def _duos(pianos, other, performances, rng):
@@ -112,31 +195,62 @@ def _duos(pianos, other, performances, rng):
     chosen = [performances[i] for i in rng.permutation(len(performances))[:2]]
     for piece, entry in [*chosen, (None, None)]:
         piano = pianos[rng.integers(len(pianos))]
-        yield _fields("Other", "piano with instrument", f"{piano.maker} and {other.maker}", f"Piano with {other.name}",
-                      piece.name if piece else "improvised", other.source, [piano.family, other.family],
-                      [piano.licence, other.licence, entry.licence if entry else ""],
-                      Duo(piano.player, other.player, piece, other.bass), 4.0 if other.bass else 1.0)
+        yield _fields(
+            "Other",
+            "piano with instrument",
+            f"{piano.maker} and {other.maker}",
+            f"Piano with {other.name}",
+            piece.name if piece else "improvised",
+            other.source,
+            [piano.family, other.family],
+            [piano.licence, other.licence, entry.licence if entry else ""],
+            Duo(piano.player, other.player, piece, other.bass),
+            4.0 if other.bass else 1.0,
+        )
 
 
 def _together(pianos, bands, pieces, around, rng):
     """A piano and something that does not follow it: speech, applause, a crowd, other music, drums."""
-    beside = [(r.source, r.id, r.sound, r.instrument, [r.group], r.licence) for r in around
-              if r.kind in ("speech", "recorded music") or r.instrument in ("applause", "crowd", "synthetic voice")]
+    beside = [
+        (r.source, r.id, r.sound, r.instrument, [r.group], r.licence)
+        for r in around
+        if r.kind in ("speech", "recorded music") or r.instrument in ("applause", "crowd", "synthetic voice")
+    ]
     for font, path in bands:
         drummed = [(p, e) for p, e in pieces["band"] if p.score().notes["drum"].sum() > 50]
-        beside += [(font.name, piece.name, Drums(path, piece), "drums", [font.family], entry.licence) for piece, entry in drummed]
+        beside += [
+            (font.name, piece.name, Drums(path, piece), "drums", [font.family], entry.licence)
+            for piece, entry in drummed
+        ]
     kinds = [instrument for _, _, _, instrument, _, _ in beside]
     shares = {"speech": 8.0, "drums": 8.0, "recorded music": 3.0}
     for maker, name, sound, instrument, groups, licence in beside:
         for _ in range(2):
             piano = pianos[rng.integers(len(pianos))]
             piece, entry = pieces["performance"][rng.integers(len(pieces["performance"]))]
-            yield _fields("Other", "piano with sound", f"{piano.maker} {piano.name} and {maker}", f"Piano with {instrument}",
-                          f"{piece.name} + {name}", piano.source, [piano.family, *groups],
-                          [piano.licence, entry.licence, licence], Together(Solo(piano.player, piece), sound),
-                          shares.get(instrument, 4.0) / 2 / kinds.count(instrument))
+            yield _fields(
+                "Other",
+                "piano with sound",
+                f"{piano.maker} {piano.name} and {maker}",
+                f"Piano with {instrument}",
+                f"{piece.name} + {name}",
+                piano.source,
+                [piano.family, *groups],
+                [piano.licence, entry.licence, licence],
+                Together(Solo(piano.player, piece), sound),
+                shares.get(instrument, 4.0) / 2 / kinds.count(instrument),
+            )
 
 
 def _fields(label, kind, maker, instrument, music, source, families, licences, sound, weight=1.0):
-    return {"id": f"{maker}/{instrument}/{music}", "label": label, "source": source, "group": " + ".join(sorted(set(families))),
-            "licence": " + ".join(dict.fromkeys(filter(None, licences))), "kind": kind, "instrument": instrument, "sound": sound, "weight": weight}
+    return {
+        "id": f"{maker}/{instrument}/{music}",
+        "label": label,
+        "source": source,
+        "group": " + ".join(sorted(set(families))),
+        "licence": " + ".join(dict.fromkeys(filter(None, licences))),
+        "kind": kind,
+        "instrument": instrument,
+        "sound": sound,
+        "weight": weight,
+    }

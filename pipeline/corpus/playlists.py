@@ -61,7 +61,10 @@ def read(path):
         except (ValueError, LinkError) as error:
             raise SourceError("list", f"Line {number} of {path.name} is not label,link,limit: {error}") from None
     if not rows:
-        raise SourceError("list", f"{path.name} names no playlist; add a line such as: Piano,https://www.youtube.com/playlist?list=...,50")
+        raise SourceError(
+            "list",
+            f"{path.name} names no playlist; add a line such as: Piano,https://www.youtube.com/playlist?list=...,50",
+        )
     return rows
 
 
@@ -78,7 +81,7 @@ def scrape(path, folder, progress=None, pause=PAUSE, seed=0, ydl_factory=None):
             entries = [row.link]
             if row.link.kind == "playlist":
                 entries = [e.link for e in download.playlist(row.link, row.limit, ydl_factory=ydl_factory).entries]
-            wanted += [(row.label, link) for link in entries[:row.limit]]
+            wanted += [(row.label, link) for link in entries[: row.limit]]
         except DownloadError as error:
             failures.append(_failure(row.label, row.link, error))
     for done, (label, link) in enumerate(wanted):
@@ -106,9 +109,15 @@ def _failure(label, link, error):
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(prog="python -m pipeline.corpus.playlists", description="Download the songs of a table of playlists.")
-    parser.add_argument("table", nargs="?", default="data/playlists.csv", help="CSV of label, link, limit (default: data/playlists.csv)")
-    parser.add_argument("--out", default="data/generated/playlists", help="the folder to write (default: data/generated/playlists)")
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.corpus.playlists", description="Download the songs of a table of playlists."
+    )
+    parser.add_argument(
+        "table", nargs="?", default="data/playlists.csv", help="CSV of label, link, limit (default: data/playlists.csv)"
+    )
+    parser.add_argument(
+        "--out", default="data/generated/playlists", help="the folder to write (default: data/generated/playlists)"
+    )
     options = parser.parse_args(arguments)
     try:
         failures = scrape(options.table, options.out, lambda step, done, total: print(f"{step}: {done} of {total}"))

@@ -36,7 +36,9 @@ def _make(out, songs):
     for label in ("Piano", "Other"):
         paths = sorted(path for path in songs.glob(f"{label.lower()}-*") if is_audio(path))
         if len(paths) < len(SPLITS):
-            raise SourceError("missing", f"{songs} holds {len(paths)} songs of class {label}; a rehearsal needs {len(SPLITS)}.")
+            raise SourceError(
+                "missing", f"{songs} holds {len(paths)} songs of class {label}; a rehearsal needs {len(SPLITS)}."
+            )
         for number, path in enumerate(paths):
             clips, starts = (part[:PER_SONG] for part in cut_array(load(path)))
             split = SPLITS[number % len(SPLITS)]
@@ -50,6 +52,15 @@ def _make(out, songs):
 
 
 def _rows(path, label, split, starts):
-    shared = dict(recording=path.stem, label=label, source="samples", group=path.stem, licence="", kind="sample",
-                  instrument=path.stem.split("-", 1)[1], split=split, music=path.stem)
+    shared = dict(
+        recording=path.stem,
+        label=label,
+        source="samples",
+        group=path.stem,
+        licence="",
+        kind="sample",
+        instrument=path.stem.split("-", 1)[1],
+        split=split,
+        music=path.stem,
+    )
     return [shared | {"second": int(start)} for start in starts]

@@ -17,7 +17,15 @@ OVERSAMPLING = 2
 PREROLL = 4.0  # seconds played before the window, and dropped
 VOICES = 512  # a dense piece with the pedal down; without a voice a note is left out
 DRUMS = 9  # the MIDI channel of the drums
-_SPREAD = (0.0, 1.0, -0.7, 0.4, -1.2, 1.5, -0.3)  # tunings of the keys of an instrument out of tune, in units of its mistuning
+_SPREAD = (
+    0.0,
+    1.0,
+    -0.7,
+    0.4,
+    -1.2,
+    1.5,
+    -0.3,
+)  # tunings of the keys of an instrument out of tune, in units of its mistuning
 
 
 @dataclass(frozen=True)
@@ -36,9 +44,14 @@ class Touch:
 
     @classmethod
     def random(cls, rng):
-        return cls(tempo=float(np.exp(rng.uniform(-0.35, 0.3))), cents=float(rng.normal(0, 18)),
-                   loudness=float(rng.uniform(0.45, 1.25)), contrast=float(rng.uniform(0.5, 1.6)), pedal=rng.random() < 0.7,
-                   mistuning=float(rng.choice([0, 0, 0, 0, 3, 6, 12, 20])))
+        return cls(
+            tempo=float(np.exp(rng.uniform(-0.35, 0.3))),
+            cents=float(rng.normal(0, 18)),
+            loudness=float(rng.uniform(0.45, 1.25)),
+            contrast=float(rng.uniform(0.5, 1.6)),
+            pedal=rng.random() < 0.7,
+            mistuning=float(rng.choice([0, 0, 0, 0, 3, 6, 12, 20])),
+        )
 
     def velocity(self, velocity):
         """MIDI velocities 1 to 127 as this touch plays them: contrast around 64, then loudness."""
@@ -105,9 +118,9 @@ def render(score, font_path, start, seconds, touch=Touch()):
             now = when
         act()
     blocks.append(_generate(font, max(start + seconds - now, 0.0) + 0.1))
-    wide = np.concatenate(blocks)[int((start - begin) * RATE * OVERSAMPLING):]
+    wide = np.concatenate(blocks)[int((start - begin) * RATE * OVERSAMPLING) :]
     samples = resample_poly(wide, 1, OVERSAMPLING).astype(np.float32)
-    return samples[:int(seconds * RATE)]
+    return samples[: int(seconds * RATE)]
 
 
 def _generate(font, seconds):
@@ -122,13 +135,17 @@ def _events(score, font, begin, end, touch):
     for program, used in channels.items():
         for i, channel in enumerate(used):
             font.program_select(channel, 0, 128 if program < 0 else 0, max(program, 0), program < 0)
-            font.set_tuning(channel, 0.0 if program < 0 else (touch.cents + touch.mistuning * _SPREAD[i % len(_SPREAD)]) / 100)
+            font.set_tuning(
+                channel, 0.0 if program < 0 else (touch.cents + touch.mistuning * _SPREAD[i % len(_SPREAD)]) / 100
+            )
     events = []
     for note, velocity in zip(notes, touch.velocity(notes["velocity"])):
         used = channels.get(-1 if note["drum"] else int(note["program"]), ())
         pitch = int(note["pitch"])
         attack, release = max(note["start"] / touch.tempo, begin), note["end"] / touch.tempo
-        for channel in {used[pitch % len(used)], used[pitch * 5 % len(used) - 1]} if used else ():  # the strings of one key
+        for channel in (
+            {used[pitch % len(used)], used[pitch * 5 % len(used) - 1]} if used else ()
+        ):  # the strings of one key
             events.append((attack, 1, lambda c=channel, p=pitch, v=int(velocity): font.noteon(c, p, v)))
             events.append((max(release, attack + 0.03), 0, lambda c=channel, p=pitch: font.noteoff(c, p)))
     return [(when, act) for when, _, act in sorted(events, key=lambda e: e[:2]) if when < end]
@@ -142,7 +159,7 @@ def _channels(notes, touch):
     melodic = np.unique(notes["program"][~notes["drum"]])
     free = [c for c in range(16) if c != DRUMS]
     if len(melodic) == 1 and touch.mistuning:
-        channels = {int(melodic[0]): free[:len(_SPREAD)]}
+        channels = {int(melodic[0]): free[: len(_SPREAD)]}
     else:
         channels = {int(program): [channel] for program, channel in zip(melodic, free)}
     if notes["drum"].any():

@@ -19,7 +19,9 @@ from pipeline.errors import SourceError
 
 LONGEST = 7.0  # seconds of a note that are kept
 SEMITONES = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
-NAME = re.compile(r"(?:^|\.)([A-Ga-g])(s|#|b)?(-?\d)(?:v\d+)?\.(?:ogg|mp3|wav|flac)$")  # D#1v10.ogg, As1.mp3, a#1.wav, Piano.ff.Ab1.flac
+NAME = re.compile(
+    r"(?:^|\.)([A-Ga-g])(s|#|b)?(-?\d)(?:v\d+)?\.(?:ogg|mp3|wav|flac)$"
+)  # D#1v10.ogg, As1.mp3, a#1.wav, Piano.ff.Ab1.flac
 
 
 @dataclass(frozen=True)
@@ -51,13 +53,13 @@ class SamplePlayer:
         """Add one note, damped from its end on; `begin` may lie before the window."""
         at = int(begin * RATE)
         held = max(int((end - begin) * RATE), RATE // 50)
-        wave = wave[:held + int(0.35 * RATE)] * np.float32(gain)
+        wave = wave[: held + int(0.35 * RATE)] * np.float32(gain)
         if len(wave) > held:
             wave[held:] *= np.exp(-np.arange(len(wave) - held) / (0.07 * RATE)).astype(np.float32)
-        wave = wave[max(-at, 0):]
+        wave = wave[max(-at, 0) :]
         at = max(at, 0)
-        wave = wave[:len(out) - at]
-        out[at:at + len(wave)] += wave
+        wave = wave[: len(out) - at]
+        out[at : at + len(wave)] += wave
 
 
 def notes_in(folder):
@@ -70,7 +72,9 @@ def notes_in(folder):
             pitch = 12 * (int(octave) + 1) + SEMITONES[letter.upper()]
             found[pitch + {"s": 1, "#": 1, "b": -1, None: 0}[sign]] = str(path)
     if not found:
-        raise SourceError("package", f"{folder} holds no notes named like C4.mp3; delete the package's folder and try again.")
+        raise SourceError(
+            "package", f"{folder} holds no notes named like C4.mp3; delete the package's folder and try again."
+        )
     return found
 
 

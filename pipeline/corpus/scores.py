@@ -75,8 +75,12 @@ def read_midi(path):
         raise SourceError("midi", f"{name} is not a MIDI file that can be read ({error}).") from error
     notes, pedal = [], []
     for instrument in midi.instruments:
-        notes += [(n.start, n.end, n.pitch, n.velocity, instrument.program, instrument.is_drum) for n in instrument.notes]
-        pedal += [(c.time, c.value >= 64) for c in instrument.control_changes if c.number == 64 and not instrument.is_drum]
+        notes += [
+            (n.start, n.end, n.pitch, n.velocity, instrument.program, instrument.is_drum) for n in instrument.notes
+        ]
+        pedal += [
+            (c.time, c.value >= 64) for c in instrument.control_changes if c.number == 64 and not instrument.is_drum
+        ]
     notes = np.array(notes, NOTE)
     notes.sort(order=["start", "pitch"])
     pedal = np.array(sorted(pedal), float).reshape(-1, 2)
@@ -94,9 +98,9 @@ def midi_in_wad(path):
     found = {}
     for entry in range(count):
         offset, size = np.frombuffer(data, "<i4", 2, start + 16 * entry)
-        if data[offset:offset + 4] == b"MThd":
-            name = data[start + 16 * entry + 8:start + 16 * entry + 16].split(b"\0")[0].decode("ascii", "replace")
-            found[name] = data[offset:offset + size]
+        if data[offset : offset + 4] == b"MThd":
+            name = data[start + 16 * entry + 8 : start + 16 * entry + 16].split(b"\0")[0].decode("ascii", "replace")
+            found[name] = data[offset : offset + size]
     return found
 
 
@@ -109,7 +113,11 @@ def improvise(rng, seconds, style=None):
     Sparse playing is as frequent as busy playing, over the whole keyboard: what performances rarely hold.
     """
     style = style or rng.choice(STYLES)
-    scale = np.array([[0, 2, 4, 5, 7, 9, 11], [0, 2, 3, 5, 7, 8, 10], [0, 2, 3, 5, 7, 8, 11], [0, 2, 4, 7, 9, 12, 14]][rng.integers(4)])
+    scale = np.array(
+        [[0, 2, 4, 5, 7, 9, 11], [0, 2, 3, 5, 7, 8, 10], [0, 2, 3, 5, 7, 8, 11], [0, 2, 4, 7, 9, 12, 14]][
+            rng.integers(4)
+        ]
+    )
     root, beat = rng.integers(36, 72), rng.uniform(0.16, 1.1)
     loud = rng.uniform(25, 115)
     ladder = np.array([p for octave in range(-4, 5) for p in root + 12 * octave + scale if 24 <= p <= 103])
@@ -134,7 +142,11 @@ def improvise(rng, seconds, style=None):
         if style in ("arpeggio", "hands"):
             count = rng.integers(3, 7)
             for k in range(count):
-                strike(ladder[int(np.clip(place + 2 * k - 4, 0, len(ladder) - 1))], time + step * k / count, step * rng.uniform(0.4, 1))
+                strike(
+                    ladder[int(np.clip(place + 2 * k - 4, 0, len(ladder) - 1))],
+                    time + step * k / count,
+                    step * rng.uniform(0.4, 1),
+                )
         time += step
     notes = np.array(notes, NOTE)
     notes.sort(order=["start", "pitch"])

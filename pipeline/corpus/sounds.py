@@ -21,7 +21,9 @@ from pipeline.corpus.scores import PIANOS, improvise, midi_in_wad, read_midi
 DECODED = Path("data/generated/decoded")
 AUDIBLE = 10 ** (-12 / 20)  # what was mixed in counts as audible down to 12 dB below the rest
 PIANO_RANGE = (24, 103)
-PEDALLED = 0.6  # the share of pieces written without a pedal that are given one, as pianists do; the touch decides on its use
+PEDALLED = (
+    0.6  # the share of pieces written without a pedal that are given one, as pianists do; the touch decides on its use
+)
 MIDDLE_C = 60  # what a bass plays beside a piano lies below it
 
 
@@ -73,10 +75,12 @@ class Recorded:
         first, last = 0, len(samples)
         if self.spans:
             lengths = np.array([end - begin for begin, end in self.spans])
-            first, last = (int(second * RATE) for second in self.spans[rng.choice(len(lengths), p=lengths / lengths.sum())])
+            first, last = (
+                int(second * RATE) for second in self.spans[rng.choice(len(lengths), p=lengths / lengths.sum())]
+            )
         n = min(int(seconds * RATE), last - first)
         start = int(rng.integers(first, last - n + 1))
-        window = samples[start:start + n].astype(np.float32) / 32768
+        window = samples[start : start + n].astype(np.float32) / 32768
         return Excerpt(window, start / RATE, files.as_text(Path(self.path).stem))
 
 
@@ -90,8 +94,8 @@ class Scattered:
         n, first = int(seconds * RATE), int(rng.integers(len(self.paths)))
         out, at, pause, pick = np.zeros(n, np.float32), int(rng.integers(RATE // 4)), rng.uniform(0.02, 0.5), first
         while at < n:
-            window = Recorded(self.paths[pick]).excerpt(rng, 4.0).samples[:n - at]
-            out[at:at + len(window)] += window / max(np.abs(window).max(initial=0), 1e-3) * rng.uniform(0.3, 1)
+            window = Recorded(self.paths[pick]).excerpt(rng, 4.0).samples[: n - at]
+            out[at : at + len(window)] += window / max(np.abs(window).max(initial=0), 1e-3) * rng.uniform(0.3, 1)
             at += max(int((len(window) / RATE * rng.uniform(0.7, 1) + rng.uniform(0, 2 * pause)) * RATE), RATE // 10)
             pick = int(rng.integers(len(self.paths)))
         return Excerpt(out, 0.0, Path(self.paths[first]).stem)
@@ -101,7 +105,9 @@ class Scattered:
 def decoded(path):
     """The samples of a sound file as an int16 array, mapped from a file that is made the first time."""
     stat = os.stat(path)
-    key = hashlib.sha256(f"{os.path.abspath(path)} {stat.st_size} {stat.st_mtime_ns}".encode("utf-8", "surrogateescape")).hexdigest()[:24]
+    key = hashlib.sha256(
+        f"{os.path.abspath(path)} {stat.st_size} {stat.st_mtime_ns}".encode("utf-8", "surrogateescape")
+    ).hexdigest()[:24]
     target = DECODED / f"{key}.npy"
     if not target.exists():
         samples = np.clip(np.rint(audio.load(path) * 32767), -32768, 32767).astype(np.int16)
@@ -134,7 +140,7 @@ def _performance(rng, seconds, piece, style=None):
     """A score, the start of a window in it, a touch, and the name of the music."""
     touch = Touch.random(rng)
     if piece is None:
-        seed = int(rng.integers(2 ** 31))
+        seed = int(rng.integers(2**31))
         return improvise(np.random.default_rng(seed), seconds * touch.tempo, style), 0.0, touch, f"improvised-{seed}"
     score = piece.score()
     if not len(score.pedal) and rng.random() < PEDALLED:
@@ -155,7 +161,11 @@ class Duo:
     def excerpt(self, rng, seconds):
         score, start, touch, music = _performance(rng, seconds, self.piece)
         score = score.moved(int(rng.integers(-5, 6)), *PIANO_RANGE)
-        part = _outermost(score.notes, lowest=True) & (score.notes["pitch"] < MIDDLE_C) if self.bass else _outermost(score.notes)
+        part = (
+            _outermost(score.notes, lowest=True) & (score.notes["pitch"] < MIDDLE_C)
+            if self.bass
+            else _outermost(score.notes)
+        )
         accompaniment = score.where(~part) if rng.random() < 0.6 else score
         piano = self.piano.render(accompaniment, start, seconds, touch)
         other = self.other.render(score.where(part), start, seconds, replace(touch, pedal=False))
@@ -224,7 +234,7 @@ class Noise:
     kind: str
 
     def excerpt(self, rng, seconds):
-        seed = int(rng.integers(2 ** 31))
+        seed = int(rng.integers(2**31))
         samples = noises.KINDS[self.kind](np.random.default_rng(seed), int(seconds * RATE))
         return Excerpt(samples, 0.0, f"{self.kind}-{seed}")
 

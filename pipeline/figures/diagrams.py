@@ -10,7 +10,14 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Polygon, Rectang
 
 from pipeline.figures.style import BLUE, DARK, GREEN, GREY, ORANGE, PINK, SKY, WIDTH, YELLOW
 
-LAYER_COLORS = {"MelSpectrogram": YELLOW, "Conv2D": BLUE, "MaxPooling2D": SKY, "Dense": ORANGE, "Dropout": PINK, "BatchNormalization": GREEN}
+LAYER_COLORS = {
+    "MelSpectrogram": YELLOW,
+    "Conv2D": BLUE,
+    "MaxPooling2D": SKY,
+    "Dense": ORANGE,
+    "Dropout": PINK,
+    "BatchNormalization": GREEN,
+}
 PER_ROW = 4
 
 
@@ -29,8 +36,17 @@ def pipeline_steps(steps):
         row, place = divmod(number, PER_ROW)
         column = place if row % 2 == 0 else PER_ROW - 1 - place  # there and back, so that arrows stay short
         _box(ax, column + 0.02, row + 0.06, 0.88, 0.86)
-        ax.text(column + 0.46, row + 0.13, f"{number + 1}  {_qualified(function)}", ha="center", va="center", fontsize=6.2,
-                family="monospace", weight="bold", color=DARK)
+        ax.text(
+            column + 0.46,
+            row + 0.13,
+            f"{number + 1}  {_qualified(function)}",
+            ha="center",
+            va="center",
+            fontsize=6.2,
+            family="monospace",
+            weight="bold",
+            color=DARK,
+        )
         ax.text(column + 0.46, row + 0.82, result, ha="center", va="center", fontsize=6.8, color=DARK, linespacing=1.25)
         if draw is not None:
             inset = ax.inset_axes((column + 0.1, row + 0.2, 0.72, 0.5), transform=ax.transData)
@@ -51,12 +67,16 @@ def _arrow_to_next(ax, row, column, last_in_row):
         ends = (column + 0.91, row + 0.49), (column + 1.01, row + 0.49)
     else:
         ends = (column + 0.01, row + 0.49), (column - 0.09, row + 0.49)
-    ax.add_patch(FancyArrowPatch(*ends, arrowstyle="-|>", mutation_scale=11, color=DARK, linewidth=1.2, shrinkA=0, shrinkB=0))
+    ax.add_patch(
+        FancyArrowPatch(*ends, arrowstyle="-|>", mutation_scale=11, color=DARK, linewidth=1.2, shrinkA=0, shrinkB=0)
+    )
 
 
 def _qualified(function):
     owner = inspect.getmodule(function).__name__.split(".")[-1]
-    name = function.__qualname__ if inspect.isfunction(function) or inspect.isclass(function) else type(function).__name__
+    name = (
+        function.__qualname__ if inspect.isfunction(function) or inspect.isclass(function) else type(function).__name__
+    )
     return name if "." in name or inspect.isclass(function) else f"{owner}.{name}"
 
 
@@ -70,14 +90,26 @@ def summary_table(model):
     names = ["Layer", "Type", "Output shape", "Parameters"]
     places, sides = (0.03, 0.33, 0.60, 0.97), ("left", "left", "left", "right")
     types = [type(layer).__name__ for layer in model.layers] + [""]
-    rows = [names] + [[row["layer"], kind, row["output shape"], f"{row['parameters']:,}"] for (_, row), kind in zip(table.iterrows(), types)]
+    rows = [names] + [
+        [row["layer"], kind, row["output shape"], f"{row['parameters']:,}"]
+        for (_, row), kind in zip(table.iterrows(), types)
+    ]
     for number, row in enumerate(rows):
         is_head, is_total = number == 0, number == len(rows) - 1
         if number % 2 == 0 and not (is_head or is_total):
             ax.add_patch(Rectangle((0, number), 1, 1, facecolor="#f4f4f4", linewidth=0))
         for text, x, side in zip(row, places, sides):
-            ax.text(x, number + 0.52, text, ha=side, va="center", fontsize=8.2, color=DARK, weight="bold" if is_head or is_total else "normal",
-                    family="monospace" if side == "left" and x == 0.03 and not is_head else None)
+            ax.text(
+                x,
+                number + 0.52,
+                text,
+                ha=side,
+                va="center",
+                fontsize=8.2,
+                color=DARK,
+                weight="bold" if is_head or is_total else "normal",
+                family="monospace" if side == "left" and x == 0.03 and not is_head else None,
+            )
     for y, width in ((0, 1.2), (1, 0.7), (len(rows) - 1, 0.7), (len(rows), 1.2)):
         ax.axhline(y, color=DARK, linewidth=width)
     return figure
@@ -96,13 +128,42 @@ def architecture(model):
         half = max((width + depth) / 2, 14.5)
         centre += half
         _solid(ax, centre - (width + depth) / 2, -height / 2, width, height, depth, LAYER_COLORS.get(kind, GREY))
-        ax.text(centre, -height / 2 - 4, "\n".join(lines), ha="center", va="top", fontsize=6.3, color=DARK, linespacing=1.3)
-        ax.text(centre, height / 2 + depth * 0.6 + 3, _sizes(shape), ha="center", va="bottom", fontsize=5.8, weight="bold", color=DARK)
+        ax.text(
+            centre, -height / 2 - 4, "\n".join(lines), ha="center", va="top", fontsize=6.3, color=DARK, linespacing=1.3
+        )
+        ax.text(
+            centre,
+            height / 2 + depth * 0.6 + 3,
+            _sizes(shape),
+            ha="center",
+            va="bottom",
+            fontsize=5.8,
+            weight="bold",
+            color=DARK,
+        )
         if number + 1 < len(stages):
             start = centre + (width + depth) / 2 + 2
             following = stages[number + 1][0]
-            end = centre + half + 8 + max(sum(_solid_size(following)[::2]) / 2, 14.5) - sum(_solid_size(following)[::2]) / 2 - 2
-            ax.add_patch(FancyArrowPatch((start, 0), (end, 0), arrowstyle="-|>", mutation_scale=7, color=GREY, linewidth=0.9, shrinkA=0, shrinkB=0))
+            end = (
+                centre
+                + half
+                + 8
+                + max(sum(_solid_size(following)[::2]) / 2, 14.5)
+                - sum(_solid_size(following)[::2]) / 2
+                - 2
+            )
+            ax.add_patch(
+                FancyArrowPatch(
+                    (start, 0),
+                    (end, 0),
+                    arrowstyle="-|>",
+                    mutation_scale=7,
+                    color=GREY,
+                    linewidth=0.9,
+                    shrinkA=0,
+                    shrinkB=0,
+                )
+            )
         centre += half + 8
     ax.set(xlim=(-3, centre - 4), ylim=(-82, 68))
     ax.set_aspect("equal")
@@ -116,10 +177,20 @@ def _stages(model):
     for layer in model.layers:
         kind = type(layer).__name__
         if kind in ("ReLU", "Softmax", "Dropout", "BatchNormalization", "SpectrogramAugmentation"):
-            stages[-1][2].append({"BatchNormalization": "batch norm.", "Dropout": f"dropout {getattr(layer, 'rate', '')}"}.get(kind, kind))
+            stages[-1][2].append(
+                {"BatchNormalization": "batch norm.", "Dropout": f"dropout {getattr(layer, 'rate', '')}"}.get(
+                    kind, kind
+                )
+            )
             continue
         size = getattr(layer, "kernel_size", None) or getattr(layer, "pool_size", None)
-        words = {"MelSpectrogram": "mel\nspectrogram", "Conv2D": "conv", "MaxPooling2D": "max pool", "Dense": "dense", "Flatten": "flatten"}[kind]
+        words = {
+            "MelSpectrogram": "mel\nspectrogram",
+            "Conv2D": "conv",
+            "MaxPooling2D": "max pool",
+            "Dense": "dense",
+            "Flatten": "flatten",
+        }[kind]
         stages.append((layer.output_shape, kind, [words + (f"\n{size[0]}×{size[1]}" if size else "")]))
     return stages
 
@@ -155,7 +226,9 @@ def data_flow(model, flow):
     the gradient with respect to the layer's input and, if it is trained, of that with respect to its parameters.
     """
     n = len(flow)
-    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(WIDTH, 0.27 * n + 0.9), sharey=True, width_ratios=(1, 1.15, 1))
+    figure, (left, middle, right) = plt.subplots(
+        1, 3, figsize=(WIDTH, 0.27 * n + 0.9), sharey=True, width_ratios=(1, 1.15, 1)
+    )
     places = np.arange(n)
     left.plot(flow["output"], places, "o-", color=BLUE, markersize=4, linewidth=1)
     left.set(xscale="log", xlabel="RMS of the output", title="Forward")
@@ -171,7 +244,9 @@ def data_flow(model, flow):
         middle.text(0.14, place, name, ha="left", va="center", fontsize=6.8, color=DARK)
         middle.text(0.86, place, row["shape"], ha="right", va="center", fontsize=6.8, color=DARK)
     for x, color, ends in ((0.04, BLUE, (-0.4, n - 0.6)), (0.96, ORANGE, (n - 0.6, -0.4))):
-        middle.add_patch(FancyArrowPatch((x, ends[0]), (x, ends[1]), arrowstyle="-|>", mutation_scale=12, color=color, linewidth=1.8))
+        middle.add_patch(
+            FancyArrowPatch((x, ends[0]), (x, ends[1]), arrowstyle="-|>", mutation_scale=12, color=color, linewidth=1.8)
+        )
     for ax in (left, right):
         ax.tick_params(axis="y", left=False, labelleft=False)
         ax.grid(axis="x")
@@ -180,5 +255,14 @@ def data_flow(model, flow):
 
 
 def _box(ax, x, y, width, height, edge=GREY, fill="#f7f7f7"):
-    ax.add_patch(FancyBboxPatch((x, y), width, height, boxstyle="round,pad=0,rounding_size=0.03", facecolor=fill, edgecolor=edge, linewidth=1))
-
+    ax.add_patch(
+        FancyBboxPatch(
+            (x, y),
+            width,
+            height,
+            boxstyle="round,pad=0,rounding_size=0.03",
+            facecolor=fill,
+            edgecolor=edge,
+            linewidth=1,
+        )
+    )

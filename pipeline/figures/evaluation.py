@@ -21,7 +21,11 @@ def thresholds(is_piano, score, chosen=0.5):
     left.plot(np.mean(score[~is_piano] > chosen), np.mean(score[is_piano] > chosen), "o", color=ORANGE, markersize=6)
     left.set(xlabel="Other taken for piano", ylabel="Piano found", title="ROC", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     grid = np.linspace(0.01, 0.99, 99)
-    lines = {"precision": (precision_score, BLUE, "-"), "recall": (recall_score, ORANGE, "--"), "F1": (f1_score, GREEN, "-.")}
+    lines = {
+        "precision": (precision_score, BLUE, "-"),
+        "recall": (recall_score, ORANGE, "--"),
+        "F1": (f1_score, GREEN, "-."),
+    }
     for name, (function, color, style) in lines.items():
         values = [function(is_piano, score > threshold, zero_division=np.nan) for threshold in grid]
         right.plot(grid, values, color=color, linestyle=style, label=name)
@@ -55,7 +59,15 @@ def shares(table, limit=18, what="Clips"):
     ax.barh(places, shown["share"], color=[CLASS_COLORS.get(label, GREY) for label in shown["label"]], height=0.66)
     ax.set_yticks(places, [f"{name}  ({n:,})" for name, n in zip(shown.index, shown["n"])])
     for place, share in zip(places, shown["share"]):
-        ax.annotate(f"{share:.1%}", (share, place), xytext=(3, 0), textcoords="offset points", va="center", fontsize=7, color=DARK)
+        ax.annotate(
+            f"{share:.1%}",
+            (share, place),
+            xytext=(3, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=7,
+            color=DARK,
+        )
     ax.tick_params(axis="y", length=0)
     ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     ax.set(xlim=(0, 1.08), xlabel=f"{what} taken for piano")

@@ -41,7 +41,9 @@ def workers(results):
         counts = [row["workers"] for row in results[kind]]
         for work, ax in zip(findings.WORKS, axes.flat):
             one = results["processes"][0]["real_time"][work]
-            ax.plot(counts, [row["real_time"][work] / one for row in results[kind]], marker=marker, color=color, label=name)
+            ax.plot(
+                counts, [row["real_time"][work] / one for row in results[kind]], marker=marker, color=color, label=name
+            )
             ax.set_title(work)
         memory.plot(counts, [row["worker_mb"] for row in results[kind]], marker=marker, color=color)
     highest = max(ax.dataLim.y1 for ax in axes.flat[:-1])
@@ -63,15 +65,39 @@ def clips(results):
     """Throughput and memory against the number of clips, of datasets and of whole batches."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 3.0))
     for work, color in (("reading", GREY), ("features", GREEN), ("inference", BLUE), ("training", ORANGE)):
-        left.loglog([row["clips"] for row in results["datasets"]], [row[work] for row in results["datasets"]], marker="o", color=color, label=work)
+        left.loglog(
+            [row["clips"] for row in results["datasets"]],
+            [row[work] for row in results["datasets"]],
+            marker="o",
+            color=color,
+            label=work,
+        )
     counts = [row["clips"] for row in results["batches"]]
-    left.loglog(counts, [row["songs_per_second"] * results["song_seconds"] for row in results["batches"]], marker="s", color=PINK,
-                label="labelling, 2 workers")
+    left.loglog(
+        counts,
+        [row["songs_per_second"] * results["song_seconds"] for row in results["batches"]],
+        marker="s",
+        color=PINK,
+        label="labelling, 2 workers",
+    )
     left.set(xlabel="Clips", ylabel="Clips a second")
-    for rows, key, color, name in (("datasets", "peak_mb", ORANGE, "process that trains"), ("batches", "worker_mb", PINK, "largest worker of a batch"),
-                                   ("batches", "parent_mb", BLUE, "process that writes its rows")):
-        right.semilogx([row["clips"] for row in results[rows]], [row[key] for row in results[rows]], marker="o", color=color, label=name)
-    highest = max(row[key] for rows, key in (("datasets", "peak_mb"), ("batches", "worker_mb"), ("batches", "parent_mb")) for row in results[rows])
+    for rows, key, color, name in (
+        ("datasets", "peak_mb", ORANGE, "process that trains"),
+        ("batches", "worker_mb", PINK, "largest worker of a batch"),
+        ("batches", "parent_mb", BLUE, "process that writes its rows"),
+    ):
+        right.semilogx(
+            [row["clips"] for row in results[rows]],
+            [row[key] for row in results[rows]],
+            marker="o",
+            color=color,
+            label=name,
+        )
+    highest = max(
+        row[key]
+        for rows, key in (("datasets", "peak_mb"), ("batches", "worker_mb"), ("batches", "parent_mb"))
+        for row in results[rows]
+    )
     right.set(xlabel="Clips", ylabel="Peak memory (MB)", ylim=(0, 1.15 * highest))
     left.set_ylim(top=8 * left.dataLim.y1)  # room for the legend
     left.legend(fontsize=7, loc="upper right", ncols=2)
@@ -84,7 +110,10 @@ def million(results):
     days = findings.costs(results)["days"]
     figure, ax = plt.subplots(figsize=(WIDTH, 1.7))
     bars = ax.barh(list(days)[::-1], list(days.values())[::-1], color=[BLUE, BLUE, ORANGE], height=0.6)
-    ax.bar_label(bars, [f" {value:,.0f} days" if value >= 2 else f" {24 * value:,.0f} hours" for value in list(days.values())[::-1]])
+    ax.bar_label(
+        bars,
+        [f" {value:,.0f} days" if value >= 2 else f" {24 * value:,.0f} hours" for value in list(days.values())[::-1]],
+    )
     ax.set(xlabel="Days for a million songs of 4 minutes (extrapolated)", xlim=(0, 1.2 * max(days.values())))
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="x", color=LIGHT)

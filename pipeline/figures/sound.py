@@ -33,7 +33,11 @@ def zoom(samples, sample_rate=16_000):
         time = (start + np.arange(len(part))) / sample_rate
         marker = dict(marker="o", markersize=2.5) if len(part) < 200 else {}
         ax.plot(time, part, color=BLUE, linewidth=0.6, rasterized=len(part) > 20_000, **marker)
-        ax.set(xlabel="Time (s)", title=f"{seconds:g} s" if seconds >= 0.1 else f"{1000 * seconds:g} ms", xlim=(time[0], time[-1]))
+        ax.set(
+            xlabel="Time (s)",
+            title=f"{seconds:g} s" if seconds >= 0.1 else f"{1000 * seconds:g} ms",
+            xlim=(time[0], time[-1]),
+        )
         ax.xaxis.set_major_locator(plt.MaxNLocator(3))
     axes[0].set_ylabel("Amplitude")
     return figure
@@ -47,13 +51,24 @@ def envelope_and_mask(samples, sample_rate=16_000, threshold=cleaning.THRESHOLD)
     draw_samples(top, samples, sample_rate, color=GREY, label="samples")
     step = slice(None, None, 80)  # the envelope is flat for 50 ms at a time
     top.plot(time[step], envelope[step], color=ORANGE, linewidth=1.1, label="envelope")
-    bottom.plot(time[step], 20 * np.log10(np.maximum(envelope[step], 1e-5)), color=ORANGE, linewidth=1.1, label="envelope")
-    bottom.axhline(20 * np.log10(threshold), color=BLUE, linestyle="--", label=f"threshold {threshold * 32768:.0f}/32768")
+    bottom.plot(
+        time[step], 20 * np.log10(np.maximum(envelope[step], 1e-5)), color=ORANGE, linewidth=1.1, label="envelope"
+    )
+    bottom.axhline(
+        20 * np.log10(threshold), color=BLUE, linestyle="--", label=f"threshold {threshold * 32768:.0f}/32768"
+    )
     edges = np.flatnonzero(np.diff(np.r_[1, mask, 1].astype(int)))
     for ax in (top, bottom):
         for number, (start, stop) in enumerate(edges.reshape(-1, 2)):
-            ax.axvspan(start / sample_rate, stop / sample_rate, facecolor="#dddddd", hatch="///", edgecolor="white",
-                       label="dropped by the mask" if number == 0 else None, zorder=0)
+            ax.axvspan(
+                start / sample_rate,
+                stop / sample_rate,
+                facecolor="#dddddd",
+                hatch="///",
+                edgecolor="white",
+                label="dropped by the mask" if number == 0 else None,
+                zorder=0,
+            )
     peak = 1.1 * np.abs(samples).max()
     top.set(ylabel="Amplitude", ylim=(-peak, peak))
     bottom.set(ylabel="Level (dB)", ylim=(-104, 4), xlabel="Time (s)", xlim=(0, time[-1]))
@@ -78,10 +93,24 @@ def spectrum(clip, frame, features, n_peaks=5):
     right.plot(frequency, level, color=BLUE, linewidth=0.8)
     right.fill_between(frequency, -80, level, color=BLUE, alpha=0.15, linewidth=0, rasterized=True)
     for peak in _peaks(level, n_peaks):
-        right.annotate(f"{librosa.hz_to_note(frequency[peak])}\n{frequency[peak]:.0f} Hz", (frequency[peak], level[peak]),
-                       xytext=(0, 5), textcoords="offset points", ha="center", va="bottom", fontsize=7, color=DARK)
-    right.set(xscale="log", xlim=(45, 8000), ylim=(-80, 14), xlabel="Frequency (Hz)", ylabel="Magnitude (dB)",
-              title="Its Fourier transform")
+        right.annotate(
+            f"{librosa.hz_to_note(frequency[peak])}\n{frequency[peak]:.0f} Hz",
+            (frequency[peak], level[peak]),
+            xytext=(0, 5),
+            textcoords="offset points",
+            ha="center",
+            va="bottom",
+            fontsize=7,
+            color=DARK,
+        )
+    right.set(
+        xscale="log",
+        xlim=(45, 8000),
+        ylim=(-80, 14),
+        xlabel="Frequency (Hz)",
+        ylabel="Magnitude (dB)",
+        title="Its Fourier transform",
+    )
     _hertz(right.xaxis, (62.5, 125, *HZ_TICKS, 8000))
     return figure
 
@@ -105,10 +134,23 @@ def filterbank(filters, features):
     figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 2.7), width_ratios=(1.5, 1))
     chosen = np.flatnonzero(filters.any(axis=1))[::9]
     for number, index in enumerate(chosen):
-        left.fill_between(frequency, filters[index] / filters[index].max(), color=(BLUE, ORANGE)[number % 2], alpha=0.35, linewidth=0)
+        left.fill_between(
+            frequency, filters[index] / filters[index].max(), color=(BLUE, ORANGE)[number % 2], alpha=0.35, linewidth=0
+        )
         left.plot(frequency, filters[index] / filters[index].max(), color=(BLUE, ORANGE)[number % 2], linewidth=0.8)
-    left.set(xlabel="Frequency (Hz)", ylabel="Weight, relative to its maximum", title="Every ninth filter", xlim=(0, 8000), ylim=(0, 1.05))
-    right.imshow(filters / np.maximum(filters.max(axis=1, keepdims=True), 1e-9), origin="lower", extent=(0, 8, 0, len(filters)), cmap="Blues")
+    left.set(
+        xlabel="Frequency (Hz)",
+        ylabel="Weight, relative to its maximum",
+        title="Every ninth filter",
+        xlim=(0, 8000),
+        ylim=(0, 1.05),
+    )
+    right.imshow(
+        filters / np.maximum(filters.max(axis=1, keepdims=True), 1e-9),
+        origin="lower",
+        extent=(0, 8, 0, len(filters)),
+        cmap="Blues",
+    )
     right.set(xlabel="Frequency (kHz)", ylabel="Filter", title=f"All {len(filters)}")
     return figure
 
@@ -125,7 +167,9 @@ def mel_spectrogram(picture, features):
 def mel_gallery(pictures, features):
     """Mel spectrograms of several sounds side by side, on one scale. `pictures`: dict of name to list of (frames, mels)."""
     n_rows = max(len(row) for row in pictures.values())
-    figure, axes = plt.subplots(n_rows, len(pictures), figsize=(WIDTH, 1.75 * n_rows + 0.5), sharex=True, sharey=True, squeeze=False)
+    figure, axes = plt.subplots(
+        n_rows, len(pictures), figsize=(WIDTH, 1.75 * n_rows + 0.5), sharex=True, sharey=True, squeeze=False
+    )
     for column, (name, row) in zip(axes.T, pictures.items()):
         for ax, picture in zip(column, row):
             image = draw_mel(ax, picture, features)

@@ -12,7 +12,15 @@ from PIL import Image
 from pipeline import files
 
 # Okabe and Ito, 2008: colours that differ for every kind of colour vision, and differ in lightness too.
-BLUE, ORANGE, GREEN, PINK, YELLOW, SKY, BLACK = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"
+BLUE, ORANGE, GREEN, PINK, YELLOW, SKY, BLACK = (
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#56B4E9",
+    "#000000",
+)
 CYCLE = (BLUE, ORANGE, GREEN, PINK, YELLOW, SKY, BLACK)
 CLASS_COLORS = {"Piano": BLUE, "Other": ORANGE}
 GREY, LIGHT, DARK = "#8c8c8c", "#e6e6e6", "#333333"

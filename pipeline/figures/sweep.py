@@ -6,8 +6,15 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from pipeline.figures.style import BLUE, CYCLE, DARK, GREY, ORANGE, WIDTH
 
-WORDS = {"filter_shape": "filter\nshape", "pool_size": "pool\nsize", "filters": "filters", "depth": "depth", "dropout": "dropout\nrate",
-         "batch_size": "batch\nsize", "learning_rate": "learning\nrate"}
+WORDS = {
+    "filter_shape": "filter\nshape",
+    "pool_size": "pool\nsize",
+    "filters": "filters",
+    "depth": "depth",
+    "dropout": "dropout\nrate",
+    "batch_size": "batch\nsize",
+    "learning_rate": "learning\nrate",
+}
 
 
 def history(trials):
@@ -18,7 +25,15 @@ def history(trials):
     figure, ax = plt.subplots(figsize=(WIDTH, 2.6))
     done = trials["state"] == "COMPLETE"
     ax.plot(trials.index[done], trials.loc[done, "value"], "o", color=BLUE, markersize=4.5, label="complete")
-    ax.plot(trials.index[~done], trials.loc[~done, "value"], "o", color=GREY, markersize=4, markerfacecolor="white", label="cut short")
+    ax.plot(
+        trials.index[~done],
+        trials.loc[~done, "value"],
+        "o",
+        color=GREY,
+        markersize=4,
+        markerfacecolor="white",
+        label="cut short",
+    )
     ax.step(trials.index, trials["value"].where(done).cummax().ffill(), where="post", color=ORANGE, label="best so far")
     ax.axhline(0.5, color=DARK, linewidth=0.9, linestyle=(0, (2, 2)), label="a coin")
     ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
@@ -33,7 +48,12 @@ def importance(importances, n_trials):
     """How much of the spread between `n_trials` each parameter accounts for. `importances`: dict of name to share."""
     names = list(importances)[::-1]
     figure, ax = plt.subplots(figsize=(WIDTH * 0.7, 0.26 * len(names) + 0.7))
-    ax.barh([WORDS.get(name, name).replace("\n", " ") for name in names], [importances[name] for name in names], color=BLUE, height=0.65)
+    ax.barh(
+        [WORDS.get(name, name).replace("\n", " ") for name in names],
+        [importances[name] for name in names],
+        color=BLUE,
+        height=0.65,
+    )
     ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     ax.set_xlabel(f"Share of the spread between {n_trials} complete trials")
     ax.tick_params(axis="y", length=0)
@@ -49,15 +69,26 @@ def parallel_coordinates(trials, names, best=5):
     heights = np.array([scaled for scaled, _ in columns])
     order = np.argsort(trials["value"].to_numpy())
     rng = np.random.default_rng(0)
-    heights[:-1] += rng.uniform(-0.012, 0.012, heights[:-1].shape)  # so that lines through the same values can be told apart
+    heights[:-1] += rng.uniform(
+        -0.012, 0.012, heights[:-1].shape
+    )  # so that lines through the same values can be told apart
     for rank, row in enumerate(order[::-1]):
         color, width, alpha = (CYCLE[rank], 1.8, 1) if rank < best else (GREY, 0.6, 0.45)
         ax.plot(places, heights[:, row], color=color, linewidth=width, alpha=alpha, zorder=3 if rank < best else 2)
     for place, (_, ticks) in zip(places, columns):
         ax.axvline(place, color=DARK, linewidth=0.8, zorder=1)
         for height, text in ticks:
-            ax.text(place - 0.04, height, text, ha="right", va="center", fontsize=7, color=DARK, zorder=4,
-                    bbox=dict(facecolor="white", linewidth=0, alpha=0.75, pad=0.6))
+            ax.text(
+                place - 0.04,
+                height,
+                text,
+                ha="right",
+                va="center",
+                fontsize=7,
+                color=DARK,
+                zorder=4,
+                bbox=dict(facecolor="white", linewidth=0, alpha=0.75, pad=0.6),
+            )
     ax.set_xticks(places, [WORDS.get(name, name) for name in names] + ["validation\naccuracy"])
     ax.tick_params(axis="x", length=0)
     ax.set(yticks=(), xlim=(-0.5, len(names) + 0.15), ylim=(-0.05, 1.05))
@@ -78,7 +109,9 @@ def _scaled(values):
     shown = np.log(numbers) if is_rate else numbers
     low, high = shown.min(), shown.max()
     ticks = [(part, low + part * (high - low)) for part in (0, 0.25, 0.5, 0.75, 1)]
-    return (shown - low) / (high - low), [(part, f"{np.exp(tick):.1e}" if is_rate else f"{tick:.3f}") for part, tick in ticks]
+    return (shown - low) / (high - low), [
+        (part, f"{np.exp(tick):.1e}" if is_rate else f"{tick:.3f}") for part, tick in ticks
+    ]
 
 
 def finalists(table):

@@ -10,7 +10,9 @@ RATE = 16_000
 
 def text(words):
     """Words in the middle."""
-    return lambda ax: ax.text(0.5, 0.5, words, ha="center", va="center", fontsize=7, family="monospace", color=DARK, transform=ax.transAxes)
+    return lambda ax: ax.text(
+        0.5, 0.5, words, ha="center", va="center", fontsize=7, family="monospace", color=DARK, transform=ax.transAxes
+    )
 
 
 def waveform(samples, mask=None):
@@ -34,7 +36,9 @@ def stack(clips, count=5):
         for row, clip in enumerate(clips[:count]):
             step = len(clip) // 300
             blocks = clip[: step * 300].reshape(300, step) / np.abs(clips[:count]).max()
-            ax.fill_between(np.arange(300), blocks.min(1) * 0.5 - row, blocks.max(1) * 0.5 - row, color=BLUE, linewidth=0.2)
+            ax.fill_between(
+                np.arange(300), blocks.min(1) * 0.5 - row, blocks.max(1) * 0.5 - row, color=BLUE, linewidth=0.2
+            )
         ax.margins(x=0)
 
     return draw
@@ -45,7 +49,9 @@ def pictures(spectrograms, count=3):
 
     def draw(ax):
         gap = np.full((spectrograms.shape[2], 6), np.nan)
-        ax.imshow(np.hstack([part for picture in spectrograms[:count] for part in (picture.T, gap)][:-1]), origin="lower")
+        ax.imshow(
+            np.hstack([part for picture in spectrograms[:count] for part in (picture.T, gap)][:-1]), origin="lower"
+        )
 
     return draw
 

@@ -7,7 +7,12 @@ from matplotlib.ticker import LogLocator, MultipleLocator, NullFormatter, Percen
 from pipeline.figures.sound import draw_mel
 from pipeline.figures.style import CYCLE, DARK, GREY, WIDTH
 
-NETWORKS = ("thesis network", "dense, samples", "dense, normalised decibels", "dense, raw decibels")  # look the same in every figure
+NETWORKS = (
+    "thesis network",
+    "dense, samples",
+    "dense, normalised decibels",
+    "dense, raw decibels",
+)  # look the same in every figure
 CHANCE = {"loss": np.log(2), "accuracy": 0.5}  # of a coin, for two equally frequent classes
 MARKERS = "osD^vPX"
 STYLES = ("-", "--", "-.", (0, (5, 1)), ":", (0, (1, 1)))
@@ -25,14 +30,18 @@ def learning_curves(curves, epochs, quantity, highlight=None):
 
     Lines are means over the seeds, bands reach from the lowest to the highest of them.
     """
-    figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 2.9), sharey=quantity == "accuracy", width_ratios=(1.6, 1))
+    figure, (left, right) = plt.subplots(
+        1, 2, figsize=(WIDTH, 2.9), sharey=quantity == "accuracy", width_ratios=(1.6, 1)
+    )
     numbers = _numbers(curves["network"])
     for name, number in numbers.items():
         color = CYCLE[number] if highlight is None or name in highlight else GREY
         look = dict(color=color, linestyle=STYLES[number], zorder=2 if color == GREY else 3)
         part = curves[curves["network"] == name].copy()
         part["point"] = part.groupby("seed").cumcount()
-        points = part.groupby("point").agg(epoch=("epoch", "mean"), mean=(quantity, "mean"), low=(quantity, "min"), high=(quantity, "max"))
+        points = part.groupby("point").agg(
+            epoch=("epoch", "mean"), mean=(quantity, "mean"), low=(quantity, "min"), high=(quantity, "max")
+        )
         left.plot(points["epoch"], points["mean"], label=name, **look)
         left.fill_between(points["epoch"], points["low"], points["high"], color=color, alpha=0.18, linewidth=0)
         ends = epochs[epochs["network"] == name].groupby("epoch")[f"val_{quantity}"].agg(["mean", "min", "max"])
@@ -40,12 +49,21 @@ def learning_curves(curves, epochs, quantity, highlight=None):
         right.fill_between(ends.index, ends["min"], ends["max"], color=color, alpha=0.18, linewidth=0)
     last = int(epochs["epoch"].max())
     for ax in (left, right):
-        ax.axhline(CHANCE[quantity], color=DARK, linewidth=0.9, linestyle=(0, (2, 2)), zorder=1, label="a coin" if ax is left else None)
+        ax.axhline(
+            CHANCE[quantity],
+            color=DARK,
+            linewidth=0.9,
+            linestyle=(0, (2, 2)),
+            zorder=1,
+            label="a coin" if ax is left else None,
+        )
         ax.grid(axis="y")
         _limit(ax, quantity, curves, epochs, ax is left)
     left.set(xlabel="Epochs passed", ylabel=quantity.capitalize(), title="Training, by batches", xlim=(0, last))
     right.set(xlabel="Epoch", title="Validation, by epochs", xticks=range(1, last + 1))
-    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=len(numbers) + 1 if len(numbers) < 4 else 3)
+    figure.legend(
+        *left.get_legend_handles_labels(), loc="outside lower center", ncols=len(numbers) + 1 if len(numbers) < 4 else 3
+    )
     return figure
 
 
@@ -73,7 +91,13 @@ def batch_scatter(batches, quantity):
     place = np.arange(len(batches)) / per_epoch
     ax.plot(place, batches[quantity], ".", color=CYCLE[5], markersize=2, alpha=0.5, label="a batch", rasterized=True)
     for epoch, mean in batches.groupby("epoch")[quantity].mean().items():
-        ax.plot((epoch - 1, epoch), (mean, mean), color=CYCLE[0], linewidth=2, label="mean of an epoch" if epoch == 1 else None)
+        ax.plot(
+            (epoch - 1, epoch),
+            (mean, mean),
+            color=CYCLE[0],
+            linewidth=2,
+            label="mean of an epoch" if epoch == 1 else None,
+        )
     ax.axhline(CHANCE[quantity], color=DARK, linewidth=0.9, linestyle=(0, (2, 2)), label="a coin")
     ax.set(xlabel="Epochs passed", ylabel=quantity.capitalize(), xlim=(0, batches["epoch"].max()))
     if quantity == "loss":
@@ -90,10 +114,20 @@ def efficiency(table):
     `table`: a row a network and seed with network, parameters, milliseconds (a batch), val_accuracy.
     """
     figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 2.8), sharey=True)
-    for ax, column, label in zip(axes, ("parameters", "milliseconds"), ("Parameters", "Training step of 32 clips (ms)")):
+    for ax, column, label in zip(
+        axes, ("parameters", "milliseconds"), ("Parameters", "Training step of 32 clips (ms)")
+    ):
         for name, number in _numbers(table["network"]).items():
             part = table[table["network"] == name]
-            ax.plot(part[column], part["val_accuracy"], MARKERS[number], color=CYCLE[number], markersize=6, alpha=0.8, label=name)
+            ax.plot(
+                part[column],
+                part["val_accuracy"],
+                MARKERS[number],
+                color=CYCLE[number],
+                markersize=6,
+                alpha=0.8,
+                label=name,
+            )
         ax.set(xscale="log", xlabel=label)
         ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         ax.xaxis.set_major_formatter("{x:,.0f}")

@@ -81,12 +81,27 @@ def recordings(folder, groups=None, seed=0):
     found = collection.class_files(folder)
     names, labels = [name for _, name, _ in found], [_composed(label) for _, _, label in found]
     if not 2 <= len(set(labels)) <= MOST_CLASSES:
-        raise SourceError("classes", f"{folder} has {len(set(labels))} sub-folders with sound in them; make one for each class, "
-                                     f"2 to {MOST_CLASSES}.")
+        raise SourceError(
+            "classes",
+            f"{folder} has {len(set(labels))} sub-folders with sound in them; make one for each class, "
+            f"2 to {MOST_CLASSES}.",
+        )
     groups = _read_groups(groups, names) if groups else names
     splits = divide(list(zip(labels, groups)), seed)
-    return [collection.Recording(name, label, files.as_text(folder.name), group, "own", "own", "recording", splits[group], Recorded(str(path)))
-            for (path, name, _), label, group in zip(found, labels, groups)]
+    return [
+        collection.Recording(
+            name,
+            label,
+            files.as_text(folder.name),
+            group,
+            "own",
+            "own",
+            "recording",
+            splits[group],
+            Recorded(str(path)),
+        )
+        for (path, name, _), label, group in zip(found, labels, groups)
+    ]
 
 
 def divide(pairs, seed=0):
@@ -96,21 +111,29 @@ def divide(pairs, seed=0):
     classes with few groups choose first. Raises SourceError for a class that would be missing in a split.
     """
     rng, splits = np.random.default_rng(seed), {}
-    groups_of = {label: sorted({group for other, group in pairs if other == label}) for label in sorted({label for label, _ in pairs})}
+    groups_of = {
+        label: sorted({group for other, group in pairs if other == label})
+        for label in sorted({label for label, _ in pairs})
+    }
     few = [label for label, groups in groups_of.items() if len(groups) < 3]
     if few:
-        raise SourceError("classes", f"{', '.join(few)}: each class needs at least three recordings (or groups), for training, "
-                                     "validation and test; add some, or take the class out.")
+        raise SourceError(
+            "classes",
+            f"{', '.join(few)}: each class needs at least three recordings (or groups), for training, "
+            "validation and test; add some, or take the class out.",
+        )
     for split in ("test", "validation"):
         for label, groups in sorted(groups_of.items(), key=lambda item: len(item[1])):
             wanted = max(1, round(SHARE * len(groups))) - sum(splits.get(group) == split for group in groups)
             free = [group for group in rng.permutation(groups).tolist() if group not in splits]
-            splits |= {group: split for group in free[:max(wanted, 0)]}
+            splits |= {group: split for group in free[: max(wanted, 0)]}
     splits = {group: splits.get(group, "train") for groups in groups_of.values() for group in groups}
     for split in collection.SPLITS:
         missing = [label for label, groups in groups_of.items() if split not in [splits[group] for group in groups]]
         if missing:
-            raise SourceError("groups", f"{', '.join(missing)}: the groups leave no recording for {split}; choose smaller groups.")
+            raise SourceError(
+                "groups", f"{', '.join(missing)}: the groups leave no recording for {split}; choose smaller groups."
+            )
     return splits
 
 
@@ -136,7 +159,9 @@ def learn(folder, out, groups=None, n_clips=None, epochs=8, workers=None, dask=N
     if out.suffix != ".npz":
         raise SourceError("output", f"{out} would be a model file; give --out a name that ends in .npz.")
     if out.exists() or page.exists() and not work.exists():  # a run that was stopped may have left its page
-        raise SourceError("output", f"{out if out.exists() else page} is there already; choose another --out, or delete it.")
+        raise SourceError(
+            "output", f"{out if out.exists() else page} is there already; choose another --out, or delete it."
+        )
     if not out.parent.is_dir():
         raise SourceError("output", f"There is no folder {out.parent}; make it, or choose another --out.")
     found = recordings(folder, groups, seed)
@@ -144,10 +169,23 @@ def learn(folder, out, groups=None, n_clips=None, epochs=8, workers=None, dask=N
     learned = [recording for recording in found if recording.split != "test"]
     dataset.build(work, n_clips=n_clips, recordings=learned, seed=seed, jobs=workers, dask=dask)
     model = train(work, work / "model.npz", epochs=epochs, seed=seed, progress=progress)
-    evaluation = evaluate(work / "model.npz", [recording for recording in found if recording.split == "test"], workers, dask)
-    model.metadata = {"folder": files.as_text(Path(folder).name), "seed": seed, "clips": n_clips, "test accuracy": evaluation.accuracy}
-    about = {"recordings for training, validation, test": [sum(r.split == split for r in found) for split in collection.SPLITS],
-             "clips of one second": n_clips, "seed": seed, "groups": groups or "each recording by itself"}
+    evaluation = evaluate(
+        work / "model.npz", [recording for recording in found if recording.split == "test"], workers, dask
+    )
+    model.metadata = {
+        "folder": files.as_text(Path(folder).name),
+        "seed": seed,
+        "clips": n_clips,
+        "test accuracy": evaluation.accuracy,
+    }
+    about = {
+        "recordings for training, validation, test": [
+            sum(r.split == split for r in found) for split in collection.SPLITS
+        ],
+        "clips of one second": n_clips,
+        "seed": seed,
+        "groups": groups or "each recording by itself",
+    }
     report.write(evaluation, model.history, page, f"{files.as_text(out.name)}: {len(model.class_names)} classes", about)
     model.save(out, include_optimizer=False)  # last, since what is there counts as done
     shutil.rmtree(work)
@@ -160,7 +198,9 @@ def evaluate(model_path, found, workers=None, dask=None):
     tasks = ((recording.sound.path, None, recording.id, recording.id, version, None, 0) for recording in found)
     with Pool(workers, dask) as pool:
         rows = pd.DataFrame([finished.result() for finished in pool.run(labelling.listen, tasks)])
-    known = pd.DataFrame({"source": [r.id for r in found], "group": [r.group for r in found], "truth": [r.label for r in found]})
+    known = pd.DataFrame(
+        {"source": [r.id for r in found], "group": [r.group for r in found], "truth": [r.label for r in found]}
+    )
     rows = known.merge(rows.reindex(columns=rows.columns.union(["label", "error", "message"])), on="source")
     return Evaluation(rows.rename(columns={"source": "recording"}), list(Model.load(model_path).class_names))
 
@@ -170,13 +210,20 @@ def _read_groups(path, names):
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:
-        raise SourceError("groups", f"{path} cannot be read as a table ({error}); give a CSV file with the columns file and group.") from None
+        raise SourceError(
+            "groups", f"{path} cannot be read as a table ({error}); give a CSV file with the columns file and group."
+        ) from None
     if not {"file", "group"} <= set(table.columns):
         raise SourceError("groups", f"{path} has the columns {', '.join(table.columns)}; it needs file and group.")
-    group_of = {_composed(file.replace("\\", "/")): group for file, group in zip(table["file"], table["group"]) if group}
+    group_of = {
+        _composed(file.replace("\\", "/")): group for file, group in zip(table["file"], table["group"]) if group
+    }
     missing = [name for name in names if _composed(name) not in group_of]
     if missing:
-        raise SourceError("groups", f"{path} names no group for {missing[0]}" + (f" and {len(missing) - 1} more." if missing[1:] else "."))
+        raise SourceError(
+            "groups",
+            f"{path} names no group for {missing[0]}" + (f" and {len(missing) - 1} more." if missing[1:] else "."),
+        )
     return [group_of[_composed(name)] for name in names]
 
 

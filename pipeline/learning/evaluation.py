@@ -30,7 +30,9 @@ def folder_clips(folder):
     folder = Path(folder)
     files = class_files(folder)
     if not files:
-        raise SourceError("no_audio", f"{folder} holds no sound in sub-folders; make one for each class, such as Piano.")
+        raise SourceError(
+            "no_audio", f"{folder} holds no sound in sub-folders; make one for each class, such as Piano."
+        )
     clips, tables = [], []
     for path, name, label in files:
         with naming(name):
@@ -56,11 +58,15 @@ def by_recording(table, probabilities, threshold=0.5):
     `table` has a row a clip with recording and label, and a level where the mean is to be weighted by it; further
     columns keep their first value. The mean is that of `pipeline.song.recognition.pooled`.
     """
-    clips = table.assign(piano_votes=probabilities > threshold, _probability=probabilities, _weight=table.get("level", 1.0))
+    clips = table.assign(
+        piano_votes=probabilities > threshold, _probability=probabilities, _weight=table.get("level", 1.0)
+    )
     grouped = clips.groupby("recording", sort=False)
     extra = {name: (name, "first") for name in table.columns if name not in ("recording", "start", "level")}
     result = grouped.agg(**extra, clips=("label", "size"), piano_votes=("piano_votes", "mean"))
-    result["piano_probability"] = [pooled_piano(song["_probability"].to_numpy(), song["_weight"].to_numpy()) for _, song in grouped]
+    result["piano_probability"] = [
+        pooled_piano(song["_probability"].to_numpy(), song["_weight"].to_numpy()) for _, song in grouped
+    ]
     tie = (result["piano_votes"] == 0.5) & (result["piano_probability"] > threshold)
     result["predicted_piano"] = (result["piano_votes"] > 0.5) | tie
     return result.reset_index()
@@ -110,7 +116,9 @@ def as_text(figures):
     """What `with_intervals` gives, for people: name -> ".94 (.91–.97)", with three digits for the area under the curve."""
     texts = {}
     for name, ends in figures["intervals"].items():
-        value, low, high = (f"{number:.{3 if name == 'auc' else 2}f}".removeprefix("0") for number in (figures[name], *ends))
+        value, low, high = (
+            f"{number:.{3 if name == 'auc' else 2}f}".removeprefix("0") for number in (figures[name], *ends)
+        )
         texts[name] = f"{value} ({low}–{high})"
     return texts
 
@@ -123,8 +131,10 @@ def calibration(is_piano, score, n_bins=10):
     """
     is_piano, score = np.asarray(is_piano, float), np.asarray(score, float)
     bins = np.minimum((score * n_bins).astype(int), n_bins - 1)
-    table = pd.DataFrame({"bin": bins, "probability": score, "frequency": is_piano}).groupby("bin").agg(
-        n=("bin", "size"), probability=("probability", "mean"), frequency=("frequency", "mean")
+    table = (
+        pd.DataFrame({"bin": bins, "probability": score, "frequency": is_piano})
+        .groupby("bin")
+        .agg(n=("bin", "size"), probability=("probability", "mean"), frequency=("frequency", "mean"))
     )
     error = np.average((table["probability"] - table["frequency"]).abs(), weights=table["n"])
     return table.reset_index(), float(error)

@@ -24,11 +24,21 @@ BOTH = 0.5  # of a song with a piano and something else: the share of its second
 
 # Each sound's label, and a pattern in the kind or the name of its instruments.
 SONGS = {
-    "harpsichord": (OTHER, "Harpsichord"), "electric piano": (OTHER, "Electric Piano"), "harp": (OTHER, "Orchestral Harp"),
-    "guitar": (OTHER, "Guitar(?! Fret Noise)"), "marimba": (OTHER, "Marimba"), "celesta": (OTHER, "Celesta"), "organ": (OTHER, "Organ"),
-    "voice with piano": (OTHER, "voice with piano"), "piano with an instrument": (OTHER, "piano with instrument"),
-    "piano with a bass": (OTHER, r"\bBass\b|Contrabass"), "speech": (OTHER, "speech"), "noise and tones": (OTHER, "noise"),
-    "piano, pieces": (PIANO, "performance"), "piano, improvised": (PIANO, "improvised"), "piano, single notes": (PIANO, "single notes"),
+    "harpsichord": (OTHER, "Harpsichord"),
+    "electric piano": (OTHER, "Electric Piano"),
+    "harp": (OTHER, "Orchestral Harp"),
+    "guitar": (OTHER, "Guitar(?! Fret Noise)"),
+    "marimba": (OTHER, "Marimba"),
+    "celesta": (OTHER, "Celesta"),
+    "organ": (OTHER, "Organ"),
+    "voice with piano": (OTHER, "voice with piano"),
+    "piano with an instrument": (OTHER, "piano with instrument"),
+    "piano with a bass": (OTHER, r"\bBass\b|Contrabass"),
+    "speech": (OTHER, "speech"),
+    "noise and tones": (OTHER, "noise"),
+    "piano, pieces": (PIANO, "performance"),
+    "piano, improvised": (PIANO, "improvised"),
+    "piano, single notes": (PIANO, "single notes"),
     "piano, recorded": (PIANO, "recorded"),
 }
 
@@ -45,14 +55,25 @@ def songs(recordings, count=40, seed=0):
     """
     unseen, clips, tables = [r for r in recordings if r.split == "test"], [], []
     for sound, (label, pattern) in tqdm(SONGS.items(), desc="songs", unit="sound"):
-        chosen = [r for r in unseen if r.label == label and re.search(pattern, f"{r.kind} {r.instrument}")
-                  and r.kind.startswith("piano with") == sound.startswith("piano with")]
+        chosen = [
+            r
+            for r in unseen
+            if r.label == label
+            and re.search(pattern, f"{r.kind} {r.instrument}")
+            and r.kind.startswith("piano with") == sound.startswith("piano with")
+        ]
         for number in range(count if chosen else 0):
             rng = np.random.default_rng([seed, zlib.crc32(sound.encode()), number])
             recording = chosen[number * max(len(chosen), count) // count % len(chosen)]
             found, noisy = _song(recording, rng)
             clips.append(found)
-            about = {"recording": f"{number} {recording.id}", "origin": recording.id, "label": label, "sound": sound, "noisy": noisy}
+            about = {
+                "recording": f"{number} {recording.id}",
+                "origin": recording.id,
+                "label": label,
+                "sound": sound,
+                "noisy": noisy,
+            }
             tables.append(pd.DataFrame(about | {"level": levels(found)}))
     return (np.concatenate(clips), pd.concat(tables, ignore_index=True)) if clips else None
 

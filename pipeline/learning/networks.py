@@ -43,7 +43,9 @@ def dense_network(class_names=CLASS_NAMES, seed=0, units=(64, 64), sound="normal
     return _classifier(layers, class_names, seed)
 
 
-def recognizer_network(class_names=CLASS_NAMES, seed=0, filters=(32, 64, 96, 96), last_pool=(12, 2), masked=False, dropout=0.3):
+def recognizer_network(
+    class_names=CLASS_NAMES, seed=0, filters=(32, 64, 96, 96), last_pool=(12, 2), masked=False, dropout=0.3
+):
     """The network that ships: 3x3 convolutions, each with batch normalization and pooling.
 
     `last_pool`: the last pooling window; (12, 2) is the whole second, so that it does not matter when in the second

@@ -64,10 +64,14 @@ def _matrix(counts):
             share = count / max(row.sum(), 1)
             colour = "0, 114, 178" if truth == label else "213, 94, 0"
             text = "#fff" if share > 0.6 else "#222"
-            cells.append(f"<td style='background: rgba({colour}, {share:.2f}); color: {text}'>{count or '<span class=dim>·</span>'}</td>")
+            cells.append(
+                f"<td style='background: rgba({colour}, {share:.2f}); color: {text}'>{count or '<span class=dim>·</span>'}</td>"
+            )
         rows.append(f"<tr><th scope='row'>{escape(truth)}</th>{''.join(cells)}</tr>")
-    return (f"<div><table class='matrix'><caption>Rows: the class; columns: the label</caption><thead><tr><td></td>{head}</tr></thead>"
-            f"<tbody>{''.join(rows)}</tbody></table></div>")
+    return (
+        f"<div><table class='matrix'><caption>Rows: the class; columns: the label</caption><thead><tr><td></td>{head}</tr></thead>"
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
+    )
 
 
 def _table(table):

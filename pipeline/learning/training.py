@@ -60,7 +60,9 @@ def log_loss(is_piano, probability, smoothed=False):
     """
     is_piano, probability = np.asarray(is_piano, bool), np.clip(np.asarray(probability), 1e-6, 1 - 1e-6)
     n_pianos, n_others = is_piano.sum(), (~is_piano).sum()
-    target = np.where(is_piano, (n_pianos + 1) / (n_pianos + 2), 1 / (n_others + 2)) if smoothed else is_piano.astype(float)
+    target = (
+        np.where(is_piano, (n_pianos + 1) / (n_pianos + 2), 1 / (n_others + 2)) if smoothed else is_piano.astype(float)
+    )
     loss = -target * np.log(probability) - (1 - target) * np.log(1 - probability)
     return float((loss[is_piano].mean() + loss[~is_piano].mean()) / 2)
 
@@ -86,8 +88,19 @@ def hide_piano(share=0.1, piano=0):
 
 
 def train(
-    dataset, out, network=recognizer_network, epochs=6, batch_size=32, learning_rate=1e-3, seed=0, recordings=None,
-    monitor="val_loss", augment=None, limit=None, without=(), progress=True,
+    dataset,
+    out,
+    network=recognizer_network,
+    epochs=6,
+    batch_size=32,
+    learning_rate=1e-3,
+    seed=0,
+    recordings=None,
+    monitor="val_loss",
+    augment=None,
+    limit=None,
+    without=(),
+    progress=True,
 ):
     """Train `network(class_names, seed)` on a dataset folder and write the model of its best epoch to `out`.
 
@@ -110,22 +123,34 @@ def train(
     checkpoint = Path(f"{out}.checkpoint.npz")
     average, model = (network(class_names, seed=seed) for _ in range(2))
     model.metadata["training"] = settings = {
-        "clips": fingerprint(dataset), "network": repr(model.layers), "limit": limit, "without": list(without), "seed": seed
+        "clips": fingerprint(dataset),
+        "network": repr(model.layers),
+        "limit": limit,
+        "without": list(without),
+        "seed": seed,
     }
     with suppress(ModelFileError):
         saved = Model.load(checkpoint)
         average, model = Model.load(_average_of(checkpoint, len(saved.history.epoch_rows))), saved
     if model.metadata.get("training") != settings or any(monitor not in row for row in model.history.epoch_rows):
-        raise SourceError("checkpoint", f"{checkpoint} is of a training of other clips or another network, or one that was not judged by "
-                                        f"{monitor}; delete it, or train to another file.")
-    callbacks = [LearningRateSchedule(lambda epoch: learning_rate * cosine(epoch / epochs)), MovingAverage(average, len(data) / 4)]
+        raise SourceError(
+            "checkpoint",
+            f"{checkpoint} is of a training of other clips or another network, or one that was not judged by "
+            f"{monitor}; delete it, or train to another file.",
+        )
+    callbacks = [
+        LearningRateSchedule(lambda epoch: learning_rate * cosine(epoch / epochs)),
+        MovingAverage(average, len(data) / 4),
+    ]
     callbacks.append(Validation(average, validation))
     if recordings:
         callbacks.append(RecordingsMonitor(average, recordings))
     callbacks.append(KeepBest(average, out, checkpoint, monitor))
     remaining = epochs - len(model.history.epoch_rows)
     if remaining > 0:
-        model.fit(data, None, remaining, model.optimizer or RMSprop(learning_rate), callbacks=callbacks, progress=progress)
+        model.fit(
+            data, None, remaining, model.optimizer or RMSprop(learning_rate), callbacks=callbacks, progress=progress
+        )
     if len(model.history.epoch_rows) < epochs:  # nothing else ends it early
         raise KeyboardInterrupt
     return Model.load(out)

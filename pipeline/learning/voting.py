@@ -48,8 +48,13 @@ def median(probability, level):
 
 
 WAYS = {
-    "majority vote": majority, "mean": mean, "mean of log odds": log_odds, "mean by level": weighted,
-    "mean of log odds by level": weighted_log_odds, "mean of loud clips": loud, "median": median,
+    "majority vote": majority,
+    "mean": mean,
+    "mean of log odds": log_odds,
+    "mean by level": weighted,
+    "mean of log odds by level": weighted_log_odds,
+    "mean of loud clips": loud,
+    "median": median,
 }
 OVERLAPPING = ", overlapping clips"  # after the name of a way: with a clip every half second
 WAYS |= {name + OVERLAPPING: WAYS[name] for name in ("majority vote", "mean of log odds by level")}
@@ -65,7 +70,9 @@ def overlapped(model, clips, table):
     pairs = np.flatnonzero(table["place"].diff() == 1) - 1  # the clips that another one of their recording follows
     half = clips.shape[1] // 2
     between = np.concatenate([clips[pairs, half:], clips[pairs + 1, :half]], axis=1)
-    rows = table.iloc[pairs].assign(level=levels(between), probability=piano_probabilities(model, between), place=table["place"] + 0.5)
+    rows = table.iloc[pairs].assign(
+        level=levels(between), probability=piano_probabilities(model, between), place=table["place"] + 0.5
+    )
     return pd.concat([table, rows]).sort_index(kind="stable")
 
 
@@ -85,5 +92,7 @@ def compare(clips, lengths=(1, 3, 10, None)):
             is_piano = np.array([song["label"].iloc[0] == PIANO for song in songs])
             score = np.array([way(song["probability"].to_numpy(), song["level"].to_numpy()) for song in songs])
             error = calibration(is_piano, score)[1]
-            rows.append({"way": name, "seconds": length or "all", **binary_figures(is_piano, score), "calibration_error": error})
+            rows.append(
+                {"way": name, "seconds": length or "all", **binary_figures(is_piano, score), "calibration_error": error}
+            )
     return pd.DataFrame(rows)

@@ -18,7 +18,14 @@ from pipeline import files, parsing
 from pipeline.corpus import collection, dataset
 from pipeline.errors import PipelineError, SourceError
 from pipeline.learning import hard_songs, voting
-from pipeline.learning.evaluation import as_text, by_recording, calibration, folder_clips, piano_probabilities, with_intervals
+from pipeline.learning.evaluation import (
+    as_text,
+    by_recording,
+    calibration,
+    folder_clips,
+    piano_probabilities,
+    with_intervals,
+)
 from pipeline.learning.training import hide_piano, log_loss, train
 from pipeline.song.recognition import MODEL_PATH, PIANO
 
@@ -44,7 +51,11 @@ def calibrate(model, clips, table):
     place = table.groupby("recording").cumcount() // EXCERPT
     excerpts = by_recording(table.assign(recording=table["recording"] + " " + place.astype(str)), probability)
     is_piano, score = excerpts["label"] == PIANO, logit(excerpts["piano_probability"])
-    scale = minimize(lambda line: log_loss(is_piano, expit(line[0] * score + line[1]), smoothed=True), [1.0, 0.0], method="Nelder-Mead").x[0]
+    scale = minimize(
+        lambda line: log_loss(is_piano, expit(line[0] * score + line[1]), smoothed=True),
+        [1.0, 0.0],
+        method="Nelder-Mead",
+    ).x[0]
     shift = logit(PRIOR) - scale * _halfway(*_told_right(table, probability))
     last = [layer for layer in model.layers if layer.params][-1]
     last.params["kernel"] *= np.float32(scale)
@@ -76,7 +87,9 @@ def others_threshold(table, probability):
     What is judged by it is judged as a recording is that nobody had when the model was made.
     """
     right, is_piano = _told_right(table, probability)
-    chosen = [_halfway(*(np.delete(each, number, axis=0) for each in (right, is_piano))) for number in range(len(right))]
+    chosen = [
+        _halfway(*(np.delete(each, number, axis=0) for each in (right, is_piano))) for number in range(len(right))
+    ]
     return expit(np.array(chosen) - logit(PRIOR))[pd.factorize(table["recording"])[0]]
 
 
@@ -89,7 +102,9 @@ def report(model, dataset_folder, unseen_songs=None, recordings=None):
     probabilities = piano_probabilities(model, clips)
     is_piano = labels == names.index(PIANO)
     figures = {"test clips": with_intervals(is_piano, probabilities, groups=table["recording"])}
-    predicted = pd.DataFrame({"kind": table["label"] + ": " + table["kind"], "right": (probabilities > 0.5) == is_piano})
+    predicted = pd.DataFrame(
+        {"kind": table["label"] + ": " + table["kind"], "right": (probabilities > 0.5) == is_piano}
+    )
     figures["test clips right, by kind"] = predicted.groupby("kind")["right"].mean().round(4).to_dict()
     songs = by_recording(table, probabilities)
     figures["test recordings"] = _song_figures(songs)
@@ -98,7 +113,9 @@ def report(model, dataset_folder, unseen_songs=None, recordings=None):
         songs = by_recording(table, piano_probabilities(model, clips))
         figures["unseen songs"] = _song_figures(songs)
         figures["unseen songs without noise"] = _song_figures(songs[~songs["noisy"]])
-        taken = songs.groupby("sound", sort=False).agg(label=("label", "first"), n=("label", "size"), share=("predicted_piano", "mean"))
+        taken = songs.groupby("sound", sort=False).agg(
+            label=("label", "first"), n=("label", "size"), share=("predicted_piano", "mean")
+        )
         figures["unseen songs taken for piano"] = taken.round(4).to_dict("index")
     if recordings:
         clips, table = folder_clips(recordings)
@@ -107,10 +124,14 @@ def report(model, dataset_folder, unseen_songs=None, recordings=None):
         is_piano, groups = table["label"] == PIANO, table["recording"]
         figures["real clips"] = with_intervals(is_piano, probabilities, groups=groups)
         unseen = probabilities > others_threshold(table, probabilities)
-        figures["real clips, threshold of the other recordings"] = with_intervals(is_piano, probabilities, unseen, groups)
+        figures["real clips, threshold of the other recordings"] = with_intervals(
+            is_piano, probabilities, unseen, groups
+        )
         figures["real recordings"] = _song_figures(songs)
         wrong = songs[(songs["label"] == PIANO) != songs["predicted_piano"]]
-        figures["real recordings that were wrong"] = wrong.set_index("recording")["piano_probability"].round(3).to_dict()
+        figures["real recordings that were wrong"] = (
+            wrong.set_index("recording")["piano_probability"].round(3).to_dict()
+        )
         judged = voting.overlapped(model, clips, table.assign(probability=probabilities))
         figures["ways to vote"] = voting.compare(judged).round(4).to_dict("records")
     return figures
@@ -118,12 +139,20 @@ def report(model, dataset_folder, unseen_songs=None, recordings=None):
 
 def markdown(figures):
     """The figures that `report` gives as the two tables of the model card, with their 95 % intervals over recordings."""
-    columns = {"balanced accuracy": "balanced_accuracy", "precision": "precision", "recall": "recall", "F1": "f1", "AUC": "auc"}
+    columns = {
+        "balanced accuracy": "balanced_accuracy",
+        "precision": "precision",
+        "recall": "recall",
+        "F1": "f1",
+        "AUC": "auc",
+    }
     lines = [f"| on | n | {' | '.join(columns)} |", "|---" * (2 + len(columns)) + "|"]
     rows = {
         "real recordings, majority vote": figures["real recordings"]["by majority vote"],
         "their seconds": figures["real clips"],
-        "their seconds, the threshold chosen by all other recordings": figures["real clips, threshold of the other recordings"],
+        "their seconds, the threshold chosen by all other recordings": figures[
+            "real clips, threshold of the other recordings"
+        ],
         "disturbed seconds of unseen sources (test split)": figures["test clips"],
         "the recordings that these come from, majority vote": figures["test recordings"]["by majority vote"],
     }
@@ -135,7 +164,10 @@ def markdown(figures):
         lines.append(f"| {name} | {row['n']:,} | {' | '.join(texts[key] for key in columns.values())} |")
     if songs:
         lines += ["", "| unseen songs of | n | taken for piano |", "|---|---|---|"]
-        lines += [f"| {name} | {row['n']} | {row['share']:.0%} |" for name, row in figures["unseen songs taken for piano"].items()]
+        lines += [
+            f"| {name} | {row['n']} | {row['share']:.0%} |"
+            for name, row in figures["unseen songs taken for piano"].items()
+        ]
     return "\n".join(lines)
 
 
@@ -154,35 +186,67 @@ def _judges(folder):
     clips, table = folder_clips(folder)
     n_pianos, n = table.groupby("recording")["label"].first().eq(PIANO).agg(["sum", "size"])
     if min(n_pianos, n - n_pianos) < 2:
-        raise SourceError("classes", f"{folder} holds {n_pianos} recordings of {PIANO} and {n - n_pianos} others; it needs two of each, in "
-                                     "sub-folders, to judge by.")
+        raise SourceError(
+            "classes",
+            f"{folder} holds {n_pianos} recordings of {PIANO} and {n - n_pianos} others; it needs two of each, in "
+            "sub-folders, to judge by.",
+        )
     return clips, table
 
 
 def main(arguments=None):
     """Run the command line; returns its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline.learning.weights", description="Rebuild the model that ships.")
-    parser.add_argument("--out", type=parsing.path, help=f"the model file to write (default: the one that ships; without --dev-folder generated/{UNJUDGED.name})")
-    parser.add_argument("--results", type=parsing.path, help="the figures to write, as JSON (default: those of the model that ships, or beside --out)")
-    parser.add_argument("--data", type=parsing.path, default="data/generated/clips-weights", help="folder for the clips")
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.learning.weights", description="Rebuild the model that ships."
+    )
+    parser.add_argument(
+        "--out",
+        type=parsing.path,
+        help=f"the model file to write (default: the one that ships; without --dev-folder generated/{UNJUDGED.name})",
+    )
+    parser.add_argument(
+        "--results",
+        type=parsing.path,
+        help="the figures to write, as JSON (default: those of the model that ships, or beside --out)",
+    )
+    parser.add_argument(
+        "--data", type=parsing.path, default="data/generated/clips-weights", help="folder for the clips"
+    )
     parser.add_argument("--sources", nargs="*", default=["all"], help="where the sound comes from (default: all)")
     parser.add_argument("--clips", type=parsing.count, default=150_000)
-    parser.add_argument("--train-folder", type=parsing.path, action="append", default=[], help="recordings of one's own to train on, by class")
-    parser.add_argument("--dev-folder", type=parsing.path, help="whole recordings, by class, that choose the best epoch and calibrate")
+    parser.add_argument(
+        "--train-folder",
+        type=parsing.path,
+        action="append",
+        default=[],
+        help="recordings of one's own to train on, by class",
+    )
+    parser.add_argument(
+        "--dev-folder", type=parsing.path, help="whole recordings, by class, that choose the best epoch and calibrate"
+    )
     parser.add_argument("--epochs", type=parsing.count, default=4)
     parser.add_argument("--seed", type=parsing.seed, default=0)
     options = parser.parse_args(arguments)
     out = Path(options.out) if options.out else MODEL_PATH if options.dev_folder else UNJUDGED
     results = options.results or (RESULTS if out == MODEL_PATH else out.with_suffix(".json"))
     try:
-        judges = _judges(options.dev_folder) if options.dev_folder else None  # at once, so that a mistake shows before hours have passed
+        judges = (
+            _judges(options.dev_folder) if options.dev_folder else None
+        )  # at once, so that a mistake shows before hours have passed
         out.parent.mkdir(parents=True, exist_ok=True)
-        found = collection.recordings(options.sources, options.train_folder, folder_split="train" if options.train_folder else None)
+        found = collection.recordings(
+            options.sources, options.train_folder, folder_split="train" if options.train_folder else None
+        )
         dataset.build(options.data, n_clips=options.clips, seed=options.seed, recordings=found)
         monitor = "recordings_loss" if options.dev_folder else "val_loss"
         model = train(
-            options.data, f"{options.data}/model.npz", epochs=options.epochs, seed=options.seed,
-            recordings=options.dev_folder, monitor=monitor, augment=hide_piano(),
+            options.data,
+            f"{options.data}/model.npz",
+            epochs=options.epochs,
+            seed=options.seed,
+            recordings=options.dev_folder,
+            monitor=monitor,
+            augment=hide_piano(),
         )
         clips, table = judges or dataset.load(options.data, "validation")[::2]
         scale, shift = calibrate(model, clips, table)
@@ -191,8 +255,13 @@ def main(arguments=None):
         print(f"weights: {error}", file=sys.stderr)
         return 1
     model.metadata = {
-        "threshold": 0.5, "calibration": {"scale": scale, "shift": shift}, "seed": options.seed, "clips": options.clips,
-        "sources": options.sources, "dataset": dataset.fingerprint(options.data), "figures": figures,
+        "threshold": 0.5,
+        "calibration": {"scale": scale, "shift": shift},
+        "seed": options.seed,
+        "clips": options.clips,
+        "sources": options.sources,
+        "dataset": dataset.fingerprint(options.data),
+        "figures": figures,
     }
     model.save(out, include_optimizer=False)
     files.write_json(results, figures)

@@ -54,8 +54,8 @@ def mask(samples, threshold=THRESHOLD):
     """Where there is sound, which is `envelope(samples) > threshold`; float (n,) -> bool (n,)."""
     # The envelope is above the threshold where any sample in its window is: counting them is ten times faster.
     n_loud = np.zeros(len(samples) + WINDOW, np.int32)
-    np.cumsum(np.abs(samples) > threshold, dtype=np.int32, out=n_loud[_BEHIND + 1:_BEHIND + 1 + len(samples)])
-    n_loud[_BEHIND + 1 + len(samples):] = n_loud[_BEHIND + len(samples)]
+    np.cumsum(np.abs(samples) > threshold, dtype=np.int32, out=n_loud[_BEHIND + 1 : _BEHIND + 1 + len(samples)])
+    n_loud[_BEHIND + 1 + len(samples) :] = n_loud[_BEHIND + len(samples)]
     return n_loud[WINDOW:] > n_loud[:-WINDOW]
 
 
@@ -109,7 +109,7 @@ class Clips:
             samples, positions = np.concatenate([samples, kept]), np.concatenate([positions, kept_positions])
             n_whole = len(samples) // CLIP * CLIP
             for i in range(0, n_whole, CLIP):
-                yield self._clip(samples[i:i + CLIP].copy(), positions[i:i + CLIP])
+                yield self._clip(samples[i : i + CLIP].copy(), positions[i : i + CLIP])
             samples, positions = samples[n_whole:], positions[n_whole:]
         if len(samples) >= (MIN_LAST if self._n_clips else self._enough):
             yield self._clip(np.pad(samples, (0, CLIP - len(samples))), positions)
@@ -177,5 +177,5 @@ def cut_array(samples):
         too_short or silent.
     """
     samples = np.asarray(samples, np.float32)
-    clips = list(cut([samples[i:i + BLOCK] for i in range(0, len(samples), BLOCK)]))
+    clips = list(cut([samples[i : i + BLOCK] for i in range(0, len(samples), BLOCK)]))
     return np.stack([clip.samples for clip in clips]), np.array([clip.start for clip in clips])

@@ -9,10 +9,17 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from pipeline.errors import LinkError
 
-HOSTS = frozenset({
-    "youtube.com", "www.youtube.com", "m.youtube.com", "music.youtube.com", "youtu.be",
-    "youtube-nocookie.com", "www.youtube-nocookie.com",
-})
+HOSTS = frozenset(
+    {
+        "youtube.com",
+        "www.youtube.com",
+        "m.youtube.com",
+        "music.youtube.com",
+        "youtu.be",
+        "youtube-nocookie.com",
+        "www.youtube-nocookie.com",
+    }
+)
 MAX_LENGTH = 2000  # characters; real links have about 100, and yt-dlp's patterns backtrack on long texts
 VIDEO_ID = re.compile(r"[\w-]{11}", re.ASCII)
 EXAMPLE = "https://www.youtube.com/watch?v=..."

@@ -102,7 +102,9 @@ class Recognizer:
         path = MODEL_PATH if model_path is None else model_path
         self.model = Model.load(path)
         if self.model.input_shape != (SAMPLE_RATE,):
-            raise ModelFileError(f"{path} takes clips of shape {self.model.input_shape}; give a model for one second, {SAMPLE_RATE:,} samples")
+            raise ModelFileError(
+                f"{path} takes clips of shape {self.model.input_shape}; give a model for one second, {SAMPLE_RATE:,} samples"
+            )
         self.class_names = self.model.class_names
         self.threshold = self.model.metadata.get("threshold", 0.5)
         if not isinstance(self.threshold, int | float):

@@ -18,38 +18,79 @@ _BY_STATUS = {
 }
 
 # In this order: "Sign in to confirm your age" is about the age.
-_BY_WORDS = [(re.compile(words, re.IGNORECASE), kind, sentence) for words, kind, sentence in [
-    (r"timed out|timeout", "timeout", "YouTube stopped answering; check the connection to the internet and try again."),
-    (r"bytes read|bytes, expected|reset by peer|connection aborted|incomplete", "incomplete",
-     "The download stopped before its end; try again."),
-    (r"failed to resolve|failed to establish|unreachable|connection refused|certificate|\bSSL\b|proxy", "no_network",
-     "YouTube cannot be reached; check the connection to the internet."),
-    (r"no space left|quota exceeded", "disk_full",
-     "There is no room for the song in the temporary folder; make some and try again."),
-    (r"not a bot|captcha", "sign_in", f"YouTube wants proof that you are not a bot; {SIGN_IN}."),
-    (r"confirm your age|age.restricted|inappropriate for some users", "age_restricted",
-     f"This video is only for grown-ups who have signed in; {SIGN_IN}."),
-    (r"members.only|channel's members|join this channel", "members_only",
-     f"This video is only for members of its channel; if you are one, {SIGN_IN}."),
-    (r"private (video|playlist)|(video|playlist) is private", "private",
-     f"This video or playlist is private; if it was shared with you, {SIGN_IN}."),
-    (r"in your country|geo.?restrict|your location", "geo_blocked",
-     "This video is not shown in your country; try another recording of the song."),
-    (r"premieres in|premiere will begin|live event will begin", "upcoming",
-     "This video has not begun yet; try again after its premiere."),
-    (r"rate.limited|too many requests|try again later", "rate_limited",
-     f"YouTube has had too many requests from this network; wait an hour, or {SIGN_IN}."),
-    (r"\bDRM\b", "protected", "This video is protected against downloads; try another recording of the song."),
-    (r"purchase|requires payment|to rent|paid content", "paid",
-     "This video has to be paid for; try another recording of the song."),
-    (r"unavailable|not available|removed|terminated|deleted|does not exist|no longer exists|unviewable", "unavailable",
-     "This is no longer on YouTube, or never was; check the link, or try another recording of the song."),
-    (r"sign in|log.?in\b|account", "sign_in", f"YouTube shows this only to those who have signed in; {SIGN_IN}."),
-    (r"IP is likely being blocked", "forbidden",
-     f"YouTube blocks requests from this network; wait an hour, or {SIGN_IN}."),
-]]
-
-
+_BY_WORDS = [
+    (re.compile(words, re.IGNORECASE), kind, sentence)
+    for words, kind, sentence in [
+        (
+            r"timed out|timeout",
+            "timeout",
+            "YouTube stopped answering; check the connection to the internet and try again.",
+        ),
+        (
+            r"bytes read|bytes, expected|reset by peer|connection aborted|incomplete",
+            "incomplete",
+            "The download stopped before its end; try again.",
+        ),
+        (
+            r"failed to resolve|failed to establish|unreachable|connection refused|certificate|\bSSL\b|proxy",
+            "no_network",
+            "YouTube cannot be reached; check the connection to the internet.",
+        ),
+        (
+            r"no space left|quota exceeded",
+            "disk_full",
+            "There is no room for the song in the temporary folder; make some and try again.",
+        ),
+        (r"not a bot|captcha", "sign_in", f"YouTube wants proof that you are not a bot; {SIGN_IN}."),
+        (
+            r"confirm your age|age.restricted|inappropriate for some users",
+            "age_restricted",
+            f"This video is only for grown-ups who have signed in; {SIGN_IN}.",
+        ),
+        (
+            r"members.only|channel's members|join this channel",
+            "members_only",
+            f"This video is only for members of its channel; if you are one, {SIGN_IN}.",
+        ),
+        (
+            r"private (video|playlist)|(video|playlist) is private",
+            "private",
+            f"This video or playlist is private; if it was shared with you, {SIGN_IN}.",
+        ),
+        (
+            r"in your country|geo.?restrict|your location",
+            "geo_blocked",
+            "This video is not shown in your country; try another recording of the song.",
+        ),
+        (
+            r"premieres in|premiere will begin|live event will begin",
+            "upcoming",
+            "This video has not begun yet; try again after its premiere.",
+        ),
+        (
+            r"rate.limited|too many requests|try again later",
+            "rate_limited",
+            f"YouTube has had too many requests from this network; wait an hour, or {SIGN_IN}.",
+        ),
+        (r"\bDRM\b", "protected", "This video is protected against downloads; try another recording of the song."),
+        (
+            r"purchase|requires payment|to rent|paid content",
+            "paid",
+            "This video has to be paid for; try another recording of the song.",
+        ),
+        (
+            r"unavailable|not available|removed|terminated|deleted|does not exist|no longer exists|unviewable",
+            "unavailable",
+            "This is no longer on YouTube, or never was; check the link, or try another recording of the song.",
+        ),
+        (r"sign in|log.?in\b|account", "sign_in", f"YouTube shows this only to those who have signed in; {SIGN_IN}."),
+        (
+            r"IP is likely being blocked",
+            "forbidden",
+            f"YouTube blocks requests from this network; wait an hour, or {SIGN_IN}.",
+        ),
+    ]
+]
 
 
 def explain(error):
@@ -66,7 +107,9 @@ def explain(error):
         words = "geo-restricted"
     if status := re.search(r"HTTP Error (\d+)", words):
         kind, sentence = _BY_STATUS.get(int(status[1])) or (
-            "server_error", f"YouTube answered with an error ({status[1]}); try again in some minutes.")
+            "server_error",
+            f"YouTube answered with an error ({status[1]}); try again in some minutes.",
+        )
         return DownloadError(kind, sentence)
     # "Format not available": its challenges were not solved, so only pictures were offered.
     is_known = not (isinstance(cause, ExtractorError) and not cause.expected) and "format is not available" not in words

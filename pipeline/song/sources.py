@@ -30,7 +30,9 @@ def _expand_one(source):
     elif path.is_dir():
         found = sorted(file for file in path.rglob("*") if is_audio(file) and file.is_file())
         if not found:
-            raise SourceError("no_audio", f"There is no sound file in the folder {source}; give one with m4a, mp3 or wav files.")
+            raise SourceError(
+                "no_audio", f"There is no sound file in the folder {source}; give one with m4a, mp3 or wav files."
+            )
         for file in found:
             yield str(file), file
     elif path.suffix.lower() == ".txt":
@@ -50,7 +52,9 @@ def entries(path):
     except FileNotFoundError:
         raise SourceError("missing", f"There is no list {path}; check the spelling.") from None
     except UnicodeDecodeError:
-        raise SourceError("bad_list", f"{path} is not a text in UTF-8; save it as one, with a link or a file on each line.") from None
+        raise SourceError(
+            "bad_list", f"{path} is not a text in UTF-8; save it as one, with a link or a file on each line."
+        ) from None
     except OSError as error:
         raise SourceError("unreadable", f"{path} cannot be read: {error.strerror.lower()}.") from None
     if not found:
@@ -64,7 +68,9 @@ def _read_list(path):
             yield entry, SourceError("nested_list", f"{_shortened(entry)} is a list within a list; give it by itself.")
         else:
             beside_the_list = path.parent / entry
-            yield from expand([str(beside_the_list) if not _exists(Path(entry)) and _exists(beside_the_list) else entry])
+            yield from expand(
+                [str(beside_the_list) if not _exists(Path(entry)) and _exists(beside_the_list) else entry]
+            )
 
 
 def _exists(path):

@@ -17,7 +17,9 @@ def mean_spectrum(clips):
     """The mel spectrogram of each clip averaged over time: int16 or float (n, samples) -> float32 (n, mels), decibels."""
     layer = MelSpectrogram()
     layer.build(clips.shape[1:], None)
-    parts = [layer.forward(to_float(clips[start : start + BATCH])).mean(axis=(1, 2)) for start in range(0, len(clips), BATCH)]
+    parts = [
+        layer.forward(to_float(clips[start : start + BATCH])).mean(axis=(1, 2)) for start in range(0, len(clips), BATCH)
+    ]
     return np.concatenate(parts)
 
 
@@ -43,6 +45,8 @@ def compare(scores, is_piano, recordings, thresholds=None):
     for name, score in scores.items():
         figures = with_intervals(is_piano, score, score > (thresholds or {}).get(name, 0.5), recordings)
         ends = figures.pop("intervals")
-        low, high = ({f"{figure}_{end}": pair[i] for figure, pair in ends.items()} for i, end in enumerate(("low", "high")))
+        low, high = (
+            {f"{figure}_{end}": pair[i] for figure, pair in ends.items()} for i, end in enumerate(("low", "high"))
+        )
         table[name] = figures | low | high
     return pd.DataFrame(table).T.rename_axis("model")

@@ -19,7 +19,9 @@ from pipeline.live import line
 POINTS = 100  # of a training curve, each the mean of the batches between it and the one before
 
 
-def train(name, network, clips_folder, folder, seeds=(0, 1, 2), epochs=5, batch_size=32, learning_rate=1e-3, limit=None):
+def train(
+    name, network, clips_folder, folder, seeds=(0, 1, 2), epochs=5, batch_size=32, learning_rate=1e-3, limit=None
+):
     """Train `network(class_names, seed=seed)` once for each seed and return the models.
 
     Parameters
@@ -35,7 +37,12 @@ def train(name, network, clips_folder, folder, seeds=(0, 1, 2), epochs=5, batch_
     train_split, val_split = (thinned(dataset.load(clips_folder, split), limit) for split in ("train", "validation"))
     class_names = dataset.load(clips_folder, "train")[3]
     validation = ClipSequence(*val_split, len(class_names), batch_size)
-    settings = {"clips": dataset.fingerprint(clips_folder), "batch_size": batch_size, "learning_rate": learning_rate, "limit": limit}
+    settings = {
+        "clips": dataset.fingerprint(clips_folder),
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "limit": limit,
+    }
     Path(folder).mkdir(parents=True, exist_ok=True)
     models = []
     with line() as shown:
@@ -103,7 +110,9 @@ def epochs(models_by_name):
     for name, models in models_by_name.items():
         for model in models:
             n_parameters = sum(layer.n_parameters for layer in model.layers)
-            tables.append(model.history.epochs.reset_index().assign(network=name, seed=model.seed, parameters=n_parameters))
+            tables.append(
+                model.history.epochs.reset_index().assign(network=name, seed=model.seed, parameters=n_parameters)
+            )
     table = pd.concat(tables, ignore_index=True)
     first = ["network", "seed", "parameters", "epoch"]
     return table[first + [column for column in table if column not in first]]

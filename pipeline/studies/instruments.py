@@ -66,7 +66,13 @@ def write(folder, n_solos=8, seed=0):
                 path = Path(folder, name, f"{family}-{i}-{pieces[place].name}.flac".replace(" ", "_"))
                 rows.append((path.relative_to(folder).as_posix(), family))
                 if not path.exists():
-                    tasks.append((Solo(InRange(player, lowest, highest), pieces[place], one_note), [seed, number, i, *family.encode()], path))
+                    tasks.append(
+                        (
+                            Solo(InRange(player, lowest, highest), pieces[place], one_note),
+                            [seed, number, i, *family.encode()],
+                            path,
+                        )
+                    )
     with Pool() as pool, tqdm(total=len(tasks), unit="solo") as bar:
         for rendered in pool.run(_render, tasks):
             rendered.result()
@@ -121,8 +127,10 @@ def study(folder, out, into, splits=tuple(SPLITS), n_clips=6600, epochs=6):
         groups = Path(folder, "groups.csv") if SPLITS[split] else None
         evaluation = classes.learn(folder, model, groups, n_clips, epochs)
         results[split] = {
-            "test recordings": len(evaluation.recordings), "test families": sorted(evaluation.recordings["group"].unique()) if groups else [],
-            "accuracy": round(evaluation.accuracy, 4), "interval": [round(value, 4) for value in evaluation.interval()],
+            "test recordings": len(evaluation.recordings),
+            "test families": sorted(evaluation.recordings["group"].unique()) if groups else [],
+            "accuracy": round(evaluation.accuracy, 4),
+            "interval": [round(value, 4) for value in evaluation.interval()],
             "confusion": evaluation.confusion.to_dict("index"),
         }
         files.write_json(path, results)
@@ -134,18 +142,36 @@ def study(folder, out, into, splits=tuple(SPLITS), n_clips=6600, epochs=6):
 
 def markdown(results):
     """The section of docs/many-classes.md: both accuracies, and the confusion matrix of the harder split."""
-    lines = [f"{results['recordings']} solos, {results['clips']:,} clips of them, {results['epochs']} epochs.", "",
-             "| divided by | tested on | recordings | right | 95 % interval |", "|---|---|---:|---:|---|"]
+    lines = [
+        f"{results['recordings']} solos, {results['clips']:,} clips of them, {results['epochs']} epochs.",
+        "",
+        "| divided by | tested on | recordings | right | 95 % interval |",
+        "|---|---|---:|---:|---|",
+    ]
     for split in [split for split in SPLITS if split in results]:
         row = results[split]
         tested = f"solos of {', '.join(row['test families'])}" if SPLITS[split] else "other solos of the same families"
         low, high = row["interval"]
-        lines.append(f"| {split} | {tested} | {row['test recordings']} | {row['accuracy']:.1%} | {low:.1%} to {high:.1%} |")
+        lines.append(
+            f"| {split} | {tested} | {row['test recordings']} | {row['accuracy']:.1%} | {low:.1%} to {high:.1%} |"
+        )
     if "family" in results:
         counts = _counts(results["family"])
-        lines += ["", "Divided by family, rows the instrument, columns the label:", "", f"| | {' | '.join(counts.columns)} |", "|---" * (len(counts) + 1) + "|"]
-        lines += [f"| **{name}** | {' | '.join(str(n or '') for n in row)} |" for name, row in zip(counts.index, counts.to_numpy().tolist())]
-        lines += ["", "![Who was taken for whom: a matrix of instruments by labels](../figures/figure-classes-confusion.png)"]
+        lines += [
+            "",
+            "Divided by family, rows the instrument, columns the label:",
+            "",
+            f"| | {' | '.join(counts.columns)} |",
+            "|---" * (len(counts) + 1) + "|",
+        ]
+        lines += [
+            f"| **{name}** | {' | '.join(str(n or '') for n in row)} |"
+            for name, row in zip(counts.index, counts.to_numpy().tolist())
+        ]
+        lines += [
+            "",
+            "![Who was taken for whom: a matrix of instruments by labels](../figures/figure-classes-confusion.png)",
+        ]
     return "\n".join(lines)
 
 
@@ -155,19 +181,38 @@ def _counts(row):
 
 def main(arguments=None):
     """Run the command line; returns its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline.studies.instruments", description="Render solos of eleven instruments.")
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.studies.instruments", description="Render solos of eleven instruments."
+    )
     parser.add_argument("folder")
     parser.add_argument("--solos", type=parsing.count, default=8, help="of each instrument and family (default: 8)")
-    parser.add_argument("--train", metavar="FILE", help="train on them, to model files with this beginning of their names")
-    parser.add_argument("--split", choices=SPLITS, action="append", help="train divided by this only (default: by family, then by file)")
+    parser.add_argument(
+        "--train", metavar="FILE", help="train on them, to model files with this beginning of their names"
+    )
+    parser.add_argument(
+        "--split", choices=SPLITS, action="append", help="train divided by this only (default: by family, then by file)"
+    )
     parser.add_argument("--clips", type=parsing.count, default=6600, help="to learn from (default: 6600)")
     parser.add_argument("--epochs", type=parsing.count, default=6, help="default: 6")
-    parser.add_argument("--into", type=Path, default=MODEL_PATH.parents[1], metavar="FOLDER", help="where data/results, figures and docs are (default: here)")
+    parser.add_argument(
+        "--into",
+        type=Path,
+        default=MODEL_PATH.parents[1],
+        metavar="FOLDER",
+        help="where data/results, figures and docs are (default: here)",
+    )
     options = parser.parse_args(arguments)
     try:
         write(options.folder, options.solos)
         if options.train:
-            study(options.folder, options.train, options.into, options.split or tuple(SPLITS), options.clips, options.epochs)
+            study(
+                options.folder,
+                options.train,
+                options.into,
+                options.split or tuple(SPLITS),
+                options.clips,
+                options.epochs,
+            )
     except PipelineError as error:
         print(f"instruments: {error}", file=sys.stderr)
         return 2

@@ -41,7 +41,11 @@ def read_list(n_lines):
         started = time.perf_counter()
         with Journal(Path(folder, "rows.parquet"), {"list": song_list.digest(path)}) as journal:
             journal.fill((entry, song_list.key(entry)) for entry in song_list.entries(path))
-        return {"lines": n_lines, "seconds": round(time.perf_counter() - started, 2), "peak_mb": round(stages.peak_mb())}
+        return {
+            "lines": n_lines,
+            "seconds": round(time.perf_counter() - started, 2),
+            "peak_mb": round(stages.peak_mb()),
+        }
 
 
 class Repeated:
@@ -125,9 +129,15 @@ def batch(songs, out, model_path):
     if summary.failed:
         raise RuntimeError(f"{summary.reasons}")
     _, _, first, *others = ticks  # the first tick is before any song
-    return {"listened": len(ticks) - 1, "start_seconds": round(first - started, 2), "songs_per_second": round(len(others) / (others[-1] - first), 3),
-            "end_seconds": round(ended - others[-1], 2), "parent_mb": round(stages.peak_mb()), "worker_mb": round(max(workers.values())),
-            "journal_bytes_per_song": round(os.path.getsize(f"{out}.journal") / summary.labelled)}
+    return {
+        "listened": len(ticks) - 1,
+        "start_seconds": round(first - started, 2),
+        "songs_per_second": round(len(others) / (others[-1] - first), 3),
+        "end_seconds": round(ended - others[-1], 2),
+        "parent_mb": round(stages.peak_mb()),
+        "worker_mb": round(max(workers.values())),
+        "journal_bytes_per_song": round(os.path.getsize(f"{out}.journal") / summary.labelled),
+    }
 
 
 def batches(song, version, size):
@@ -162,5 +172,7 @@ def _sizes(first, most):
 def _in_new_process(function, *arguments):
     """What a function of this module returns in a process of its own, whose memory nothing else has filled."""
     code = f"import json, sys; from pipeline.batch import lengths; print(json.dumps(lengths.{function}(*json.loads(sys.argv[1]))))"
-    done = subprocess.run([sys.executable, "-c", code, json.dumps(arguments)], check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    done = subprocess.run(
+        [sys.executable, "-c", code, json.dumps(arguments)], check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT
+    )
     return json.loads(done.stdout)

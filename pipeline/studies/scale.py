@@ -24,7 +24,13 @@ from pipeline.batch import labelling
 from pipeline.studies import findings, lengths, stages
 from pipeline.workers import Pool
 
-TASKS = {"labelling": 1, "decoding": 1 / 2, "features": 2, "inference": 1 / 2, "training": 1 / 3}  # for each song of a Size
+TASKS = {
+    "labelling": 1,
+    "decoding": 1 / 2,
+    "features": 2,
+    "inference": 1 / 2,
+    "training": 1 / 3,
+}  # for each song of a Size
 
 
 @dataclass(frozen=True)
@@ -93,20 +99,38 @@ PARTS = {
 
 def main(arguments=None):
     """Run the command line; returns its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline.studies.scale", description="Measure throughput and memory on this machine.")
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"what to measure again, out of {', '.join(PARTS)} (default: what is missing)")
-    parser.add_argument("--into", type=Path, default=lengths.ROOT, metavar="FOLDER", help="where data/results, figures and docs/scale.md are (default: here)")
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.studies.scale", description="Measure throughput and memory on this machine."
+    )
+    parser.add_argument(
+        "parts",
+        nargs="*",
+        metavar="PART",
+        help=f"what to measure again, out of {', '.join(PARTS)} (default: what is missing)",
+    )
+    parser.add_argument(
+        "--into",
+        type=Path,
+        default=lengths.ROOT,
+        metavar="FOLDER",
+        help="where data/results, figures and docs/scale.md are (default: here)",
+    )
     parser.add_argument("--tiny", action="store_true", help="try everything in a minute; the figures mean nothing")
     options = parser.parse_args(arguments)
     if unknown := set(options.parts) - set(PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}; choose from {', '.join(PARTS)}")
     if options.tiny and options.into == lengths.ROOT:
-        parser.error("--tiny measures nothing worth keeping; give --into FOLDER, a copy of data/results, figures and docs/scale.md")
+        parser.error(
+            "--tiny measures nothing worth keeping; give --into FOLDER, a copy of data/results, figures and docs/scale.md"
+        )
     size = TINY if options.tiny else Size()
     path = options.into / "data/results/scale.json"
     version = labelling.Version(str(recognition.MODEL_PATH), labelling.fingerprint(recognition.MODEL_PATH))
-    about = {"machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}",
-             "parameters": int(Model.load(version.path).summary()["parameters"].iloc[-1]), "song_seconds": size.song_seconds}
+    about = {
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}",
+        "parameters": int(Model.load(version.path).summary()["parameters"].iloc[-1]),
+        "song_seconds": size.song_seconds,
+    }
     results = json.loads(path.read_text()) if path.exists() else {}
     if any(results.get(name) != value for name, value in about.items()):
         results = about  # what another machine or network did is no part of this

@@ -32,7 +32,9 @@ VARIANTS = {  # name: (network, share of piano clips that other sound is laid ov
     "narrow recognizer": (partial(recognizer_network, filters=NARROW), 0.1),
     "narrow recognizer with masking": (partial(recognizer_network, filters=NARROW, masked=True), 0.1),
     "narrow recognizer with masking, not pooled over time": (
-        partial(recognizer_network, filters=(16, 32, 32, 64), last_pool=2, masked=True), 0.1),
+        partial(recognizer_network, filters=(16, 32, 32, 64), last_pool=2, masked=True),
+        0.1,
+    ),
     "recognizer, narrower at first and wider at last": (partial(recognizer_network, filters=(16, 32, 96, 128)), 0.1),
 }
 
@@ -50,12 +52,28 @@ def screen(data, recordings, folder, variants=VARIANTS, seeds=(0,), epochs=4, li
         network, share, *without = VARIANTS[variant]
         for seed in seeds:
             out = Path(folder) / f"{hyphenated(variant)}-{limit or 'all'}-{seed}.npz"
-            best = train(data, out, network, epochs, seed=seed, recordings=recordings, monitor="recordings_loss", augment=hide_piano(share),
-                         limit=limit, without=without)
+            best = train(
+                data,
+                out,
+                network,
+                epochs,
+                seed=seed,
+                recordings=recordings,
+                monitor="recordings_loss",
+                augment=hide_piano(share),
+                limit=limit,
+                without=without,
+            )
             parameters = sum(layer.n_parameters for layer in best.layers)
             test = binary_figures(test_labels == names.index(PIANO), piano_probabilities(best, test_clips))
-            about = {"variant": variant, "seed": seed, "clips": str(limit or "all"), "dataset": fingerprint, "parameters": parameters,
-                     "test_auc": test["auc"]}
+            about = {
+                "variant": variant,
+                "seed": seed,
+                "clips": str(limit or "all"),
+                "dataset": fingerprint,
+                "parameters": parameters,
+                "test_auc": test["auc"],
+            }
             tables.append(Model.load(f"{out}.checkpoint.npz").history.epochs.reset_index().assign(**about))
     table = pd.concat(tables, ignore_index=True)
     return table[[*about, *table.columns.difference(about, sort=False)]]
@@ -63,18 +81,32 @@ def screen(data, recordings, folder, variants=VARIANTS, seeds=(0,), epochs=4, li
 
 def main(arguments=None):
     """Run the command line; returns its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline.studies.screening", description="Compare networks and ways to train them.")
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.studies.screening", description="Compare networks and ways to train them."
+    )
     parser.add_argument("data", help="a dataset made by pipeline.corpus.dataset")
     parser.add_argument("recordings", help="whole recordings, by class, that judge and are never trained on")
-    parser.add_argument("--out", type=parsing.path, default="data/results/screening.csv", help="rows are added to this table")
+    parser.add_argument(
+        "--out", type=parsing.path, default="data/results/screening.csv", help="rows are added to this table"
+    )
     parser.add_argument("--runs", default="data/generated/screening", help="folder for the runs")
     parser.add_argument("--variants", nargs="*", default=list(VARIANTS), choices=list(VARIANTS), metavar="NAME")
     parser.add_argument("--seeds", nargs="*", type=parsing.seed, default=[0])
     parser.add_argument("--epochs", type=parsing.count, default=4)
-    parser.add_argument("--clips", type=partial(parsing.count, least=0), default=33602, help="of the dataset to use; 0 for all")
+    parser.add_argument(
+        "--clips", type=partial(parsing.count, least=0), default=33602, help="of the dataset to use; 0 for all"
+    )
     options = parser.parse_args(arguments)
     try:
-        table = screen(options.data, options.recordings, options.runs, options.variants, options.seeds, options.epochs, options.clips or None)
+        table = screen(
+            options.data,
+            options.recordings,
+            options.runs,
+            options.variants,
+            options.seeds,
+            options.epochs,
+            options.clips or None,
+        )
     except PipelineError as error:
         print(f"screening: {error}", file=sys.stderr)
         return 1

@@ -27,7 +27,9 @@ def make_song(path, seconds, rate=44_100):
         stream.bit_rate = 128_000
         resampler = av.AudioResampler(format="fltp", layout="stereo", rate=rate)
         for start in range(0, len(samples), SAMPLE_RATE):
-            frame = av.AudioFrame.from_ndarray(samples[np.newaxis, start : start + SAMPLE_RATE], format="fltp", layout="mono")
+            frame = av.AudioFrame.from_ndarray(
+                samples[np.newaxis, start : start + SAMPLE_RATE], format="fltp", layout="mono"
+            )
             frame.sample_rate, frame.pts = SAMPLE_RATE, start
             for resampled in resampler.resample(frame):
                 container.mux(stream.encode(resampled))

@@ -12,7 +12,21 @@ from pathlib import Path
 
 import numpy as np
 
-from nn import BatchNormalization, ClipSequence, Conv2D, Dense, Dropout, Flatten, MaxPooling2D, MelSpectrogram, Model, ReLU, RMSprop, Softmax, parallel
+from nn import (
+    BatchNormalization,
+    ClipSequence,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    MaxPooling2D,
+    MelSpectrogram,
+    Model,
+    ReLU,
+    RMSprop,
+    Softmax,
+    parallel,
+)
 from nn.callbacks import Callback
 from pipeline import parsing
 from pipeline.corpus import dataset
@@ -30,12 +44,18 @@ def study_network(trial, class_names=CLASS_NAMES, seed=0):
     pool_size, filters = trial.suggest_int("pool_size", 2, 3), trial.suggest_categorical("filters", (4, 8, 16))
     layers = [MelSpectrogram(), BatchNormalization(momentum=0.9)]
     for depth in range(trial.suggest_int("depth", 2, 5)):
-        layers += [Conv2D(min(filters * 2**depth, MOST_FILTERS), shape), ReLU(), MaxPooling2D(pool_size, padding="same")]
+        layers += [
+            Conv2D(min(filters * 2**depth, MOST_FILTERS), shape),
+            ReLU(),
+            MaxPooling2D(pool_size, padding="same"),
+        ]
     layers += [Flatten(), Dropout(trial.suggest_float("dropout", 0.0, 0.6, step=0.1)), Dense(64), ReLU()]
     return Model([*layers, Dense(len(class_names)), Softmax()], INPUT_SHAPE, class_names, seed)
 
 
-def run_study(name, storage, clips_dir, n_trials=40, n_clips=2000, epochs=3, workers=None, dask=None, seed=0, progress=None):
+def run_study(
+    name, storage, clips_dir, n_trials=40, n_clips=2000, epochs=3, workers=None, dask=None, seed=0, progress=None
+):
     """Bring a study to `n_trials` finished trials; one that has them already is only opened.
 
     Parameters
@@ -70,17 +90,25 @@ def run_study(name, storage, clips_dir, n_trials=40, n_clips=2000, epochs=3, wor
             Path(storage).parent.mkdir(parents=True, exist_ok=True)
         study = optuna.create_study(storage=_open(storage), study_name=name, direction="maximize", load_if_exists=True)
     except Exception as error:  # of the system, of a database's driver that is not installed, of the database
-        raise PipelineError("study", f"{storage} cannot hold a study ({type(error).__name__}: {error}); give a new file, or the URL of a "
-                                     "database whose driver is installed.") from error
+        raise PipelineError(
+            "study",
+            f"{storage} cannot hold a study ({type(error).__name__}: {error}); give a new file, or the URL of a "
+            "database whose driver is installed.",
+        ) from error
     if study.user_attrs.get("settings", settings) != settings:
-        raise PipelineError("study", f"The study {name} in {storage} was begun with {study.user_attrs['settings']}; choose another name.")
+        raise PipelineError(
+            "study",
+            f"The study {name} in {storage} was begun with {study.user_attrs['settings']}; choose another name.",
+        )
     study.set_user_attr("settings", settings)
     begun, done, run = len(study.trials), len(_finished(study)), uuid.uuid4().hex
     tasks = ((name, str(storage), str(clips_dir), settings, seed + begun + i, run) for i in range(n_trials - done))
     if done < n_trials:
         clips = dataset.fingerprint(clips_dir)
         if study.user_attrs.get("clips", clips) != clips:
-            raise PipelineError("study", f"The study {name} in {storage} was begun with other clips; choose another name.")
+            raise PipelineError(
+                "study", f"The study {name} in {storage} was begun with other clips; choose another name."
+            )
         study.set_user_attr("clips", clips)
         with Pool(workers, dask) as pool:
             for finished in pool.run(run_trial, tasks):
@@ -152,7 +180,9 @@ class _Reporter(Callback):
         self.rows.append(row)
         self.trial.set_user_attr("epochs", self.rows)
         self.trial.report(row["val_accuracy"], epoch)
-        self.pruned = epoch + 1 < self.epochs and self.trial.should_prune()  # after the last epoch there is nothing to cut
+        self.pruned = (
+            epoch + 1 < self.epochs and self.trial.should_prune()
+        )  # after the last epoch there is nothing to cut
         return self.pruned
 
 
@@ -183,12 +213,23 @@ def main(arguments=None):
     """Run the command line; returns its exit code."""
     from tqdm import tqdm
 
-    parser = argparse.ArgumentParser(prog="python -m pipeline.studies.sweep", description="Search for better hyperparameters.")
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.studies.sweep", description="Search for better hyperparameters."
+    )
     parser.add_argument("clips", help="a folder made by python -m pipeline.corpus.dataset")
     parser.add_argument("--name", default="sweep", help="of the study (default: sweep)")
-    parser.add_argument("--storage", default="data/generated/sweep.journal", help="a file, or the URL of an Optuna storage")
-    parser.add_argument("--trials", type=parsing.count, default=40, help="finished trials that the study shall have (default: 40)")
-    parser.add_argument("--n-clips", type=partial(parsing.count, least=8), default=2000, help="clips that a trial learns from (default: 2000)")
+    parser.add_argument(
+        "--storage", default="data/generated/sweep.journal", help="a file, or the URL of an Optuna storage"
+    )
+    parser.add_argument(
+        "--trials", type=parsing.count, default=40, help="finished trials that the study shall have (default: 40)"
+    )
+    parser.add_argument(
+        "--n-clips",
+        type=partial(parsing.count, least=8),
+        default=2000,
+        help="clips that a trial learns from (default: 2000)",
+    )
     parser.add_argument("--epochs", type=parsing.count, default=3)
     parser.add_argument("--workers", type=parsing.count, help="processes on this machine (default: one a core)")
     parser.add_argument("--dask", metavar="ADDRESS", help="the workers of this Dask scheduler instead")
@@ -197,8 +238,16 @@ def main(arguments=None):
     try:
         with tqdm(total=options.trials, unit="trial") as bar:
             study = run_study(
-                options.name, options.storage, options.clips, options.trials, options.n_clips, options.epochs, options.workers,
-                options.dask, options.seed, progress=lambda _, done, total: bar.update(done - bar.n),
+                options.name,
+                options.storage,
+                options.clips,
+                options.trials,
+                options.n_clips,
+                options.epochs,
+                options.workers,
+                options.dask,
+                options.seed,
+                progress=lambda _, done, total: bar.update(done - bar.n),
             )
     except PipelineError as error:
         print(f"sweep: {error}", file=sys.stderr)

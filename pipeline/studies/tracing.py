@@ -36,7 +36,9 @@ def trace(model, samples, targets):
                 rows[layer.name]["parameter gradient"] = rms(np.concatenate([g.ravel() for g in layer.grads.values()]))
             if gradient is None:
                 break
-    return pd.DataFrame.from_dict(rows, orient="index", columns=["shape", "output", "input gradient", "parameter gradient"])
+    return pd.DataFrame.from_dict(
+        rows, orient="index", columns=["shape", "output", "input gradient", "parameter gradient"]
+    )
 
 
 def dead_units(model, samples):

@@ -22,7 +22,9 @@ def pair(request):
     model, module, rng = ours(normalized, dropout=0.0), in_torch(normalized, dropout=0.0), np.random.default_rng(0)
     for name, array in (model.params | model.buffers).items():
         if name.split("/")[1] in ("gamma", "variance"):
-            array[...] = rng.uniform(0.5, 1.5, array.shape) * (rng.choice([-1, 1], array.shape) if "gamma" in name else 1)
+            array[...] = rng.uniform(0.5, 1.5, array.shape) * (
+                rng.choice([-1, 1], array.shape) if "gamma" in name else 1
+            )
         if name.split("/")[1] in ("beta", "bias", "mean"):
             array[...] = rng.normal(0, 0.1, array.shape)
     pairs = carry_over(model, module)
