@@ -2,13 +2,18 @@
 PYTHON ?= python3
 RUN = .venv/bin/python
 
-.PHONY: setup demo app test test-peers notebooks bench weights animations
-setup: .venv/ready
+.PHONY: demo app test test-peers lint notebooks bench weights animations
 
-.venv/ready: requirements.txt requirements-dev.txt requirements-onnx.txt
+# What a user runs: the demo and the command line.
+.venv/ready: requirements.txt
 	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and "Python 3.11 to 3.13 is needed: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv .venv
-	$(RUN) -m pip install -q -r requirements.txt -r requirements-dev.txt
+	$(RUN) -m pip install -q -r requirements.txt
+	touch $@
+
+# What tests, the linter and the corpus need besides.
+.venv/dev: .venv/ready requirements-dev.txt requirements-onnx.txt
+	$(RUN) -m pip install -q -r requirements-dev.txt
 	$(RUN) -m pip install -q --no-deps 'tinysoundfont>=0.3.6'
 	touch $@
 
@@ -17,23 +22,27 @@ setup: .venv/ready
 	.venv-peers/bin/python -m pip install -q -r requirements.txt -r requirements-dev.txt -r requirements-peers.txt
 	touch $@
 
-demo: setup
+demo: .venv/ready
 	$(RUN) -m pipeline label data/samples
 	$(RUN) -m jupyter trust notebooks/*.ipynb
 	$(RUN) -m jupyter lab notebooks/07_demo.ipynb $(ARGS)
 
 # Voila does not end the kernel of a page that was closed; its server does, after ten minutes of silence. Voila's page links
 # style sheets on the web, for which it waits where the network swallows them, and which it can do without: they are refused.
-app: setup
+app: .venv/ready
 	$(RUN) -m voila notebooks/07_demo.ipynb --TagRemovePreprocessor.remove_cell_tags=notebook-only --MappingKernelManager.cull_interval=60 --MappingKernelManager.cull_idle_timeout=600 --Voila.tornado_settings="{'headers': {'Content-Security-Policy': \"frame-ancestors 'self'; style-src 'self' 'unsafe-inline'\"}}" $(ARGS)
 
-test: setup
+test: .venv/dev
 	$(RUN) -m pytest -n 2 --dist loadgroup -q tests
+
+lint: .venv/dev
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
 
 test-peers: .venv-peers/ready
 	.venv-peers/bin/python -m pytest -q tests/peers
 
-notebooks: setup
+notebooks: .venv/dev
 	$(RUN) -m pipeline.notebooks $(if $(FAST),--fast)
 
 .venv-peers/keras: .venv-peers/ready
@@ -43,7 +52,7 @@ notebooks: setup
 bench: .venv-peers/keras
 	.venv-peers/bin/python tests/benchmark.py
 
-weights: setup
+weights: .venv/dev
 	$(RUN) -m pipeline.learning.weights $(ARGS)
 
 animations: .venv-render/ready

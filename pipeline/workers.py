@@ -16,7 +16,7 @@ from pipeline.errors import PipelineError
 TIMEOUT = 10  # seconds for a Dask scheduler to answer, and for its first worker to be there
 MOST_MEMORY = 3 * 2**30  # bytes that each process of this machine may grow by before another one takes its place
 LOOK_AGAIN = 5  # seconds after which the size of a cluster is asked for again: workers come and go
-ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
 class WorkerDied(PipelineError):

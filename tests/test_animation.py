@@ -13,7 +13,7 @@ from figures.animation import encode, keyboard, rhythm, score
 
 FIGURES = Path(__file__).resolve().parents[1] / "figures"
 CLIPS = [(name, ending) for name in encode.LENGTH for ending in encode.CODECS]
-each_clip = pytest.mark.parametrize("name, ending", CLIPS)
+each_clip = pytest.mark.parametrize(("name", "ending"), CLIPS)
 each_name = pytest.mark.parametrize("name", encode.LENGTH)
 
 
@@ -55,7 +55,9 @@ def test_format_length_and_size(name, ending):
         assert video.codec_context.codec.canonical_name == {"mp4": "h264", "webm": "vp9"}[ending]
         assert video.codec_context.pix_fmt == "yuv420p"
         assert video.average_rate == score.FPS
-        assert video.width >= 640 and video.height >= 360 and video.width % 2 == video.height % 2 == 0
+        assert video.width >= 640
+        assert video.height >= 360
+        assert video.width % 2 == video.height % 2 == 0
         times = [frame.time for frame in clip.decode(video)]
     assert len(times) == encode.LENGTH[name] >= 6 * score.FPS
     assert np.allclose(np.diff(times), 1 / score.FPS, atol=0.002)
@@ -175,9 +177,11 @@ def test_keys_and_rhythm_go_round_without_a_step():
 
 
 def test_the_keyboard_is_a_piano_keyboard():
-    assert len(keyboard.KEYS) == 88 and len(keyboard.WHITES) == 52
+    assert len(keyboard.KEYS) == 88
+    assert len(keyboard.WHITES) == 52
     places = [keyboard.key_x(key) for key in keyboard.KEYS]
-    assert places == sorted(places) and places[0] == pytest.approx(-places[-1])
+    assert places == sorted(places)
+    assert places[0] == pytest.approx(-places[-1])
     assert places[-1] - places[0] == pytest.approx(51 * keyboard.WHITE_WIDTH)
 
 

@@ -12,14 +12,14 @@ import time
 from datetime import datetime
 from pathlib import Path
 
+import media
 import numpy as np
 import pytest
 import yt_dlp
 from ipywidgets.widgets import widget as ipywidgets_widget
 from PIL import Image
+from youtube import LoopbackYouTube, Video, extractors
 
-import media
-from pipeline.song import audio, download
 from pipeline.app import recording
 from pipeline.app.app import App
 from pipeline.app.form import OPTIONS, in_app_words
@@ -28,7 +28,7 @@ from pipeline.app.session import Session
 from pipeline.app.stage import clock, percent
 from pipeline.errors import PipelineError
 from pipeline.learning.networks import dense_network
-from youtube import LoopbackYouTube, Video, extractors
+from pipeline.song import audio, download
 
 ROOT = Path(__file__).parents[1]
 PATIENCE = 60  # seconds; a machine may be busy
@@ -108,12 +108,16 @@ def test_a_sample_song_is_answered_and_drawn(app, scratch):
     sample = next(button for button in app.form.samples if "A tone" in button.description)
     sample.click()
     assert app.done.wait(PATIENCE)
-    assert app.stage.view["phase"] == "answer" and app.stage.view["label"] in ("Piano", "Other")
-    assert app.stage.view["title"] == "A tone" and app.stage.view["length"] == "0:03"
+    assert app.stage.view["phase"] == "answer"
+    assert app.stage.view["label"] in ("Piano", "Other")
+    assert app.stage.view["title"] == "A tone"
+    assert app.stage.view["length"] == "0:03"
     (player,) = app.player_box.children
-    assert player.seconds == pytest.approx(3, abs=0.2) and len(player.timeline) in (3, 4)
+    assert player.seconds == pytest.approx(3, abs=0.2)
+    assert len(player.timeline) in (3, 4)
     assert [moment["class_name"] for moment in player.moments] == ["Piano", "Other"]
-    assert "A tone" in app.table.value and list(scratch.glob("song-*")) == []
+    assert "A tone" in app.table.value
+    assert list(scratch.glob("song-*")) == []
 
 
 def test_a_song_that_is_long_to_draw_says_so_beside_its_answer(app, monkeypatch):
@@ -123,7 +127,8 @@ def test_a_song_that_is_long_to_draw_says_so_beside_its_answer(app, monkeypatch)
     app.form.samples[0].click()
     assert app.done.wait(PATIENCE)
     *_, answer, drawing, drawn = seen
-    assert drawing == answer | {"more": drawing["more"]} and drawing["more"]["step"].startswith("Drawing the song")
+    assert drawing == answer | {"more": drawing["more"]}
+    assert drawing["more"]["step"].startswith("Drawing the song")
     assert drawing["more"]["detail"] == "", "its title stands above"
     assert drawn == answer | {"more": None}
 
@@ -132,35 +137,47 @@ def test_an_answer_stands_even_if_the_song_cannot_be_drawn(app, monkeypatch):
     monkeypatch.setattr("pipeline.app.job.player_of", lambda *_: (_ for _ in ()).throw(MemoryError()))
     app.form.samples[0].click()
     assert app.done.wait(PATIENCE)
-    assert app.stage.view["phase"] == "answer" and app.player_box.children == () and "failed" not in app.table.value
+    assert app.stage.view["phase"] == "answer"
+    assert app.player_box.children == ()
+    assert "failed" not in app.table.value
 
 
 @pytest.mark.parametrize("link", ["", "hello", "https://vimeo.com/1", "<script>alert(1)</script>"])
 def test_what_is_no_link_ends_in_a_sentence_and_nothing_else(app, youtube, link):
     view = ask(app, link)
-    assert view["phase"] == "error" and view["sentence"].endswith(("...", "."))
-    assert app.session.rows == [] and app.table.value == "" and youtube.requests == []
-    assert app.cancel_button.disabled and not app.button.disabled
+    assert view["phase"] == "error"
+    assert view["sentence"].endswith(("...", "."))
+    assert app.session.rows == []
+    assert app.table.value == ""
+    assert youtube.requests == []
+    assert app.cancel_button.disabled
+    assert not app.button.disabled
 
 
 def test_a_link_without_https_is_downloaded_and_nothing_stays(app, youtube, scratch):
     view = ask(app, " youtu.be/aaaaaaaaaaa ")
-    assert view["phase"] == "answer" and view["url"] == "https://www.youtube.com/watch?v=aaaaaaaaaaa"
+    assert view["phase"] == "answer"
+    assert view["url"] == "https://www.youtube.com/watch?v=aaaaaaaaaaa"
     assert list(scratch.glob("song-*")) == []
 
 
 def test_titles_are_never_markup_nor_formulas(app, youtube):
     ask(app, "youtu.be/aaaaaaaaaaa")
     ask(app, "youtu.be/ddddddddddd")
-    assert "<img" not in app.table.value and "&lt;img src=x" in app.table.value
+    assert "<img" not in app.table.value
+    assert "&lt;img src=x" in app.table.value
     rows = list(csv.DictReader(io.StringIO(app.session.to_csv())))
     assert [row["title"] for row in rows] == ["<img src=x onerror=alert(1)> A tone", "'=HYPERLINK(1)"]
-    assert rows[0]["label"] in ("Piano", "Other") and rows[0]["clips"] == "3" and rows[0]["error"] == ""
+    assert rows[0]["label"] in ("Piano", "Other")
+    assert rows[0]["clips"] == "3"
+    assert rows[0]["error"] == ""
 
 
 def test_a_refusal_points_to_the_options_of_the_app(app, youtube):
     view = ask(app, "youtu.be/ccccccccccc")
-    assert "not a bot" in view["sentence"] and OPTIONS in view["sentence"] and "--cookies" not in view["sentence"]
+    assert "not a bot" in view["sentence"]
+    assert OPTIONS in view["sentence"]
+    assert "--cookies" not in view["sentence"]
     assert app.session.rows[0].error.kind == "sign_in"
     assert in_app_words(PipelineError("x", "Try again.")) == "Try again."
 
@@ -179,17 +196,21 @@ def test_cookies_are_handed_on_in_memory_only(app, youtube, scratch):
 
 def test_a_truncated_song_is_an_error(app, youtube):
     view = ask(app, "youtu.be/ttttttttttt")
-    assert view["phase"] == "error" and view["sentence"].startswith("This file ends after")
+    assert view["phase"] == "error"
+    assert view["sentence"].startswith("This file ends after")
     assert view["title"] == app.session.rows[0].title == "A song", "what it is called is known by then"
 
 
 def test_even_a_mistake_of_ours_ends_in_a_sentence(app, youtube, monkeypatch):
     monkeypatch.setattr("pipeline.song.links.parse", lambda text: {}[text])
     view = ask(app, "youtu.be/aaaaaaaaaaa")
-    assert view["phase"] == "error" and "KeyError" in view["sentence"] and app.cancel_button.disabled
+    assert view["phase"] == "error"
+    assert "KeyError" in view["sentence"]
+    assert app.cancel_button.disabled
     monkeypatch.undo()
     app.form.samples[0].click()
-    assert app.done.wait(PATIENCE) and app.stage.view["phase"] == "answer"
+    assert app.done.wait(PATIENCE)
+    assert app.stage.view["phase"] == "answer"
 
 
 def test_a_playlist_gives_a_row_a_song(app, youtube):
@@ -197,11 +218,9 @@ def test_a_playlist_gives_a_row_a_song(app, youtube):
     app.table.observe(lambda change: seen.append(change["new"].count(">waiting<")), "value")
     view = ask(app, "https://www.youtube.com/playlist?list=PL0123456789")
     assert [bool(row.recognition) for row in app.session.rows] == [True, False, True]
-    assert (
-        view["phase"] == "answer"
-        and view["more"]["step"].startswith("3 songs: ")
-        and "1 without" in view["more"]["step"]
-    )
+    assert view["phase"] == "answer"
+    assert view["more"]["step"].startswith("3 songs: ")
+    assert "1 without" in view["more"]["step"]
     assert list(dict.fromkeys(seen)) == [3, 2, 1, 0], "the rows fill while the list goes on"
 
 
@@ -219,15 +238,18 @@ def test_the_place_of_the_player_goes_before_a_playlist_is_read(app, youtube, mo
 
 def test_a_playlist_without_any_answer_says_so(app, youtube):
     view = ask(app, "https://www.youtube.com/playlist?list=PL_all_bad_01")
-    assert view["phase"] == "error" and len(app.session.rows) == 2
+    assert view["phase"] == "error"
+    assert len(app.session.rows) == 2
 
 
 def test_a_video_in_a_playlist_is_taken_and_the_list_offered(app, youtube):
     ask(app, "https://www.youtube.com/watch?v=aaaaaaaaaaa&list=PL0123456789")
-    assert len(app.session.rows) == 1 and app.form.playlist.layout.display is None
+    assert len(app.session.rows) == 1
+    assert app.form.playlist.layout.display is None
     app.link.value = "what comes next"
     app.form.playlist.click()
-    assert app.done.wait(PATIENCE) and len(app.session.rows) == 4
+    assert app.done.wait(PATIENCE)
+    assert len(app.session.rows) == 4
     assert app.form.playlist.layout.display == "none"
 
 
@@ -238,7 +260,9 @@ def test_cancel_while_a_server_hangs(app, youtube, scratch, request_that_hangs):
     while request_that_hangs not in youtube.requests:
         assert not app.done.wait(0.01)
     app.cancel_button.click()  # the loopback server hangs for a minute: only a real cancel gets past here
-    assert app.done.is_set() and app.stage.view["phase"] == "idle" and app.session.rows == []
+    assert app.done.is_set()
+    assert app.stage.view["phase"] == "idle"
+    assert app.session.rows == []
     assert ask(app, "youtu.be/aaaaaaaaaaa")["phase"] == "answer", "ready for the next link"
     assert list(scratch.glob("song-*")) == []
 
@@ -296,7 +320,8 @@ def test_a_new_link_takes_the_place_of_the_one_that_runs(app, youtube):
     app.link.value = "youtu.be/hhhhhhhhhhh"
     app.button.click()
     view = ask(app, "youtu.be/aaaaaaaaaaa")
-    assert view["phase"] == "answer" and len(app.session.rows) == 1
+    assert view["phase"] == "answer"
+    assert len(app.session.rows) == 1
 
 
 def upload(app, data, name, piece=1 << 20, stop_after=None):
@@ -314,34 +339,37 @@ def upload(app, data, name, piece=1 << 20, stop_after=None):
 
 def test_a_file_comes_in_pieces_and_goes_after_its_answer(app, songs, scratch):
     upload(app, (songs / "other-a-deep-tone.mp3").read_bytes(), "../../etc/My <b>song</b>.mp3", piece=1000)
-    assert app.done.wait(PATIENCE) and app.stage.view["phase"] == "answer"
-    assert app.session.rows[0].title == "../../etc/My <b>song</b>.mp3" and "<b>song" not in app.table.value
+    assert app.done.wait(PATIENCE)
+    assert app.stage.view["phase"] == "answer"
+    assert app.session.rows[0].title == "../../etc/My <b>song</b>.mp3"
+    assert "<b>song" not in app.table.value
     assert list(scratch.glob("song-*")) == []
 
 
 @pytest.mark.parametrize("data", [b"", b"not a song at all" * 100])
 def test_a_file_that_is_no_song(app, scratch, data):
     upload(app, data, "x.mp3")
-    assert app.done.wait(PATIENCE) and app.stage.view["sentence"].startswith(
-        ("This file is an empty file", "This file cannot be read")
-    )
+    assert app.done.wait(PATIENCE)
+    assert app.stage.view["sentence"].startswith(("This file is an empty file", "This file cannot be read"))
     assert list(scratch.glob("song-*")) == []
 
 
 def test_a_silent_file_without_an_ending(app, scratch):
     upload(app, media.write(scratch / "silence.wav", np.zeros(32_000), 16_000).read_bytes(), "silence")
-    assert app.done.wait(PATIENCE) and app.stage.view["sentence"].endswith(
-        "choose a recording in which something can be heard."
-    )
+    assert app.done.wait(PATIENCE)
+    assert app.stage.view["sentence"].endswith("choose a recording in which something can be heard.")
 
 
 def test_an_upload_can_be_cancelled(app, songs, scratch):
     upload(app, (songs / "other-a-deep-tone.mp3").read_bytes(), "song.mp3", piece=1000, stop_after=3000)
-    assert app.stage.view["step"].startswith("Reading the file") and not app.done.is_set()
+    assert app.stage.view["step"].startswith("Reading the file")
+    assert not app.done.is_set()
     assert "po-kept" in app.player_box._dom_classes, "the player has its place, so that what is below does not jump"
     app.cancel_button.click()
     assert "po-kept" not in app.player_box._dom_classes
-    assert app.done.is_set() and app.stage.view["phase"] == "idle" and list(scratch.glob("song-*")) == []
+    assert app.done.is_set()
+    assert app.stage.view["phase"] == "idle"
+    assert list(scratch.glob("song-*")) == []
 
 
 def test_an_upload_for_which_there_is_no_room(app, songs, scratch):
@@ -350,9 +378,9 @@ def test_an_upload_for_which_there_is_no_room(app, songs, scratch):
     (folder,) = scratch.glob("song-*")
     shutil.rmtree(folder)
     app.form.upload._handle_custom_msg({"what": "piece", "id": "1"}, [memoryview(data[2000:3000])])
-    assert (
-        app.stage.view["phase"] == "error" and "could not be kept" in app.stage.view["sentence"] and app.done.is_set()
-    )
+    assert app.stage.view["phase"] == "error"
+    assert "could not be kept" in app.stage.view["sentence"]
+    assert app.done.is_set()
 
 
 def test_a_file_that_the_browser_cannot_read(app, songs, scratch):
@@ -360,12 +388,16 @@ def test_a_file_that_the_browser_cannot_read(app, songs, scratch):
     app.form.upload._handle_custom_msg({"what": "lost", "id": "of another file"}, [])
     assert not app.done.is_set()
     app.form.upload._handle_custom_msg({"what": "lost", "id": "1"}, [])
-    assert "cannot read this" in app.stage.view["sentence"] and app.done.is_set() and list(scratch.glob("song-*")) == []
+    assert "cannot read this" in app.stage.view["sentence"]
+    assert app.done.is_set()
+    assert list(scratch.glob("song-*")) == []
 
 
 def test_a_file_that_is_too_large_is_refused_before_it_comes(app, scratch):
     app.form.upload._handle_custom_msg({"what": "begin", "name": "a.wav", "size": 10**10, "id": "1"}, [])
-    assert "larger than" in app.stage.view["sentence"] and app.done.is_set() and list(scratch.glob("song-*")) == []
+    assert "larger than" in app.stage.view["sentence"]
+    assert app.done.is_set()
+    assert list(scratch.glob("song-*")) == []
 
 
 def test_random_clips_vote_if_asked_to(app):
@@ -373,27 +405,31 @@ def test_random_clips_vote_if_asked_to(app):
     assert app.form.choices() == {"n_clips": None, "browser": None, "cookies": ""}
     app.form.n_clips.value = 10
     app.form.samples[0].click()
-    assert app.done.wait(PATIENCE) and app.stage.view["phase"] == "answer"
+    assert app.done.wait(PATIENCE)
+    assert app.stage.view["phase"] == "answer"
 
 
 def test_a_visitor_of_a_web_page_cannot_have_the_cookies_of_the_server(model, songs, scratch, monkeypatch):
     monkeypatch.setenv("SERVER_SOFTWARE", "voila/0.5")
     app = App(model, songs)
     app.form.browser.set_state({"index": 1})  # as a message to a widget that is not shown
-    assert app.form.browser.value == "brave" and app.form.choices()["browser"] is None
+    assert app.form.browser.value == "brave"
+    assert app.form.choices()["browser"] is None
     app.close_all()
 
 
 def test_without_a_model_the_app_says_so(tmp_path, songs):
     app = App(tmp_path / "none.npz", songs)
     app.form.samples[0].click()
-    assert app.done.wait(PATIENCE) and "network cannot be loaded" in app.stage.view["sentence"]
+    assert app.done.wait(PATIENCE)
+    assert "network cannot be loaded" in app.stage.view["sentence"]
     app.close_all()
 
 
 def test_an_app_made_again_replaces_the_first(app, model, songs):
     second = App(model, songs)
-    assert app.comm is None and second.comm is not None
+    assert app.comm is None
+    assert second.comm is not None
     second.close_all()
 
 
@@ -413,7 +449,8 @@ def test_the_copy_to_play_sounds_like_the_song(tmp_path):
     path = tmp_path / "copy.mp3"
     path.write_bytes(recording.encode(samples))
     played = audio.load(path)
-    assert len(played) == pytest.approx(len(samples), abs=3000) and path.stat().st_size < len(samples) / 2
+    assert len(played) == pytest.approx(len(samples), abs=3000)
+    assert path.stat().st_size < len(samples) / 2
     assert np.argmax(np.abs(np.fft.rfft(played[8000:24000]))) == 1000, "the loudest frequency, in Hz"
 
 
@@ -421,10 +458,12 @@ def test_the_pictures_show_what_is_there():
     samples = np.concatenate([np.zeros(16_000), 0.5 * media.tone(1, rate=16_000, hertz=440, level=1)])
     samples = np.round(samples * 32767).astype(np.int16)
     heights = recording.peaks(samples, columns=10)
-    assert heights[:5].max() == 0 and heights[5:].min() > 200
+    assert heights[:5].max() == 0
+    assert heights[5:].min() > 200
     picture = np.asarray(Image.open(io.BytesIO(recording.spectrogram(samples))), float).sum(axis=2)
     left, right = picture[:, : picture.shape[1] // 2 - 2], picture[:, picture.shape[1] // 2 + 2 :]
-    assert picture.shape[0] == 128 and right.mean() > left.mean()
+    assert picture.shape[0] == 128
+    assert right.mean() > left.mean()
     assert 128 - right.mean(axis=1).argmax() == pytest.approx(128 * 6.6 / 45.2, abs=3), (
         "440 Hz on the mel scale, from below"
     )
@@ -433,10 +472,15 @@ def test_the_pictures_show_what_is_there():
 def test_a_recording_keeps_what_streams_by():
     heard, blocks = recording.Recording(), [np.full(16_000, 0.5, np.float32)] * 3
     assert len(list(heard.tap(blocks))) == len(list(heard.tap(blocks))) == 3
-    assert heard.samples.shape == (48_000,) and heard.samples[0] == 16384 and heard.seconds == 3
+    assert heard.samples.shape == (48_000,)
+    assert heard.samples[0] == 16384
+    assert heard.seconds == 3
 
 
 def test_words():
-    assert clock(7) == "0:07" and clock(3723.9) == "1:02:03"
-    assert percent(0.996) == "99 %" and percent(1) == "100 %" and percent(0.104) == "10 %"
+    assert clock(7) == "0:07"
+    assert clock(3723.9) == "1:02:03"
+    assert percent(0.996) == "99 %"
+    assert percent(1) == "100 %"
+    assert percent(0.104) == "10 %"
     assert Session().to_html() == ""

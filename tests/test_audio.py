@@ -6,13 +6,13 @@ import sys
 from pathlib import Path
 
 import av
+import media
 import numpy as np
 import pytest
 import soundfile
 
-import media
-from pipeline.song import audio
 from pipeline.errors import AudioError, Cancelled, SourceError
+from pipeline.song import audio
 
 ROOT = Path(__file__).parents[1]
 RATE = audio.SAMPLE_RATE
@@ -26,7 +26,8 @@ def pitch_of(samples):
 
 def check_tone(samples, seconds=3.0, level=0.5):
     """A sine of 440 Hz, found by its length, pitch and level."""
-    assert samples.dtype == np.float32 and samples.ndim == 1
+    assert samples.dtype == np.float32
+    assert samples.ndim == 1
     assert abs(len(samples) / RATE - seconds) < 0.1
     assert abs(pitch_of(samples) - 440) < 1
     middle = samples[len(samples) // 4 : -len(samples) // 4]
@@ -43,7 +44,26 @@ def error_of(path, **options):
 
 
 @pytest.mark.parametrize(
-    "suffix", ".m4a .m4v .mp4 .3gp .webm .mkv .opus .ogg .mp3 .aac .flac .wav .w64 .aiff .au .caf .flv".split()
+    "suffix",
+    [
+        ".m4a",
+        ".m4v",
+        ".mp4",
+        ".3gp",
+        ".webm",
+        ".mkv",
+        ".opus",
+        ".ogg",
+        ".mp3",
+        ".aac",
+        ".flac",
+        ".wav",
+        ".w64",
+        ".aiff",
+        ".au",
+        ".caf",
+        ".flv",
+    ],
 )
 @pytest.mark.parametrize("channels", [1, 2])
 def test_formats(tmp_path, suffix, channels):
@@ -70,7 +90,7 @@ def test_channels_are_averaged(tmp_path, channels, suffix):
     check_tone(audio.load(media.write(tmp_path / f"song{suffix}", samples)), level=0.8 / channels)
 
 
-@pytest.mark.parametrize("name, channels, n_heard", [("film.mp4", 6, 5), ("film.webm", 8, 8), ("film.mkv", 8, 8)])
+@pytest.mark.parametrize(("name", "channels", "n_heard"), [("film.mp4", 6, 5), ("film.webm", 8, 8), ("film.mkv", 8, 8)])
 def test_surround_sound(tmp_path, name, channels, n_heard):
     path = media.write(tmp_path / name, media.tone(3, 48_000, channels), 48_000)
     check_tone(audio.load(path), level=0.5 * n_heard / channels)  # AAC keeps only the bass of the bass channel
@@ -116,7 +136,8 @@ def test_samples_that_are_no_numbers(tmp_path):
     samples[[RATE, RATE + 1]] = np.inf, -np.inf
     path = media.write(tmp_path / "song.wav", samples, RATE, subtype="FLOAT")
     loaded = audio.load(path)
-    assert np.isfinite(loaded).all() and np.abs(loaded).max() <= 1
+    assert np.isfinite(loaded).all()
+    assert np.abs(loaded).max() <= 1
     assert not loaded[:RATE].any()
     assert np.array_equal(loaded[RATE + 2 :], samples[RATE + 2 :])
     assert error_of(media.write(tmp_path / "nan.wav", samples * np.nan, RATE, subtype="FLOAT")).kind == "not_finite"
@@ -135,7 +156,8 @@ def test_a_truncated_file(tmp_path, suffix, fraction):
     whole = media.write(tmp_path / f"song{suffix}", noise, 48_000)
     assert abs(len(audio.load(whole)) / RATE - 12) < 0.1
     error = error_of(media.cut(whole, fraction))
-    assert error.kind == "truncated" and " of 12.0 seconds" in str(error)
+    assert error.kind == "truncated"
+    assert " of 12.0 seconds" in str(error)
 
 
 def test_a_truncated_mp4_has_lost_its_index(tmp_path):
@@ -193,7 +215,7 @@ def test_damage_in_the_middle_is_left_out(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "kind, name, content",
+    ("kind", "name", "content"),
     [
         ("empty", "song.mp3", b""),
         ("not_audio", "song.mp3", b"This is no sound.\n" * 1000),
@@ -210,10 +232,11 @@ def test_a_file_that_is_no_sound(tmp_path, kind, name, content):
     assert error_of(path).kind == kind
 
 
-@pytest.mark.parametrize("channels, rate", [(65, RATE), (1, 2**31 - 1)])
+@pytest.mark.parametrize(("channels", "rate"), [(65, RATE), (1, 2**31 - 1)])
 def test_a_form_that_no_resampler_takes(tmp_path, channels, rate):
     error = error_of(media.write(tmp_path / "song.wav", np.zeros((1000, channels)), rate))
-    assert error.kind == "corrupt" and "export it again" in str(error)
+    assert error.kind == "corrupt"
+    assert "export it again" in str(error)
 
 
 @pytest.mark.parametrize(
@@ -240,7 +263,8 @@ def test_paths_that_are_no_files(tmp_path):
         "unreadable": tmp_path / "pipe.mp3",
     }.items():
         error = error_of(path)
-        assert isinstance(error, SourceError) and error.kind == kind
+        assert isinstance(error, SourceError)
+        assert error.kind == kind
     assert error_of("a\0b.mp3").kind == "unreadable"
     assert error_of("http://localhost/song.mp3").kind == "missing"
     assert error_of(tmp_path / "song.wav" / "x").kind == "missing"

@@ -38,7 +38,9 @@ def test_each_step_keeps_length_and_is_seeded(step):
     for seed in range(5):
         first, second = (step(sound, np.random.default_rng(seed)) for _ in range(2))
         np.testing.assert_array_equal(first, second)
-        assert first.shape == sound.shape and first.dtype == np.float32 and np.isfinite(first).all()
+        assert first.shape == sound.shape
+        assert first.dtype == np.float32
+        assert np.isfinite(first).all()
         assert not np.array_equal(first, sound)
 
 
@@ -47,7 +49,9 @@ def test_the_chain_never_leaves_the_range():
     for seed in range(60):
         made = augment.augment(sound, np.random.default_rng(seed)).samples
         peak = np.abs(made).max()
-        assert made.dtype == np.float32 and len(made) == len(sound) and 0.005 < peak <= 1
+        assert made.dtype == np.float32
+        assert len(made) == len(sound)
+        assert 0.005 < peak <= 1
         quiet += peak < 0.1
     assert quiet > 3  # soft recordings are among them
 
@@ -84,7 +88,8 @@ def test_silence_stays_silent_and_finite():
     silent = np.zeros(2 * RATE, np.float32)
     for seed in range(20):
         made = augment.augment(silent, np.random.default_rng(seed), Chances(codec=0.0))
-        assert np.isfinite(made.samples).all() and np.abs(made.samples).max() < 0.01
+        assert np.isfinite(made.samples).all()
+        assert np.abs(made.samples).max() < 0.01
 
 
 def test_noise_is_reported_at_its_level():
@@ -93,23 +98,27 @@ def test_noise_is_reported_at_its_level():
     for seed in range(20):
         made = augment.augment(sound, np.random.default_rng(seed), Chances(clean=0, room=0, equalizer=0, noise=1))
         ratios.append(20 * np.log10(np.std(sound) / np.std(made.noise)))
-    assert 8 < min(ratios) and max(ratios) < 46 and max(ratios) - min(ratios) > 15
+    assert min(ratios) > 8
+    assert max(ratios) < 46
+    assert max(ratios) - min(ratios) > 15
 
 
 @pytest.mark.parametrize(
-    "codec, container, rate", [("libmp3lame", "mp3", 32000), ("aac", "adts", 32000), ("libopus", "ogg", 24000)]
+    ("codec", "container", "rate"), [("libmp3lame", "mp3", 32000), ("aac", "adts", 32000), ("libopus", "ogg", 24000)]
 )
 def test_codecs_come_back_in_time(codec, container, rate):
     sound = music()
     back = augment.round_trip(sound, codec, container, rate)
-    assert len(back) == len(sound) and not np.array_equal(back, sound)
+    assert len(back) == len(sound)
+    assert not np.array_equal(back, sound)
     assert np.corrcoef(back, sound)[0, 1] > 0.95
 
 
 def test_speed_changes_pitch_and_length():
     sound = music()
     lengths = {len(augment.resample_speed(sound, np.random.default_rng(s))) for s in range(40)}
-    assert min(lengths) < 0.96 * len(sound) and max(lengths) > 1.04 * len(sound)
+    assert min(lengths) < 0.96 * len(sound)
+    assert max(lengths) > 1.04 * len(sound)
 
 
 def test_a_band_limit_takes_away_highs_or_lows():
@@ -123,7 +132,8 @@ def test_a_band_limit_takes_away_highs_or_lows():
 
 def test_a_room_rings_on():
     made = augment.room(click(2), np.random.default_rng(1))
-    assert np.abs(made[100:]).max() > 0 and np.argmax(np.abs(made)) == 0
+    assert np.abs(made[100:]).max() > 0
+    assert np.argmax(np.abs(made)) == 0
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -153,7 +163,9 @@ def test_compression_brings_loud_and_soft_closer():
 def test_noises_are_heard_and_seeded(kind):
     first, second = (noises.KINDS[kind](np.random.default_rng(5), 3 * RATE) for _ in range(2))
     np.testing.assert_array_equal(first, second)
-    assert first.dtype == np.float32 and np.isfinite(first).all() and np.abs(first).max() == pytest.approx(1, abs=1e-4)
+    assert first.dtype == np.float32
+    assert np.isfinite(first).all()
+    assert np.abs(first).max() == pytest.approx(1, abs=1e-4)
 
 
 @pytest.mark.parametrize("slope", [0, 1, 2])

@@ -27,12 +27,12 @@ from youtube import LoopbackYouTube, Video
 
 from nn import BatchNormalization, ClipSequence, Dense, Flatten, MelSpectrogram, Model, Softmax
 from pipeline import workers
-from pipeline.song import recognition
 from pipeline.__main__ import main
 from pipeline.batch import labelling, song_list
 from pipeline.batch.downloader import ATTEMPTS, Downloader, DownloadsStopped
 from pipeline.batch.journal import BatchError, Journal
 from pipeline.errors import Cancelled, PipelineError, SourceError
+from pipeline.song import recognition
 from pipeline.song.links import Link
 from pipeline.song.sources import expand
 from pipeline.workers import Pool, WorkerDied
@@ -94,11 +94,13 @@ def kill_a_child(name):
 def test_the_rows_are_what_the_recognizer_says_of_each_song(folder, expected):
     recognizer = recognition.Recognizer(folder / "model.npz")
     assert list(expected["source"]) == [str(folder / "Café songs" / f"{i:02}.wav") for i in range(N_SONGS)]
-    assert expected.loc[5, "error"] == "not_audio" and "05.wav" in expected.loc[5, "message"]
+    assert expected.loc[5, "error"] == "not_audio"
+    assert "05.wav" in expected.loc[5, "message"]
     assert set(expected["label"].dropna()) == {"Piano", "Other"}
     for _, row in expected.drop(5).iloc[::6].iterrows():
         answer = recognizer.recognize(row["source"]).to_dict()
-        assert row["label"] == answer["label"] and row["title"] == Path(row["source"]).name
+        assert row["label"] == answer["label"]
+        assert row["title"] == Path(row["source"]).name
         assert row["probabilities"] == pytest.approx(answer["probabilities"], abs=1e-4)
         assert row["votes"] == answer["votes"]
         assert list(row["timeline"]) == pytest.approx(answer["timeline"], abs=1e-4)
@@ -167,7 +169,8 @@ def test_a_run_that_is_killed_again_and_again_loses_and_doubles_nothing(folder, 
     for n_songs in (4, 11):
         arguments = [folder / "Café songs", out, folder / "model.npz", n_songs]
         killed = subprocess.run([sys.executable, "-c", SCRIPT, *map(str, arguments)], cwd=ROOT)
-        assert killed.returncode == -signal.SIGKILL and not out.exists()
+        assert killed.returncode == -signal.SIGKILL
+        assert not out.exists()
     begun = []
     labelling.run(
         folder / "Café songs",
@@ -195,7 +198,9 @@ def test_a_full_disk_stops_the_run_with_a_sentence_and_the_run_goes_on_afterward
     ]
     tight = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))  # noqa: E731
     stopped = subprocess.run(command, cwd=ROOT, preexec_fn=tight, capture_output=True, text=True)
-    assert stopped.returncode == 2 and "make room" in stopped.stderr and not out.exists()
+    assert stopped.returncode == 2
+    assert "make room" in stopped.stderr
+    assert not out.exists()
     summary = labelling.run(folder / "Café songs", out, folder / "model.npz", dask=cluster.scheduler_address)
     assert (summary.labelled, summary.failed) == (N_SONGS - 1, 1)
     pd.testing.assert_frame_equal(pd.read_parquet(out), expected)
@@ -283,7 +288,7 @@ def test_names_that_are_no_text_are_written_all_the_same(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content, kind",
+    ("content", "kind"),
     [
         (b"", "empty_list"),
         (b"# only\n\n", "empty_list"),
@@ -297,7 +302,8 @@ def test_a_list_that_cannot_be_used(folder, tmp_path, content, kind):
         (tmp_path / "list.txt").write_bytes(content)
     with pytest.raises(SourceError) as error:
         labelling.run(tmp_path / "list.txt", tmp_path / "out.parquet", folder / "model.npz")
-    assert error.value.kind == kind and not (tmp_path / "out.parquet.journal").exists()
+    assert error.value.kind == kind
+    assert not (tmp_path / "out.parquet.journal").exists()
 
 
 def test_a_list_of_a_million_lines_is_not_held_in_memory(tmp_path):
@@ -491,16 +497,21 @@ def test_a_batch_that_is_ended_from_outside_leaves_nothing_and_goes_on_with_a_ba
         children = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(number)
         output, errors = process.communicate(timeout=30)
-        assert process.returncode == 128 + number and "Traceback" not in errors and not output
+        assert process.returncode == 128 + number
+        assert "Traceback" not in errors
+        assert not output
         assert not psutil.wait_procs(children, timeout=30)[1]
-        assert not list(tmp_path.glob("temporary/song-*")) and not (tmp_path / "out.parquet").exists()
+        assert not list(tmp_path.glob("temporary/song-*"))
+        assert not (tmp_path / "out.parquet").exists()
         video.how = "fine"
         terminal, other_end = pty.openpty()
         termios.tcsetwinsize(other_end, (24, 100))
         output, _ = start(stderr=other_end).communicate(timeout=120)
     assert output == "2 labelled, 0 failed: out.parquet\n"
     shown = os.read(terminal, 2**16).decode()
-    assert "listening:  50%" in shown and "listening: 100%" in shown and "2/2" in shown
+    assert "listening:  50%" in shown
+    assert "listening: 100%" in shown
+    assert "2/2" in shown
     os.close(terminal), os.close(other_end)
 
 
@@ -517,7 +528,8 @@ def test_after_too_many_requests_downloads_wait_and_then_go_on(folder):
 
         with Downloader(FAST, first_pause=0.01, ydl_factory=factory) as downloader:
             song, stack = downloader.download(Link("video", ids)).result(60)
-            assert len(attempts) == 3 and song.path.exists()
+            assert len(attempts) == 3
+            assert song.path.exists()
             stack.close()
             assert not song.path.exists()
             video.how = "page_429"
@@ -529,7 +541,7 @@ def test_after_too_many_requests_downloads_wait_and_then_go_on(folder):
 def test_downloads_keep_their_distance_and_stop_when_the_batch_does(folder):
     with LoopbackYouTube({"a" * 11: folder / "Café songs" / "00.wav"}) as youtube:
         with Downloader(per_hour=1, ydl_factory=youtube.ydl_factory) as downloader:
-            song, stack = downloader.download(Link("video", "a" * 11)).result(60)
+            _song, stack = downloader.download(Link("video", "a" * 11)).result(60)
             waiting = downloader.download(Link("video", "a" * 11))
         assert waiting.cancelled() or isinstance(waiting.exception(60), Cancelled)
         stack.close()

@@ -8,11 +8,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import browser
 import pytest
 from PIL import Image
 from playwright.sync_api import expect
-
-import browser
 from youtube import LoopbackYouTube, Video
 
 pytestmark = pytest.mark.xdist_group("browser")  # one set of servers, where the suite runs in several processes
@@ -203,12 +202,15 @@ def test_a_file_of_ones_own_and_a_playlist_with_a_failing_entry(visit, servers, 
         submit(page, "https://www.youtube.com/playlist?list=PLplaylist01")
         page.get_by_text("3 songs: 1 Piano, 1 Other, 1 without an answer").first.wait_for()
         rows = page.locator(".po-session tbody tr")
-        assert rows.count() == 4 and "private" in rows.nth(2).inner_text()
+        assert rows.count() == 4
+        assert "private" in rows.nth(2).inner_text()
         with page.expect_download() as download:
             page.get_by_text("Save as CSV").click()
         assert download.value.suggested_filename == "piano-or-other.csv"
         lines = Path(download.value.path()).read_text(encoding="utf-8-sig").splitlines()
-        assert len(lines) == 5 and ",Piano," in lines[4] and ",private," in lines[3]
+        assert len(lines) == 5
+        assert ",Piano," in lines[4]
+        assert ",private," in lines[3]
         page.evaluate(
             "() => { Blob.prototype.arrayBuffer = () => Promise.reject(); }"
         )  # as of a folder, or of a file that has gone

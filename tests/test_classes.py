@@ -61,12 +61,17 @@ def test_classes_of_ones_own_on_a_cluster_from_the_command_line_to_a_label(tmp_p
     assert sorted(model.class_names) == sorted(KINDS)
     assert model.metadata["test accuracy"] == 1.0
     page = (tmp_path / "own.html").read_text()
-    assert "Violín solo" in page and "White &amp; &lt;b&gt;noise" in page and "<b>noise" not in page
+    assert "Violín solo" in page
+    assert "White &amp; &lt;b&gt;noise" in page
+    assert "<b>noise" not in page
     assert sorted(path.name for path in tmp_path.iterdir()) == ["own.html", "own.npz", "sounds"]
     answer = Recognizer(out).recognize(str(folder / "Violín solo" / "take 0.wav"))
-    assert answer.label == "Violín solo" and set(answer.probabilities) == set(KINDS)
+    assert answer.label == "Violín solo"
+    assert set(answer.probabilities) == set(KINDS)
     before = out.read_bytes()
-    assert main(command) == 2 and "there already" in capsys.readouterr().err and out.read_bytes() == before
+    assert main(command) == 2
+    assert "there already" in capsys.readouterr().err
+    assert out.read_bytes() == before
 
 
 def test_a_page_of_ones_own_is_left_alone(tmp_path):
@@ -76,7 +81,8 @@ def test_a_page_of_ones_own_is_left_alone(tmp_path):
         classes.learn(folder, tmp_path / "notes.npz")
     with pytest.raises(SourceError, match="ends in .npz"):
         classes.learn(folder, page)
-    assert page.read_text() == "my own" and not (tmp_path / "notes.npz.work").exists()
+    assert page.read_text() == "my own"
+    assert not (tmp_path / "notes.npz.work").exists()
 
 
 def test_a_damaged_file_is_named_with_its_folder_and_so_is_what_to_delete_then(tmp_path):
@@ -170,11 +176,8 @@ def test_a_table_of_groups(tmp_path):
     found = classes.recordings(folder, table)
     assert {recording.id: recording.group for recording in found} == dict(rows)
     sides = {recording.group: recording.split for recording in found}
-    assert all(recording.split == sides[recording.group] for recording in found) and set(sides.values()) == {
-        "train",
-        "validation",
-        "test",
-    }
+    assert all(recording.split == sides[recording.group] for recording in found)
+    assert set(sides.values()) == {"train", "validation", "test"}
     pd.DataFrame(rows[1:], columns=["file", "group"]).to_csv(table, index=False)
     with pytest.raises(SourceError, match="names no group for A/take 0.wav"):
         classes.recordings(folder, table)
@@ -207,7 +210,9 @@ def test_the_figures_of_an_evaluation(tmp_path):
     history = History([], [{"loss": 1.0, "val_loss": 2.0}])
     report.write(evaluation, history, tmp_path / "page.html", "Three classes", {"seed": 0})
     page = (tmp_path / "page.html").read_text()
-    assert "71.4%" in page and "too short" in page and page.count("0.900") == 2
+    assert "71.4%" in page
+    assert "too short" in page
+    assert page.count("0.900") == 2
     many = pd.DataFrame(
         {"recording": [f"{i}.wav" for i in range(150)], "group": "x", "truth": "a", "label": "b", "confidence": 0.8}
     )

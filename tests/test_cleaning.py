@@ -1,13 +1,13 @@
 """The envelope, the mask, the clips and where in the song they come from."""
 
+import media
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import media
-from pipeline.song.cleaning import CLIP, FAINTEST, THRESHOLD, WINDOW, clean, cut, cut_array, envelope, mask
 from pipeline.errors import AudioError, Cancelled
+from pipeline.song.cleaning import CLIP, FAINTEST, THRESHOLD, WINDOW, clean, cut, cut_array, envelope, mask
 
 RATE = 16_000
 
@@ -93,23 +93,27 @@ def test_the_threshold_is_that_of_the_16_bit_source():
 def test_silence_is_left_out_and_the_clip_knows_where_it_was():
     samples = np.concatenate([noise(RATE), np.zeros(5 * RATE, np.float32), noise(2 * RATE)])
     clips = cut([samples])
-    first, second, third = clips
+    first, second, _third = clips
     assert (first.start, first.stop) == (0, 1)
-    assert second.start == 1 and second.stop > 6.9  # what the envelope keeps around the gap, then the sound behind it
+    assert second.start == 1
+    assert second.stop > 6.9
     assert clips.timeline().tolist() == [0, -1, -1, -1, -1, -1, 1, 2]
 
 
-@pytest.mark.parametrize("seconds, n_clips", [(0.3, 1), (0.7, 1), (1.0, 1), (1.4, 1), (1.5, 2), (2.0, 2), (2.49, 2)])
+@pytest.mark.parametrize(
+    ("seconds", "n_clips"), [(0.3, 1), (0.7, 1), (1.0, 1), (1.4, 1), (1.5, 2), (2.0, 2), (2.49, 2)]
+)
 def test_short_sounds_and_last_parts(seconds, n_clips):
     clips, starts = cut_array(noise(round(seconds * RATE)))
-    assert clips.shape == (n_clips, CLIP) and starts.tolist() == list(range(n_clips))
+    assert clips.shape == (n_clips, CLIP)
+    assert starts.tolist() == list(range(n_clips))
     assert np.array_equal(
         clips.reshape(-1)[round(seconds * RATE) :], np.zeros(max(n_clips * RATE - round(seconds * RATE), 0))
     )
 
 
 @pytest.mark.parametrize(
-    "kind, samples",
+    ("kind", "samples"),
     [
         ("too_short", noise(0)),
         ("too_short", noise(4799)),
@@ -132,7 +136,8 @@ def test_a_song_of_a_second_gets_an_answer_however_short_its_sound_is(n_sound):
     samples = np.concatenate([np.zeros(20_000, np.float32), noise(n_sound) + 0.1, np.zeros(30_000, np.float32)])
     clips = cut([samples])
     (clip,) = clips
-    assert np.count_nonzero(clip.samples) == n_sound and 1 < clip.start < clip.stop < 1.5
+    assert np.count_nonzero(clip.samples) == n_sound
+    assert 1 < clip.start < clip.stop < 1.5
     assert clips.timeline().tolist() == [-1, 0, -1, -1]
 
 
@@ -140,7 +145,8 @@ def test_a_metronome_has_a_timeline():
     samples = np.zeros(8 * RATE, np.float32)
     samples[RATE // 2 :: RATE] = 0.5
     clips = cut([samples])
-    assert len(list(clips)) == 1 and clips.timeline().tolist() == [0] * 8
+    assert len(list(clips)) == 1
+    assert clips.timeline().tolist() == [0] * 8
 
 
 def test_a_faint_recording_is_judged_by_a_threshold_below_its_peak():

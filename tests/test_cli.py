@@ -23,8 +23,10 @@ def test_json_is_one_object_a_line_in_the_order_given(tmp_path):
     rows = [json.loads(line) for line in result.stdout.splitlines()]
     assert result.returncode == 1
     assert [row["source"] for row in rows] == [PIANO, str(tmp_path / "missing.wav"), PIANO]
-    assert rows[0] == rows[2] and rows[0]["label"] == "Piano"
-    assert set(rows[1]) == {"source", "error", "message"} and rows[1]["error"] == "missing"
+    assert rows[0] == rows[2]
+    assert rows[0]["label"] == "Piano"
+    assert set(rows[1]) == {"source", "error", "message"}
+    assert rows[1]["error"] == "missing"
 
 
 def test_a_folder_is_labelled_as_a_table_and_all_is_well():
@@ -53,7 +55,8 @@ def test_a_full_disk_behind_the_output(tmp_path):
         result = subprocess.run(
             [sys.executable, "-m", "pipeline", "label", PIANO], cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True
         )
-    assert result.returncode == 1 and result.stderr == "pipeline: No space left on device\n"
+    assert result.returncode == 1
+    assert result.stderr == "pipeline: No space left on device\n"
 
 
 def test_a_list_is_read_with_its_comments_and_line_ends(tmp_path):
@@ -90,7 +93,9 @@ def test_a_list_is_read_with_its_comments_and_line_ends(tmp_path):
 def test_wrong_usage_is_said_and_exits_with_2(arguments):
     result = run(*arguments)
     assert result.returncode == 2
-    assert result.stderr.strip() and "Traceback" not in result.stderr and not result.stdout
+    assert result.stderr.strip()
+    assert "Traceback" not in result.stderr
+    assert not result.stdout
 
 
 def test_help_imports_nothing_heavy():
@@ -113,4 +118,5 @@ def test_names_cannot_steer_the_terminal(tmp_path):
     evil = tmp_path / "a\x1b[2Jb.mp3"
     evil.write_text("no sound")
     result = run("label", str(evil))
-    assert "\x1b" not in result.stdout and "a?[2Jb.mp3" in result.stdout
+    assert "\x1b" not in result.stdout
+    assert "a?[2Jb.mp3" in result.stdout

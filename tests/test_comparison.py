@@ -14,14 +14,16 @@ def tones(frequencies, seed=0):
 
 def test_mean_spectrum_peaks_where_the_tone_is():
     low, high = mean_spectrum(tones([300, 3000]))
-    assert low.shape == (128,) and low.argmax() < high.argmax()
+    assert low.shape == (128,)
+    assert low.argmax() < high.argmax()
 
 
 def test_logistic_regression_tells_low_from_high_on_unseen_clips():
     rng = np.random.default_rng(0)
     low, high = rng.uniform(200, 400, 20), rng.uniform(2000, 4000, 20)
     score = logistic_regression(tones([*low, *high]), np.repeat([True, False], 20))
-    assert (score(tones([250, 350], seed=1)) > 0.5).all() and (score(tones([2500, 3500], seed=1)) < 0.5).all()
+    assert (score(tones([250, 350], seed=1)) > 0.5).all()
+    assert (score(tones([2500, 3500], seed=1)) < 0.5).all()
 
 
 def test_intervals_are_drawn_over_recordings():
@@ -42,4 +44,5 @@ def test_intervals_are_drawn_over_recordings():
 def test_a_threshold_of_its_own():
     is_piano, score = np.array([True, False] * 5), np.array([0.4, 0.2] * 5)
     table = compare({"a": score, "b": score}, is_piano, np.arange(10), thresholds={"b": 0.3})
-    assert table.loc["a", "recall"] == 0 and table.loc["b", "recall"] == 1
+    assert table.loc["a", "recall"] == 0
+    assert table.loc["b", "recall"] == 1

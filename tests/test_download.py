@@ -10,14 +10,14 @@ import threading
 import time
 from pathlib import Path
 
+import media
 import numpy as np
 import pytest
-
-import media
-from pipeline.song import audio, download, ytdlp
-from pipeline.errors import AudioError, Cancelled, DownloadError
-from pipeline.song.links import Link, parse
 from youtube import LoopbackYouTube, Video
+
+from pipeline.errors import AudioError, Cancelled, DownloadError
+from pipeline.song import audio, download, ytdlp
+from pipeline.song.links import Link, parse
 
 ID = "aaaaaaaaaaa"
 ROOT = Path(__file__).parents[1]
@@ -64,7 +64,8 @@ def failure(video, **options):
 def test_a_song_arrives_and_is_gone_afterwards(songs, suffix):
     song, seconds = fetch(songs[suffix])
     assert (song.title, song.seconds, song.url) == ("A song", 12, f"https://www.youtube.com/watch?v={ID}")
-    assert song.path.suffix == suffix and abs(seconds - 12) < 0.1
+    assert song.path.suffix == suffix
+    assert abs(seconds - 12) < 0.1
 
 
 def test_the_folder_goes_when_the_caller_fails(songs, temporary):
@@ -83,7 +84,8 @@ def test_a_busy_server_is_asked_again(songs):
 )
 def test_a_title_is_text_and_never_a_path(songs, title):
     song, _ = fetch(Video(songs[".m4a"], title=title))
-    assert song.title == title[:300] and song.path.name == f"{ID}.m4a"
+    assert song.title == title[:300]
+    assert song.path.name == f"{ID}.m4a"
 
 
 def test_a_title_cannot_steer_a_terminal(songs):
@@ -91,7 +93,7 @@ def test_a_title_cannot_steer_a_terminal(songs):
 
 
 @pytest.mark.parametrize(
-    "how, kind",
+    ("how", "kind"),
     [
         ("short", "incomplete"),
         ("hang", "timeout"),
@@ -112,7 +114,7 @@ def test_a_failing_server(songs, monkeypatch, how, kind):
 
 
 @pytest.mark.parametrize(
-    "refusal, kind",
+    ("refusal", "kind"),
     [
         ("private", "private"),
         ("deleted", "unavailable"),
@@ -153,7 +155,7 @@ def test_the_words_in_an_id_mean_nothing():
 
 
 @pytest.mark.parametrize(
-    "info, kind",
+    ("info", "kind"),
     [
         ({"live_status": "is_live", "is_live": True}, "live"),
         ({"live_status": "post_live"}, "live"),
@@ -206,8 +208,10 @@ def test_progress_is_told_from_the_callers_thread(songs):
 
     fetch(Video(songs[".m4a"], how="slow"), progress=progress)
     size = songs[".m4a"].stat().st_size
-    assert steps[0] == ("checking", 0, None) and steps[-1] == ("downloading", size, size)
-    assert len(steps) > 5 and steps == sorted(steps, key=lambda step: step[1])
+    assert steps[0] == ("checking", 0, None)
+    assert steps[-1] == ("downloading", size, size)
+    assert len(steps) > 5
+    assert steps == sorted(steps, key=lambda step: step[1])
 
 
 @pytest.mark.parametrize("how", ["slow", "hang", "stall", "page_hang"])
@@ -254,13 +258,13 @@ def test_a_worker_left_behind_removes_what_it_still_writes(temporary):
     def progress(*_):
         raise Cancelled
 
-    with pytest.raises(Cancelled):
-        with download.download(Link("video", ID), progress, ydl_factory=LateYoutubeDL):
-            pass
+    with pytest.raises(Cancelled), download.download(Link("video", ID), progress, ydl_factory=LateYoutubeDL):
+        pass
     (worker,) = [thread for thread in threading.enumerate() if thread.name == "yt-dlp"]
     given_up.set()
     worker.join(30)
-    assert not worker.is_alive() and not list(temporary.glob("song-*"))
+    assert not worker.is_alive()
+    assert not list(temporary.glob("song-*"))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -282,7 +286,9 @@ def test_whoever_is_stopped_leaves_nothing(songs, temporary, number):
             time.sleep(0.02)
         process.send_signal(number)
         output, errors = process.communicate(timeout=30)
-    assert process.returncode == 128 + number and "Traceback" not in errors and not output
+    assert process.returncode == 128 + number
+    assert "Traceback" not in errors
+    assert not output
     assert not list(temporary.glob("song-*"))
 
 
@@ -353,4 +359,5 @@ with download(parse("https://www.youtube.com/watch?v={ID}")) as song:
     with LoopbackYouTube({ID: songs[".webm"]}) as youtube:
         environment = youtube.environment | {"TMPDIR": str(temporary)}
         done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True)
-    assert done.stdout == f"A song {os.path.getsize(songs['.webm'])}\n" and not done.stderr
+    assert done.stdout == f"A song {os.path.getsize(songs['.webm'])}\n"
+    assert not done.stderr

@@ -12,10 +12,10 @@ matplotlib.use("agg")
 
 from nn import FeatureConfig, MelSpectrogram
 from nn.spectrogram import mel_filters
-from pipeline.song import cleaning
 from pipeline.figures import data, diagrams, evaluation, sound, style, sweep, thumbnails, training
-from pipeline.studies import experiments, tracing
 from pipeline.learning.networks import dense_network, thesis_network
+from pipeline.song import cleaning
+from pipeline.studies import experiments, tracing
 
 FEATURES = FeatureConfig()
 style.use()
@@ -49,14 +49,14 @@ def clips_table():
     splits = ["train"] * 8 + ["validation", "test"]
     return pd.DataFrame(
         [
-            dict(
-                label=label,
-                kind=kind,
-                instrument=instrument,
-                source="package",
-                split=split,
-                recording=f"{kind}{number % 3}",
-            )
+            {
+                "label": label,
+                "kind": kind,
+                "instrument": instrument,
+                "source": "package",
+                "split": split,
+                "recording": f"{kind}{number % 3}",
+            }
             for label, kind, instrument in rows
             for number, split in enumerate(splits)
         ]
@@ -85,7 +85,8 @@ def test_a_figure_in_256_colours_looks_like_itself(tmp_path):
     style.save(figure, "0.2", tmp_path)
     matplotlib.pyplot.close(figure)
     with Image.open(tmp_path / "whole.png") as whole, Image.open(tmp_path / "figure-0.2.png") as small:
-        assert small.mode == "P" and small.info["dpi"] == pytest.approx((style.PRINT_DPI, style.PRINT_DPI), abs=0.1)
+        assert small.mode == "P"
+        assert small.info["dpi"] == pytest.approx((style.PRINT_DPI, style.PRINT_DPI), abs=0.1)
         assert np.abs(np.asarray(whole.convert("RGB"), int) - np.asarray(small.convert("RGB"), int)).max() <= 16
 
 
@@ -150,7 +151,8 @@ def test_network_diagrams_show_the_real_shapes():
     model = thesis_network()
     table = texts(diagrams.summary_table(model))
     total = sum(array.size for array in model.params.values())
-    assert f"{total:,}" in table and "(16, 25, 32)" in table
+    assert f"{total:,}" in table
+    assert "(16, 25, 32)" in table
     assert {"1×100×128", "32×6×8", "1536", "64", "2"} <= set(texts(diagrams.architecture(model)))
 
 
@@ -163,7 +165,8 @@ def test_data_flow_has_a_gradient_for_every_trained_layer():
     assert list(flow.index) == [layer.name for layer in model.layers]
     assert (flow["output"] > 0).all()
     assert list(flow["parameter gradient"].notna()) == [layer.n_parameters > 0 for layer in model.layers]
-    assert np.isnan(flow["input gradient"].iloc[0]) and (flow["input gradient"].iloc[1:] > 0).all()
+    assert np.isnan(flow["input gradient"].iloc[0])
+    assert (flow["input gradient"].iloc[1:] > 0).all()
     assert all(np.array_equal(before[name], array) for name, array in model.params.items())
     assert "conv2d_3" in texts(diagrams.data_flow(model, flow))
 
@@ -186,7 +189,7 @@ def trained():
             accuracies = np.linspace(0.5, final, 60) + 0.01 * model.seed
             model.history.batch_rows = [(1 + n // 30, n % 30, 1 - a, a) for n, a in enumerate(accuracies)]
             model.history.epoch_rows = [
-                dict(loss=0.5, accuracy=final, seconds=1.0, val_loss=0.5, val_accuracy=final + 0.02 * epoch)
+                {"loss": 0.5, "accuracy": final, "seconds": 1.0, "val_loss": 0.5, "val_accuracy": final + 0.02 * epoch}
                 for epoch in (0, 1)
             ]
     return models
@@ -194,7 +197,8 @@ def trained():
 
 def test_curves_are_means_over_seeds_within_their_band(trained):
     curves, epochs = experiments.curves(trained), experiments.epochs(trained)
-    assert len(epochs) == 8 and set(epochs["epoch"]) == {1, 2}
+    assert len(epochs) == 8
+    assert set(epochs["epoch"]) == {1, 2}
     assert curves["epoch"].between(0, 2).all()
     figure = training.learning_curves(curves, epochs, "accuracy", highlight=["good"])
     good = figure.axes[0].lines[0]
@@ -224,13 +228,13 @@ def test_distribution_counts_every_clip(clips_table):
 def test_figures_of_a_sweep():
     rng, n = np.random.default_rng(0), 12
     trials = pd.DataFrame(
-        dict(
-            value=rng.random(n),
-            state=["COMPLETE", "PRUNED"] * (n // 2),
-            filter_shape=["3x3", "7x7"] * (n // 2),
-            depth=[2, 3, 4] * (n // 3),
-            learning_rate=10 ** rng.uniform(-4, -2, n),
-        )
+        {
+            "value": rng.random(n),
+            "state": ["COMPLETE", "PRUNED"] * (n // 2),
+            "filter_shape": ["3x3", "7x7"] * (n // 2),
+            "depth": [2, 3, 4] * (n // 3),
+            "learning_rate": 10 ** rng.uniform(-4, -2, n),
+        }
     )
     assert "best so far" in texts(sweep.history(trials))
     sweep.importance({"depth": 0.7, "learning_rate": 0.3}, 21)
@@ -248,7 +252,8 @@ def test_figures_of_an_evaluation():
     false_positives, true_positives = left.lines[2].get_xydata()[0]
     assert (false_positives, true_positives) == (0, 1), "0.55 divides these scores without a mistake"
     recall = next(line for line in right.lines if line.get_label() == "recall")
-    assert recall.get_ydata()[0] == 1 and recall.get_ydata()[-1] < 1
+    assert recall.get_ydata()[0] == 1
+    assert recall.get_ydata()[-1] < 1
     bins = pd.DataFrame({"probability": [0.2, 0.8], "frequency": [0.1, 0.9], "n": [40, 20]})
     assert any("0.100" in text for text in texts(evaluation.reliability(bins, 0.1)))
     shares = pd.DataFrame({"label": ["Piano", "Other"], "n": [10, 1200], "share": [0.9, 0.05]}, index=["Grand", "Harp"])

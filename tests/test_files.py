@@ -16,7 +16,8 @@ def test_a_file_takes_its_place_whole_or_not_at_all(tmp_path):
     with pytest.raises(KeyError), files.replacing(path) as temporary:
         temporary.write_text("sec")
         raise KeyError
-    assert path.read_text() == "first" and list(path.parent.iterdir()) == [path]
+    assert path.read_text() == "first"
+    assert list(path.parent.iterdir()) == [path]
 
 
 def test_json_and_tables_come_back(tmp_path):

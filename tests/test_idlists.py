@@ -37,7 +37,8 @@ def test_audioset_leaves_out_every_piano(tmp_path):
 def test_a_seed_draws_the_same_songs(tmp_path):
     (tmp_path / "segments.csv").write_text(AUDIOSET)
     draws = [idlists.from_audioset(tmp_path / "segments.csv", n=1, seed=seed)[0] for seed in (0, 0, 1, 2, 3, 4)]
-    assert draws[0] == draws[1] and len(set(draws)) == 2
+    assert draws[0] == draws[1]
+    assert len(set(draws)) == 2
 
 
 def test_the_scraper_reads_what_was_saved(tmp_path):
@@ -52,7 +53,7 @@ def test_an_id_that_is_none_is_left_out(tmp_path):
     assert [link[-11:] for _, link, _ in idlists.from_audioset(tmp_path / "segments.csv", n=3)] == ["--BfvyPmVMo"]
 
 
-@pytest.mark.parametrize("text, kind", [(None, "missing"), ("", "list"), ("a,b\n1,2\n", "list")])
+@pytest.mark.parametrize(("text", "kind"), [(None, "missing"), ("", "list"), ("a,b\n1,2\n", "list")])
 def test_other_files_are_refused(tmp_path, text, kind):
     path = tmp_path / "list.csv"
     if text is not None:

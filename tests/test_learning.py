@@ -20,7 +20,6 @@ from pipeline.corpus.collection import Recording
 from pipeline.corpus.sounds import Excerpt, Noise, Recorded
 from pipeline.errors import SourceError
 from pipeline.learning import evaluation, hard_songs, training, voting, weights
-from pipeline.studies import screening
 from pipeline.learning.evaluation import (
     binary_figures,
     by_recording,
@@ -30,6 +29,7 @@ from pipeline.learning.evaluation import (
     with_intervals,
 )
 from pipeline.song.recognition import levels
+from pipeline.studies import screening
 
 RATE = 16000
 SMALL = partial(training.recognizer_network, filters=(8, 16, 16, 16))
@@ -63,14 +63,17 @@ def made(tmp_path_factory):
 def test_every_nth_clip_is_a_thinned_split(made):
     split = dataset.load(made[0], "train")
     clips, labels = training.thinned(split, 60)
-    assert len(clips) == len(labels) == 64 and np.array_equal(clips[1], split[0][3])
+    assert len(clips) == len(labels) == 64
+    assert np.array_equal(clips[1], split[0][3])
     assert len(training.thinned(split, None)[0]) == len(split[0]) == 192
     mixed = (*split[:2], split[2].assign(kind=["own", "own", "noise"] * 64))
     clips, labels = training.thinned(mixed, 32, without=("own", "speech"))
-    assert len(clips) == 32 and np.array_equal(clips[1], split[0][8]) and labels[1] == split[1][8]
+    assert len(clips) == 32
+    assert np.array_equal(clips[1], split[0][8])
+    assert labels[1] == split[1][8]
 
 
-@pytest.mark.parametrize("arguments, share", [((), 0.1), ((0.5,), 0.5)])
+@pytest.mark.parametrize(("arguments", "share"), [((), 0.1), ((0.5,), 0.5)])
 def test_other_sound_over_a_piano_makes_it_other(arguments, share):
     rng = np.random.default_rng(0)
     samples, targets = (
@@ -80,10 +83,13 @@ def test_other_sound_over_a_piano_makes_it_other(arguments, share):
     samples[200:] *= 5
     mixed, labels = training.hide_piano(*arguments)(samples.copy(), targets.copy(), rng)
     changed = np.flatnonzero((mixed != samples).any(axis=1))
-    assert len(changed) / 200 == pytest.approx(share, abs=0.08) and changed.max() < 200
-    assert np.array_equal(np.flatnonzero(labels[:200, 1]), changed) and np.array_equal(labels[200:], targets[200:])
+    assert len(changed) / 200 == pytest.approx(share, abs=0.08)
+    assert changed.max() < 200
+    assert np.array_equal(np.flatnonzero(labels[:200, 1]), changed)
+    assert np.array_equal(labels[200:], targets[200:])
     added = 20 * np.log10(np.std((mixed - samples)[changed], axis=1) / np.std(samples[changed], axis=1))
-    assert -10.5 < added.min() < -5 and 1 < added.max() < 6.5
+    assert -10.5 < added.min() < -5
+    assert 1 < added.max() < 6.5
 
 
 def test_both_classes_count_the_same_in_the_loss():
@@ -104,7 +110,7 @@ def test_training_clips_are_shuffled_and_augmented_and_follow_the_seed(made, tmp
     assert asked == [{"shuffle": True, "seed": 7, "augment": augment}, {}]  # those of the validation are as they are
 
 
-@pytest.mark.parametrize("monitor, values", [("recordings_loss", [2, 1, 3]), ("recordings_auc", [0.5, 0.9, 0.7])])
+@pytest.mark.parametrize(("monitor", "values"), [("recordings_loss", [2, 1, 3]), ("recordings_auc", [0.5, 0.9, 0.7])])
 def test_the_best_epoch_is_kept_not_the_last(tmp_path, monitor, values):
     model = SMALL()
     keep = training.KeepBest(SMALL(), tmp_path / "best.npz", tmp_path / "checkpoint.npz", monitor)
@@ -119,7 +125,8 @@ def test_a_stopped_training_goes_on_and_the_best_epoch_is_kept(made, tmp_path):
     settings = {"network": SMALL, "recordings": dev, "monitor": "recordings_loss", "limit": 64, "progress": False}
     training.train(clips, tmp_path / "a.npz", epochs=3, **settings)
     history = Model.load(f"{tmp_path / 'a.npz'}.checkpoint.npz").history.epochs
-    assert list(history.index) == [1, 2, 3] and history["recordings_auc"].between(0, 1).all()
+    assert list(history.index) == [1, 2, 3]
+    assert history["recordings_auc"].between(0, 1).all()
     best = Model.load(tmp_path / "a.npz")
     recordings, table = folder_clips(dev)
     loss = training.log_loss(*_by_song(table, piano_probabilities(best, recordings)))
@@ -227,7 +234,8 @@ def test_calibration_goes_halfway_however_far_apart_the_classes_are():
 
 def test_the_calibration_error_is_weighted_by_clips():
     bins, error = calibration([True, True, True, False], [0.95, 0.95, 0.95, 0.15])
-    assert error == pytest.approx((3 * 0.05 + 0.15) / 4) and bins["n"].tolist() == [1, 3]
+    assert error == pytest.approx((3 * 0.05 + 0.15) / 4)
+    assert bins["n"].tolist() == [1, 3]
 
 
 def test_a_threshold_of_the_others_knows_nothing_of_the_recording_itself():
@@ -291,7 +299,8 @@ def test_unseen_songs_are_whole_and_of_the_test_split(made, monkeypatch):
         "piano with an instrument": 20,
         "piano, recorded": 6,
     }
-    assert len(clips) == len(table) and together.n_excerpts == 3
+    assert len(clips) == len(table)
+    assert together.n_excerpts == 3
     again = hard_songs.songs(unseen(made[0].parent), 2)
     same = again[1]["recording"].isin(["0 a", "0 b", "0 c"])
     assert np.array_equal(again[0][same], clips[table["recording"] != "0 e"])
@@ -322,7 +331,8 @@ def test_unseen_songs_are_whole_and_of_the_test_split(made, monkeypatch):
 def test_songs_follow_the_seed_and_know_whether_noise_was_added(made, monkeypatch):
     found, noises = unseen(made[0].parent), iter([None, np.zeros(1), None])
     first, again, other = (hard_songs.songs(found, 1, seed)[0] for seed in (0, 0, 1))
-    assert np.array_equal(first, again) and not np.array_equal(first, other)
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
     monkeypatch.setattr(hard_songs, "augment", lambda samples, rng: Augmented(samples, next(noises)))
     table = hard_songs.songs(found, 1)[1]
     assert table.groupby("sound", sort=False)["noisy"].first().tolist() == [False, True, False]
@@ -398,18 +408,18 @@ def test_the_weights_command_says_how_good_its_model_is(made, tmp_path, monkeypa
         ((["all"], ["mine"]), {"folder_split": "train"}),
         ((str(made[0]),), {"n_clips": 150_000, "seed": 3, "recordings": found}),
     ]
-    assert asked[0]["seed"] == 3 and callable(asked[0]["augment"])
+    assert asked[0]["seed"] == 3
+    assert callable(asked[0]["augment"])
     figures = json.loads(results.read_text())
-    assert figures["real recordings"]["by majority vote"]["n"] == 6 and figures["test clips"]["n"] == 24
+    assert figures["real recordings"]["by majority vote"]["n"] == 6
+    assert figures["test clips"]["n"] == 24
     counts = {name: row["n"] for name, row in figures["unseen songs taken for piano"].items()}
     assert counts == {"guitar": 40, "noise and tones": 40, "piano, recorded": 40}
     metadata = Model.load(out).metadata
     assert metadata["dataset"] == dataset.fingerprint(made[0])
-    assert (
-        metadata["figures"] == figures
-        and isinstance(metadata["calibration"]["scale"], float)
-        and metadata["calibration"]["scale"] != 1
-    )
+    assert metadata["figures"] == figures
+    assert isinstance(metadata["calibration"]["scale"], float)
+    assert metadata["calibration"]["scale"] != 1
 
 
 @pytest.mark.parametrize("judged", [False, True])
@@ -434,14 +444,17 @@ def test_a_model_that_no_real_recordings_have_chosen_does_not_replace_the_one_th
 def test_a_wrong_folder_of_judges_is_said_before_anything_is_built(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(collection, "recordings", lambda *arguments, **options: pytest.fail("nothing is to be built"))
     command = ["--dev-folder", str(tmp_path), "--out", str(tmp_path / "new" / "model.npz")]
-    assert weights.main(command) == 1 and "holds no sound" in capsys.readouterr().err
+    assert weights.main(command) == 1
+    assert "holds no sound" in capsys.readouterr().err
     for label, take in [("piano", 0), ("piano", 1), ("Other", 0), ("Piano", 0)]:
         song(tmp_path / label / f"{take}.wav", False, take)
-        assert weights.main(command) == 1 and "needs two of each" in capsys.readouterr().err
+        assert weights.main(command) == 1
+        assert "needs two of each" in capsys.readouterr().err
     os.rename(tmp_path / "Piano" / "0.wav", os.fsencode(tmp_path / "Piano") + b"/\xe9.wav")
     assert evaluation.folder_clips(tmp_path)[1]["recording"].eq("Piano/\\udce9.wav").any()
     soundfile.write(tmp_path / "Piano" / "silent.wav", np.zeros(16_000), 16_000)
-    assert weights.main(command) == 1 and "Piano/silent.wav cannot be used" in capsys.readouterr().err
+    assert weights.main(command) == 1
+    assert "Piano/silent.wav cannot be used" in capsys.readouterr().err
 
 
 def test_ways_to_vote_differ_where_they_should():
@@ -450,19 +463,16 @@ def test_ways_to_vote_differ_where_they_should():
     probability = np.array([0.9, 0.9, 0.45, 0.45, 0.1, 0.1, 0.1, 0.9])
     assert levels(np.array([[0.1, -0.1], [0, 0]])) == pytest.approx([0.1, 0])
     one = {name: way(probability[:4], level[:4]) for name, way in voting.WAYS.items()}
-    assert (
-        one["majority vote"] == 0.5
-        and one["mean"] == pytest.approx(0.675)
-        and one["mean of loud clips"] == pytest.approx(0.9)
-    )
-    assert (
-        one["mean by level"] > 0.89
-        and one["mean"] < one["mean of log odds"] < 0.9
-        and one["median"] == pytest.approx(0.675)
-    )
+    assert one["majority vote"] == 0.5
+    assert one["mean"] == pytest.approx(0.675)
+    assert one["mean of loud clips"] == pytest.approx(0.9)
+    assert one["mean by level"] > 0.89
+    assert one["mean"] < one["mean of log odds"] < 0.9
+    assert one["median"] == pytest.approx(0.675)
     clips = table.assign(probability=probability, place=[0, 1, 2, 3] * 2)
     figures = voting.compare(clips, lengths=(2, None)).set_index(["way", "seconds"])
-    assert figures.loc[("mean", "all"), "auc"] == 1.0 and figures.loc[("mean", 2), "n"] == 4
+    assert figures.loc[("mean", "all"), "auc"] == 1.0
+    assert figures.loc[("mean", 2), "n"] == 4
     assert figures.loc[("majority vote", 2), "recall"] == 0.5
     between = clips[clips["place"] < 3].assign(place=lambda row: row["place"] + 0.5, probability=0.2)
     overlapping = voting.compare(pd.concat([clips, between]), lengths=(2, None)).set_index(["way", "seconds"])
@@ -492,8 +502,10 @@ def test_a_clip_between_is_half_of_each_neighbour_in_a_recording():
         class_names=["Piano", "Other"], predict=lambda samples: asked.append(samples) or np.full((len(samples), 2), 0.5)
     )
     both = voting.overlapped(model, clips, table)
-    assert asked[0].tolist() == [[2, 3, 4, 5]] and both["probability"].tolist() == [0.1, 0.5, 0.2, 0.3]
-    assert both["place"].tolist() == [0, 0.5, 1, 0] and both["recording"].tolist() == ["a", "a", "a", "b"]
+    assert asked[0].tolist() == [[2, 3, 4, 5]]
+    assert both["probability"].tolist() == [0.1, 0.5, 0.2, 0.3]
+    assert both["place"].tolist() == [0, 0.5, 1, 0]
+    assert both["recording"].tolist() == ["a", "a", "a", "b"]
     assert both["level"].tolist() == pytest.approx(
         levels(np.array([[0, 1, 2, 3], [2, 3, 4, 5], [4, 5, 6, 7], [8, 9, 10, 11]])).tolist()
     )
@@ -516,15 +528,15 @@ def test_a_screening_has_a_row_for_each_epoch_and_goes_on(made, tmp_path, monkey
         "--clips",
         "64",
     ]
-    assert screening.main([*command, "--epochs", "1"]) == 0 and len(pd.read_csv(tmp_path / "s.csv")) == 1
+    assert screening.main([*command, "--epochs", "1"]) == 0
+    assert len(pd.read_csv(tmp_path / "s.csv")) == 1
     assert screening.main([*command, "--epochs", "2", "--seeds", "0", "1"]) == 0
     table = pd.read_csv(tmp_path / "s.csv")
     assert table[["seed", "epoch"]].to_numpy().tolist() == [[0, 1], [0, 2], [1, 1], [1, 2]]
     assert table["dataset"].tolist() == [dataset.fingerprint(clips)] * 4
     assert {"variant", "clips", "parameters", "val_accuracy", "recordings_auc"} <= set(table.columns)
-    assert table["test_auc"].between(0, 1).all() and table.groupby("seed")["test_auc"].nunique().eq(1).all()
+    assert table["test_auc"].between(0, 1).all()
+    assert table.groupby("seed")["test_auc"].nunique().eq(1).all()
     for clips, rows in (("0", 5), ("64", 5)):  # of all clips, then of 64 again, which is no new row
-        assert (
-            screening.main([*command, "--clips", clips, "--epochs", "1"]) == 0
-            and len(pd.read_csv(tmp_path / "s.csv")) == rows
-        )
+        assert screening.main([*command, "--clips", clips, "--epochs", "1"]) == 0
+        assert len(pd.read_csv(tmp_path / "s.csv")) == rows

@@ -62,13 +62,13 @@ def test_a_video_within_a_playlist_is_the_video_and_offers_the_playlist(text):
 
 
 @pytest.mark.parametrize(
-    "text, playlist_id",
+    ("text", "playlist_id"),
     [
         (f"https://www.youtube.com/playlist?list={LIST}", LIST),
         (f"youtube.com/playlist?list={LIST}&si=x", LIST),
         (f"https://m.youtube.com/playlist?list={LIST}", LIST),
         (
-            f"https://music.youtube.com/playlist?list=OLAK5uy_m4xAFdmMC5rX3Ji3g93pQe3hqLZw_9LhM",
+            "https://music.youtube.com/playlist?list=OLAK5uy_m4xAFdmMC5rX3Ji3g93pQe3hqLZw_9LhM",
             "OLAK5uy_m4xAFdmMC5rX3Ji3g93pQe3hqLZw_9LhM",
         ),
         (f"https://www.youtube.com/watch?list={LIST}", LIST),
@@ -88,7 +88,7 @@ def test_a_playlist(text, playlist_id):
 
 
 @pytest.mark.parametrize(
-    "kind, text",
+    ("kind", "text"),
     [
         ("empty", ""),
         ("empty", " \n\t"),

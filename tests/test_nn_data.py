@@ -32,8 +32,10 @@ def test_shuffling_is_fixed_by_seed_and_epoch():
         data.start_epoch(epoch)
         return [tuple(samples[:, 0] * 32768 // 4) for samples, _ in prefetch(data)]
 
-    assert order(0) == order(0) and order(3) == order(3)
-    assert order(0) != order(1) and order(0) != order(0, seed=1)
+    assert order(0) == order(0)
+    assert order(3) == order(3)
+    assert order(0) != order(1)
+    assert order(0) != order(0, seed=1)
     assert sorted(sum(order(2), ())) == list(range(23))
 
 
@@ -43,7 +45,8 @@ def test_clips_stay_on_disk(tmp_path):
     data = ClipSequence(np.memmap(tmp_path / "clips", np.int16, "r", shape=(50, 16_000)), np.zeros(50, int), 1)
     assert isinstance(data.clips, np.memmap)
     samples, _ = data[1]
-    assert samples.shape == (18, 16_000) and type(samples) is np.ndarray
+    assert samples.shape == (18, 16_000)
+    assert type(samples) is np.ndarray
     np.testing.assert_array_equal(samples[:, 0] * 32768, np.arange(32, 50))
 
 

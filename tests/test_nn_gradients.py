@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nn
-from nn.layer import Layer, backward, forward
 from nn.fast.fusion import FusedStack, fuse
+from nn.layer import Layer, backward, forward
 
 settings.register_profile("quick", max_examples=30, deadline=None, derandomize=True)
 settings.load_profile("quick")

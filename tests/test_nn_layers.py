@@ -3,17 +3,17 @@
 import gc
 import weakref
 
+import naive
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import naive
 import nn
-from nn.layer import forward
-from nn.parallel import set_threads
 from nn.fast.fusion import FusedStack, fuse
 from nn.fast.inference import plain_sum, toom_cook
+from nn.layer import forward
+from nn.parallel import set_threads
 
 pairs = st.tuples(st.integers(1, 4), st.integers(1, 4))
 
@@ -163,7 +163,8 @@ def test_dropout():
     assert layer.forward(ones) is ones  # inference: the identity
     output = layer.forward(ones, training=True)
     assert set(np.unique(output)) == {0, np.float32(1) / np.float32(0.7)}
-    assert abs(output.mean() - 1) < 0.01 and abs((output == 0).mean() - 0.3) < 0.01
+    assert abs(output.mean() - 1) < 0.01
+    assert abs((output == 0).mean() - 0.3) < 0.01
     np.testing.assert_array_equal(layer.backward(ones), output)
     same, other = built(nn.Dropout(0.3), (10_000,)), built(nn.Dropout(0.3), (10_000,), seed=1)
     np.testing.assert_array_equal(same.forward(ones, training=True), output)
@@ -204,8 +205,10 @@ def test_mel_spectrogram_by_its_definition():
     layer = built(nn.MelSpectrogram(), (16_000,))
     samples = np.random.default_rng(0).normal(0, 0.1, (2, 16_000))
     features, pictures = layer.features, layer.forward(samples)
-    assert pictures.shape == (2, 1, 100, 128) and pictures.dtype == np.float64
-    assert pictures.max() == 0 and pictures.min() >= -80
+    assert pictures.shape == (2, 1, 100, 128)
+    assert pictures.dtype == np.float64
+    assert pictures.max() == 0
+    assert pictures.min() >= -80
     n = np.arange(400)
     frame = np.append(samples[1], np.zeros(400))[99 * 160 : 99 * 160 + 400] * (0.5 - 0.5 * np.cos(2 * np.pi * n / 400))
     spectrum = np.abs(np.exp(-2j * np.pi * np.outer(np.arange(257), n) / 512) @ frame)

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from test_nn_training import CLIP, assert_same, network, tones
 
 import nn
-from test_nn_training import CLIP, assert_same, network, tones
 
 
 @pytest.fixture(scope="module")
@@ -284,4 +284,4 @@ def test_permissions_are_those_of_any_new_file(path):
     umask = os.umask(0)
     os.umask(umask)
     assert path.stat().st_mode & 0o777 == 0o666 & ~umask
-    assert CLIP == nn.Model.load(path).input_shape[0]
+    assert nn.Model.load(path).input_shape[0] == CLIP

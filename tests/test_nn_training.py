@@ -56,7 +56,8 @@ def test_it_learns(n_classes, optimizer):
     model = network(n_classes)
     history = model.fit(tones(192, n_classes), tones(96, n_classes, 1), 6, optimizer, progress=False)
     assert list(history.epochs) == ["loss", "accuracy", "seconds", "val_loss", "val_accuracy"]
-    assert list(history.batches) == ["epoch", "batch", "loss", "accuracy"] and len(history.batches) == 6 * 12
+    assert list(history.batches) == ["epoch", "batch", "loss", "accuracy"]
+    assert len(history.batches) == 6 * 12
     assert history.epochs.val_accuracy.iloc[-1] > 0.95
     probabilities = model.predict(tones(n_classes=n_classes).clips)
     assert probabilities.shape == (96, n_classes)
@@ -123,7 +124,8 @@ def test_training_goes_on_in_a_new_process_bit_for_bit(tmp_path):
 
 def test_a_model_learns_the_same_layer_by_layer(tmp_path):
     fast, plain = network(), network(fast=False)
-    assert len(fast.steps) < len(fast.layers) and plain.steps == plain.layers
+    assert len(fast.steps) < len(fast.layers)
+    assert plain.steps == plain.layers
     for model in (fast, plain):
         model.fit(tones(), epochs=2, optimizer=nn.SGD(0.03), progress=False)
     for key, array in weights(fast).items():
@@ -149,7 +151,8 @@ def test_ctrl_c_ends_after_the_running_batch():
     data, model, before = tones(), network(), signal.getsignal(signal.SIGINT)
     data.__class__ = Interrupting
     history = model.fit(data, tones(seed=1), epochs=5, progress=False)
-    assert len(history.epochs) == 1 and 6 < len(history.batches) < 12
+    assert len(history.epochs) == 1
+    assert 6 < len(history.batches) < 12
     assert signal.getsignal(signal.SIGINT) is before
     assert all(np.isfinite(array).all() for array in weights(model).values())
     model.fit(tones(), epochs=1, progress=False)  # and it can go on

@@ -20,8 +20,8 @@ from nn import Model
 from pipeline import notebooks
 from pipeline.corpus import dataset, rehearsal
 from pipeline.errors import SourceError
-from pipeline.studies import experiments
 from pipeline.learning.networks import dense_network
+from pipeline.studies import experiments
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
@@ -48,12 +48,14 @@ def test_opens_as_agreed(notebook):
     assert re.search(r"\*\*.+[.:].*\*\*", first, re.S), "a sentence of purpose"
     assert "2 cores" in first and re.search(r"\]\(0\d_\w+\.ipynb\)", first), "the time it takes, and links"
     links = re.findall(r"\]\((0\d_\w+\.ipynb)\)", "\n".join(cell.source for cell in notebook.cells))
-    assert links and all((ROOT / "notebooks" / link).exists() for link in links)
+    assert links
+    assert all((ROOT / "notebooks" / link).exists() for link in links)
 
 
 def test_has_one_cell_of_parameters_and_no_code_of_its_own(notebook):
     tagged = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
-    assert len(tagged) == 1 and "FAST = False" in tagged[0].source
+    assert len(tagged) == 1
+    assert "FAST = False" in tagged[0].source
     source = "\n".join(cell.source for cell in code(notebook))
     assert not re.search(r"^\s*(class|def) ", source, re.M), "what is used twice lives in a package"
 
@@ -91,7 +93,8 @@ def test_is_a_page_with_every_picture_described(notebook):
         for output in cell.outputs
         if "<img" in output.get("data", {}).get("text/html", "")
     ]
-    assert page.count('<img alt="') == len(pictures) and "</html>" in page[-100:]
+    assert page.count('<img alt="') == len(pictures)
+    assert "</html>" in page[-100:]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -104,7 +107,8 @@ def test_is_small_and_names_no_machine(path):
 @pytest.mark.parametrize("name", FIGURES)
 def test_every_figure_of_the_thesis_is_shown_and_there_for_screen_and_print(name):
     cells = [cell for path in OURS for cell in code(nbformat.read(path, as_version=4)) if f'"{name}"' in cell.source]
-    assert len(cells) == 1 and "style.publish(" in cells[0].source
+    assert len(cells) == 1
+    assert "style.publish(" in cells[0].source
     assert any("<img" in output.get("data", {}).get("text/html", "") for output in cells[0].outputs)
     assert (ROOT / "figures" / f"figure-{name}.png").stat().st_size > 10_000
     assert (ROOT / "figures" / f"figure-{name}.svg").read_text().startswith("<?xml")
@@ -119,7 +123,9 @@ def rehearsed(tmp_path_factory):
 
 def test_rehearsal_is_a_dataset_that_divides_no_song(rehearsed):
     clips, labels, table, class_names = dataset.load(rehearsed)
-    assert class_names == ["Piano", "Other"] and clips.dtype == np.int16 and len(clips) == len(labels) == len(table)
+    assert class_names == ["Piano", "Other"]
+    assert clips.dtype == np.int16
+    assert len(clips) == len(labels) == len(table)
     assert table.groupby("recording")["split"].nunique().max() == 1
     assert table.groupby("split")["label"].nunique().tolist() == [2, 2, 2]
 
@@ -127,12 +133,13 @@ def test_rehearsal_is_a_dataset_that_divides_no_song(rehearsed):
 def test_rehearsal_needs_songs_of_both_classes(tmp_path):
     with pytest.raises(SourceError) as caught:
         rehearsal.build(tmp_path / "out", tmp_path)
-    assert caught.value.kind == "missing" and not (tmp_path / "out").exists()
+    assert caught.value.kind == "missing"
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_stopped_experiment_goes_on_as_if_it_had_not_been(rehearsed, tmp_path):
     network = partial(dense_network, sound="samples")
-    options = dict(seeds=(3,), batch_size=16)
+    options = {"seeds": (3,), "batch_size": 16}
     whole = experiments.train("dense, a", network, rehearsed, tmp_path / "whole", epochs=2, **options)[0]
     experiments.train("dense, a", network, rehearsed, tmp_path / "parts", epochs=1, **options)
     parts = experiments.train("dense, a", network, rehearsed, tmp_path / "parts", epochs=2, **options)[0]
@@ -159,10 +166,16 @@ def test_a_run_of_other_clips_another_network_or_other_settings_is_begun_anew(re
         assert len(model.history.epoch_rows) == epochs == len(Model.load(file).history.epoch_rows)
         return file.stat().st_mtime_ns != before
 
-    assert written() and not written()
-    assert written(others) and not written(others)
-    assert written() and written(network=partial(first, units=(5,)))
-    assert written() and written(batch_size=8) and written(learning_rate=0.01) and written(limit=10)
+    assert written()
+    assert not written()
+    assert written(others)
+    assert not written(others)
+    assert written()
+    assert written(network=partial(first, units=(5,)))
+    assert written()
+    assert written(batch_size=8)
+    assert written(learning_rate=0.01)
+    assert written(limit=10)
     assert written() and written(epochs=1), "a longer run is not a shorter one"
 
 

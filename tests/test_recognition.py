@@ -7,14 +7,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from youtube import LoopbackYouTube
 
 from nn import Dense, Model, ModelFileError, Softmax
 from pipeline import Recognizer
+from pipeline.errors import AudioError, LinkError, SourceError
 from pipeline.song.audio import SAMPLE_RATE, load
 from pipeline.song.cleaning import Clips, cut
-from pipeline.errors import AudioError, LinkError, SourceError
 from pipeline.song.recognition import MODEL_PATH, Failure, Recognition, _draw
-from youtube import LoopbackYouTube
 
 SAMPLES = MODEL_PATH.parent / "samples"
 SONGS = sorted(path for path in SAMPLES.iterdir() if path.stem.startswith(("piano-", "other-")))
@@ -37,7 +37,8 @@ def test_every_sample_song_gets_the_label_in_its_name(recognizer, path):
 
 def test_the_samples_hold_what_the_first_run_should_show():
     kinds = Counter(path.stem.split("-")[0] for path in SONGS)
-    assert kinds["piano"] >= 3 and kinds["other"] >= 5
+    assert kinds["piano"] >= 3
+    assert kinds["other"] >= 5
     for path in SONGS:
         assert 9.5 <= len(load(path)) / SAMPLE_RATE <= 60.5
 
@@ -53,9 +54,8 @@ def test_the_timeline_is_what_the_model_says_of_each_second(recognizer):
     loudness, odds = np.sqrt(np.mean(np.square(heard), axis=1)), np.clip(piano, 1e-4, 1 - 1e-4)
     score = (np.log(odds / (1 - odds)) * loudness).sum() / loudness.sum()
     assert result.piano_probability == pytest.approx(1 / (1 + np.exp(-score)), abs=1e-4)
-    assert abs(result.piano_probability - piano.mean()) > 1e-3 and sum(result.probabilities.values()) == pytest.approx(
-        1
-    )
+    assert abs(result.piano_probability - piano.mean()) > 1e-3
+    assert sum(result.probabilities.values()) == pytest.approx(1)
     assert result.votes["Piano"] == (piano > recognizer.threshold).sum()
 
 
@@ -63,13 +63,16 @@ def noise(seconds):
     return cut([np.random.default_rng(0).uniform(-0.3, 0.3, seconds * SAMPLE_RATE).astype(np.float32)])
 
 
-@pytest.mark.parametrize("piano, label", [([0.6, 0.6, 0.01], "Piano"), ([0.9, 0.4], "Piano"), ([0.6, 0.1], "Other")])
+@pytest.mark.parametrize(
+    ("piano", "label"), [([0.6, 0.6, 0.01], "Piano"), ([0.9, 0.4], "Piano"), ([0.6, 0.1], "Other")]
+)
 def test_most_clips_decide_and_where_they_are_even_the_mean(recognizer, monkeypatch, piano, label):
     monkeypatch.setattr(
         recognizer, "model", SimpleNamespace(predict=lambda clips: np.transpose([piano, np.subtract(1, piano)]))
     )
     result = recognizer.judge(noise(len(piano)))
-    assert result.label == label and result.confidence == result.probabilities[label]
+    assert result.label == label
+    assert result.confidence == result.probabilities[label]
 
 
 def test_a_clip_votes_for_piano_above_the_threshold_of_the_model_only(tmp_path):
@@ -119,7 +122,8 @@ def test_sources_go_on_after_one_that_fails(recognizer, tmp_path):
         "missing",
         None,
     ]
-    assert isinstance(results[0], Failure) and isinstance(results[0].error, AudioError)
+    assert isinstance(results[0], Failure)
+    assert isinstance(results[0].error, AudioError)
 
 
 @pytest.mark.parametrize(
@@ -128,11 +132,12 @@ def test_sources_go_on_after_one_that_fails(recognizer, tmp_path):
 def test_what_is_neither_here_nor_a_link_is_taken_for_a_path(recognizer, source):
     with pytest.raises(SourceError, match="is neither a file or folder here nor a link of YouTube") as error:
         recognizer.recognize(source)
-    assert error.value.kind == "missing" and len(str(error.value)) < 300
+    assert error.value.kind == "missing"
+    assert len(str(error.value)) < 300
 
 
 @pytest.mark.parametrize(
-    "source, kind",
+    ("source", "kind"),
     [
         ("", "empty"),
         (" ", "empty"),
@@ -185,7 +190,8 @@ def test_memory_is_not_held_for_a_long_song(recognizer):
 
     clips = Clips(blocks)
     first = next(iter(clips))
-    assert first.samples.shape == (SAMPLE_RATE,) and alive <= 3
+    assert first.samples.shape == (SAMPLE_RATE,)
+    assert alive <= 3
     assert sum(recognizer.judge(Clips(blocks)).votes.values()) == 60
 
 

@@ -13,11 +13,11 @@ import pytest
 
 from nn import FeatureConfig, Model
 from nn.spectrogram import mel_filters
-from pipeline.song import audio, cleaning
-from pipeline.studies import experiments, instruments, sweep, tracing
 from pipeline.learning.networks import dense_network, thesis_network
 from pipeline.learning.weights import markdown
+from pipeline.song import audio, cleaning
 from pipeline.song.recognition import MODEL_PATH
+from pipeline.studies import experiments, instruments, sweep, tracing
 
 CARD = Path("docs/model-card.md").read_text(encoding="utf-8")
 FIGURES = json.loads(Path("data/results/model.json").read_text())
@@ -49,7 +49,7 @@ def test_the_model_card_says_what_noise_does():
 
 
 @pytest.mark.parametrize(
-    "words, variant, clips, seed",
+    ("words", "variant", "clips", "seed"),
     [
         ("packages and real recordings (ships) | 120,000", "recognizer", "all", 0),
         ("the same, seed 1 | 120,000", "recognizer", "all", 1),
@@ -60,7 +60,7 @@ def test_the_model_card_says_what_noise_does():
 def test_the_model_card_shows_what_other_seeds_learn_and_what_packages_alone_teach(
     words, variant, clips, seed, results
 ):
-    data = SHIPPED["dataset"]
+    SHIPPED["dataset"]
     runs = results["screening"].query("variant == @variant and clips == @clips and dataset == @data and seed == @seed")
     best = runs.sort_values("recordings_loss").iloc[0]
     figures = (f"{best[name]:.3f}".lstrip("0") for name in ("recordings_clips_auc", "recordings_loss", "test_auc"))
@@ -71,7 +71,8 @@ def test_the_readme_shows_the_benchmarks_and_they_are_within_their_bounds():
     printed = subprocess.run(
         [sys.executable, "tests/benchmark.py", "--table"], check=True, capture_output=True, text=True
     ).stdout
-    assert printed.strip() in Path("README.md").read_text(encoding="utf-8") and printed.count("\n| ") >= 10
+    assert printed.strip() in Path("README.md").read_text(encoding="utf-8")
+    assert printed.count("\n| ") >= 10
     rows = json.loads(Path("data/results/bench.json").read_text())
     assert not [row["work"] for row in rows if row["ratio"] > row["at_most"]]
 
@@ -83,8 +84,11 @@ def test_many_classes_shows_the_results():
 
 def test_the_shipped_model_is_as_good_as_it_must_be():
     real = FIGURES["real recordings"]["by majority vote"]
-    assert real["n"] == 26 and real["f1"] >= 0.92 and real["auc"] >= 0.98
-    assert round(FIGURES["real clips"]["balanced_accuracy"], 2) >= 0.90 and FIGURES["real clips"]["auc"] >= 0.96
+    assert real["n"] == 26
+    assert real["f1"] >= 0.92
+    assert real["auc"] >= 0.98
+    assert round(FIGURES["real clips"]["balanced_accuracy"], 2) >= 0.90
+    assert FIGURES["real clips"]["auc"] >= 0.96
 
 
 NOTEBOOKS = {path.name[:2]: nbformat.read(path, as_version=4) for path in Path("notebooks").glob("0[1-6]*.ipynb")}
@@ -268,7 +272,7 @@ CLAIMS = {  # (notebook, words of its prose): whether the results agree, with a 
 }
 
 
-@pytest.mark.parametrize("notebook, words", CLAIMS)
+@pytest.mark.parametrize(("notebook", "words"), CLAIMS)
 def test_the_notebooks_say_what_the_results_say(notebook, words, results):
     assert words in prose(notebook), f"Notebook {notebook} does not say {words!r} any more; change the claim here, too"
     assert CLAIMS[notebook, words](results), (
@@ -286,7 +290,7 @@ def shown(number, line):
 
 
 @pytest.mark.parametrize(
-    "number, files", [("03", ["before_convolution"]), ("04", ["with_convolution", "before_convolution"])]
+    ("number", "files"), [("03", ["before_convolution"]), ("04", ["with_convolution", "before_convolution"])]
 )
 def test_the_results_are_of_the_runs_that_the_notebook_shows(number, files, results):
     outcome = experiments.outcome(pd.concat([results[f"{file}_epochs"] for file in files]))
@@ -328,7 +332,8 @@ def test_a_wrong_sentence_is_found(results):
 
 def test_the_thesis_network_is_as_04_says():
     sizes = [sum(layer.n_parameters for layer in network().layers) for network in (dense_network, thesis_network)]
-    assert "a seventh of the parameters of the dense network" in prose("04") and round(sizes[0] / sizes[1]) == 7
+    assert "a seventh of the parameters of the dense network" in prose("04")
+    assert round(sizes[0] / sizes[1]) == 7
     songs = [audio.load(f"data/samples/{name}") for name in ("piano-satie-gymnopedie.m4a", "other-speech.opus")]
     clips = np.concatenate([cleaning.cut_array(song)[0][:8] for song in songs])
     flow = tracing.trace(thesis_network(), clips, np.eye(2, dtype=np.float32)[np.repeat([0, 1], 8)])
@@ -343,7 +348,8 @@ def test_the_thesis_network_is_as_04_says():
 
 def test_the_filters_are_as_02_says():
     filters = mel_filters(FeatureConfig())
-    assert "each rests on one or two lines" in prose("02") and set((filters[:30] > 0).sum(axis=1)) == {1, 2}
+    assert "each rests on one or two lines" in prose("02")
+    assert set((filters[:30] > 0).sum(axis=1)) == {1, 2}
     assert "Many more mels would leave some filters empty" in prose("02")
     assert (~mel_filters(FeatureConfig(n_mels=256)).any(axis=1)).any()
 

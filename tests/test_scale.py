@@ -28,7 +28,8 @@ def test_the_study_goes_on_part_by_part_and_then_writes_its_page(tmp_path, capsy
     assert {row["stage"] for row in known["stages"]} == {"decoding", "cleaning", "features", "inference", "training"}
     assert scale.main([*tiny, "processes", "batches"]) == 0
     found = json.loads(results.read_text())
-    assert {name: found[name] for name in known} == known and files.section(page, "scale") == "old"
+    assert {name: found[name] for name in known} == known
+    assert files.section(page, "scale") == "old"
     assert [row["workers"] for row in found["processes"]] == [1, 2]
     assert set(found["processes"][0]["real_time"]) == set(findings.WORKS)
     assert (
@@ -49,8 +50,10 @@ def test_repeated_clips_are_read_from_all_over_and_a_share_ends_early():
     clips = np.repeat(np.arange(10, dtype=np.float32), 4).reshape(10, 4)
     labels = np.arange(1000) % 2
     share = lengths.Share(lengths.Repeated(clips, 1000), labels, 2, 8, shuffle=True, most=5)
-    assert len(share) == 5 and share[4][0].shape == (8, 4)
-    assert max(share._order[:40]) > 500 and set(np.concatenate([share[i][0][:, 0] for i in range(5)])) == set(range(10))
+    assert len(share) == 5
+    assert share[4][0].shape == (8, 4)
+    assert max(share._order[:40]) > 500
+    assert set(np.concatenate([share[i][0][:, 0] for i in range(5)])) == set(range(10))
 
 
 def test_a_million_songs_cost_what_the_rate_of_two_workers_says():

@@ -72,7 +72,8 @@ def test_a_study_goes_on_to_its_number_of_trials_and_a_finished_one_is_only_open
             "batch_size",
             "learning_rate",
         }
-        assert trial.value == trial.user_attrs["epochs"][0]["val_accuracy"] and trial.user_attrs["parameters"] > 0
+        assert trial.value == trial.user_attrs["epochs"][0]["val_accuracy"]
+        assert trial.user_attrs["parameters"] > 0
     assert len({json.dumps(trial.params) for trial in study.trials}) == 4
     for no_storage in (tmp_path, clips_dir / "clips.csv", "postgresql://localhost/x", "nonsense://"):
         with pytest.raises(PipelineError, match="cannot hold a study"):
@@ -98,7 +99,8 @@ def test_a_worker_of_a_cluster_that_dies_loses_one_trial(clips_dir, tmp_path, cl
         "b", tmp_path / "sweep.journal", clips_dir, n_trials=5, dask=cluster.scheduler_address, progress=kill, **FAST
     )
     assert states(study).count("COMPLETE") == 5
-    assert set(states(study)) <= {"COMPLETE", "FAIL"} and len(study.trials) <= 6
+    assert set(states(study)) <= {"COMPLETE", "FAIL"}
+    assert len(study.trials) <= 6
 
 
 def test_a_task_that_is_run_again_after_its_trial_has_ended_adds_no_other(clips_dir, tmp_path):
@@ -127,7 +129,8 @@ def test_a_trial_without_hope_is_cut_short(clips_dir):
     }
     study.enqueue_trial(slow)
     study.optimize(lambda trial: sweep.train(trial, clips_dir, 32, epochs=3, seed=0), n_trials=1)
-    assert states(study)[-1] == "PRUNED" and len(study.trials[-1].user_attrs["epochs"]) == 1
+    assert states(study)[-1] == "PRUNED"
+    assert len(study.trials[-1].user_attrs["epochs"]) == 1
     study.enqueue_trial(slow)
     study.optimize(lambda trial: sweep.train(trial, clips_dir, 32, epochs=1, seed=0), n_trials=1)
     assert states(study)[-1] == "COMPLETE"  # its only epoch is no worse for being the last
@@ -171,5 +174,6 @@ def test_the_command_says_what_was_best_also_of_a_study_in_a_database(clips_dir,
     begun = optuna.create_study(study_name="pruned", storage=arguments[2])
     begun.set_user_attr("settings", {"n_clips": 32, "epochs": 1, "seed": 0})
     begun.add_trial(optuna.trial.create_trial(state=optuna.trial.TrialState.PRUNED))
-    assert sweep.main([*arguments, "--name", "pruned"]) == 1 and "all were pruned" in capsys.readouterr().err
+    assert sweep.main([*arguments, "--name", "pruned"]) == 1
+    assert "all were pruned" in capsys.readouterr().err
     assert optuna.load_study(study_name="sweep", storage=arguments[2]).best_value > 0

@@ -3,6 +3,8 @@
 Run in the environment of requirements-render.txt: `python -m pytest figures/animation/check_scenes.py`.
 """
 
+import itertools
+
 import bpy
 import pytest
 from mathutils import Vector
@@ -49,7 +51,7 @@ def test_the_keys_that_move_are_the_notes(piano):
 def test_no_white_key_runs_into_its_neighbour(piano):
     bpy.context.scene.frame_set(0)
     whites = [bpy.data.objects[f"key {key}"] for key in keyboard.WHITES]
-    for left, right in zip(whites, whites[1:]):
+    for left, right in itertools.pairwise(whites):
         assert left.location.x + left.dimensions.x / 2 < right.location.x - right.dimensions.x / 2 + TOLERANCE
 
 
@@ -66,7 +68,7 @@ def test_the_sticks_follow_the_rhythm():
 def jumps(curve, start=0):
     """The step of an animated number over the seam, beside its largest step within the loop that begins at `start`."""
     values = [point.co[1] for point in curve.keyframe_points][start:]
-    steps = [abs(b - a) for a, b in zip(values, values[1:])]
+    steps = [abs(b - a) for a, b in itertools.pairwise(values)]
     return abs(values[0] - values[-1]), max(steps)
 
 

@@ -1,5 +1,6 @@
 """An acoustic guitar on its stand, with strings that swing when they are strummed."""
 
+import itertools
 from math import radians
 
 from . import materials, rhythm, shapes, studio
@@ -143,7 +144,7 @@ def bow_string(name, x, radius, material, guitar):
                     for dx, dz in ((1, 0), (0.5, 0.87), (-0.5, 0.87), (-1, 0), (-0.5, -0.87), (0.5, -0.87))
                 ]
             )
-        for a, b in zip(rings, rings[1:]):
+        for a, b in itertools.pairwise(rings):
             for i in range(6):
                 solid.faces.new((a[i], a[(i + 1) % 6], b[(i + 1) % 6], b[i]))
 

@@ -13,9 +13,10 @@ RIM_TOP, RIM_BOTTOM = 0.985, 0.66
 LID_ANGLE = radians(42)
 
 # Seen from above, counter-clockwise from the front right: bentside, tail, straight bass side.
-OUTLINE = (
-    [(SIDE, 0.215), (SIDE, 0.40)]
-    + shapes.rounded(
+OUTLINE = [
+    (SIDE, 0.215),
+    (SIDE, 0.4),
+    *shapes.rounded(
         [
             (SIDE, 0.52),
             (0.73, 0.74),
@@ -23,16 +24,18 @@ OUTLINE = (
             (0.34, 1.16),
             (0.14, 1.42),
             (-0.02, 1.72),
-            (-0.20, 1.93),
-            (-0.44, 2.00),
-            (-0.66, 1.90),
+            (-0.2, 1.93),
+            (-0.44, 2.0),
+            (-0.66, 1.9),
             (-SIDE, 1.68),
         ],
         steps=6,
         closed=False,
-    )
-    + [(-SIDE, 1.0), (-SIDE, 0.40), (-SIDE, 0.215)]
-)
+    ),
+    (-SIDE, 1.0),
+    (-SIDE, 0.4),
+    (-SIDE, 0.215),
+]
 
 
 def build():

@@ -1,5 +1,6 @@
 """The scene "Piano": the grand piano plays the passage of `score`, key by key; each note rises as a glowing sign."""
 
+import itertools
 from math import cos, pi, radians, sin
 
 from . import keyboard, materials, piano_body, score, shapes, studio
@@ -98,7 +99,7 @@ def black_key(name, material, pin):
                     for corner in ((-half, start, z), (half, start, z), (half, back, z), (-half, back, z))
                 ]
             )
-        for a, b in zip(rings, rings[1:]):
+        for a, b in itertools.pairwise(rings):
             for i in range(4):
                 solid.faces.new((a[i], a[(i + 1) % 4], b[(i + 1) % 4], b[i]))
         solid.faces.new(rings[0])

@@ -5,8 +5,6 @@ Times are frames of a loop of `FRAMES`; every curve is periodic in it.
 
 from math import cos, exp, pi, sin
 
-from .score import FPS
-
 FRAMES_PER_STEP = 3  # a sixteenth; a quarter is 12 frames: 120 beats a minute at 24 frames a second
 STEPS_PER_BAR = 16
 BAR = STEPS_PER_BAR * FRAMES_PER_STEP

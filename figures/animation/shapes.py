@@ -3,6 +3,7 @@
 Each function makes one Blender object, puts a material on it and returns it. Lengths are metres.
 """
 
+import itertools
 from math import cos, pi, radians, sin
 
 import bmesh
@@ -110,7 +111,7 @@ def turned(name, profile, material, segments=48, bevel=0.0, **place):
                         for i in range(segments)
                     ]
                 )
-        for a, b in zip(rings, rings[1:]):
+        for a, b in itertools.pairwise(rings):
             for i in range(segments):
                 j = (i + 1) % segments
                 corners = list(dict.fromkeys((a[i], a[j], b[j], b[i])))
@@ -190,7 +191,7 @@ def rounded(points, steps=8, closed=True):
                     for a, b, c, d in zip(*pick)
                 )
             )
-    return outline if closed else outline + [points[-1]]
+    return outline if closed else [*outline, points[-1]]
 
 
 def inset(outline, distance):

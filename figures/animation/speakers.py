@@ -82,7 +82,7 @@ def driver(name, place, radius, source, period, travel, base):
         parent=moving,
     )
     cap = [(radius * 0.33 * cos(a), -0.040 + radius * 0.26 * sin(a)) for a in (pi / 2 * i / 8 for i in range(9))]
-    shapes.turned("cap", cap[:-1] + [(0, cap[-1][1])], materials.brass(), segments=48, parent=moving)
+    shapes.turned("cap", [*cap[:-1], (0, cap[-1][1])], materials.brass(), segments=48, parent=moving)
     studio.animate(moving, "location.z", rhythm.FRAMES, lambda at: travel * rhythm.swing(source, at, period, 3.5))
 
 

@@ -4,6 +4,7 @@ Lights are hidden from the camera and light comes from few large areas: eight sa
 then give a calm picture. Everything that moves goes back to where it began, so the loop has no seam.
 """
 
+import itertools
 from math import pi, sin
 
 import bpy
@@ -51,7 +52,7 @@ def backdrop(floor_color, wall_color, distance):
 
     def build(solid):
         rows = [[solid.verts.new((x, y, z)) for x in (-24, 24)] for y, z in profile]
-        for a, b in zip(rows, rows[1:]):
+        for a, b in itertools.pairwise(rows):
             solid.faces.new((a[0], a[1], b[1], b[0]))
 
     material = materials.surface("backdrop", floor_color, roughness=0.28, specular=0.4)

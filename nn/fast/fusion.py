@@ -4,11 +4,11 @@ Layer by layer, each step would write a whole batch to memory for the next one t
 layers give one after the other, but for rounding; of theirs, only parameters, gradients and running averages are used.
 """
 
-from nn.parallel import reuse
 from nn.fast.inference import Inference
 from nn.fast.parallel import map_slices_together
 from nn.fast.run import enter, find_run
 from nn.fast.training import Training
+from nn.parallel import reuse
 
 
 def fuse(layers):

@@ -10,10 +10,10 @@ from functools import cache
 
 import numpy as np
 
-from nn.parallel import SLICE, workspace
 from nn.fast.correlation import Blocks, shifted
 from nn.fast.parallel import of_thread
 from nn.fast.run import Run
+from nn.parallel import SLICE, workspace
 
 POINTS = 0, 1, -1, 2, -2, 0.5, -0.5  # and infinity: small powers of two, whose powers are exact
 GROUP_BYTES = 3 << 18  # of images worked on together: more leave the cache, fewer make threads wait for Python
@@ -130,7 +130,7 @@ class Tiles:
 
     def __init__(self, inference, n_images, dtype):
         blocks, tile, filters = inference.blocks, inference.tile, inference.conv.filters
-        (down, across), size = inference.pool, (n_images, inference.n_tiles, inference.width)
+        (_down, _across), size = inference.pool, (n_images, inference.n_tiles, inference.width)
         n_values = math.prod(size)
         self.from_products, _, self.to_inputs = (matrix.astype(dtype) for matrix in inference.matrices)
         n_products, n_inputs = self.to_inputs.shape

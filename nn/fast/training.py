@@ -4,11 +4,11 @@ import math
 
 import numpy as np
 
-from nn.parallel import SLICE
 from nn.fast.correlation import Blocks, as_kernel, inner_taps, weights
 from nn.fast.memory import Backward, Forward, Images, Ones
 from nn.fast.parallel import of_thread
 from nn.fast.run import Run, enter
+from nn.parallel import SLICE
 
 GROUP_BYTES = 1 << 20  # of images worked on together: more leave the cache, fewer make threads wait for Python
 

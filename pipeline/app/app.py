@@ -14,8 +14,8 @@ from pipeline.app.form import Form, in_app_words
 from pipeline.app.job import Job, Request, load_in_background, remove_what_others_left
 from pipeline.app.session import Session
 from pipeline.app.stage import Stage
-from pipeline.song.download import end_in_order
 from pipeline.errors import Cancelled, PipelineError
+from pipeline.song.download import end_in_order
 
 SAMPLES = Path(__file__).parents[2] / "data" / "samples"
 PAUSE = 0.1  # seconds between two movements of the progress bar

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import ipywidgets as widgets
 
-from pipeline.song import refusals
 from pipeline.app.upload import Upload
+from pipeline.song import refusals
 from pipeline.song.audio import is_audio
 
 OPTIONS = "Sign-in and options"

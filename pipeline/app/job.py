@@ -16,10 +16,10 @@ from tempfile import TemporaryDirectory
 
 import psutil
 
-from pipeline.song import audio, cleaning, download, links
 from pipeline.app.player import player_of
 from pipeline.app.recording import Recording
 from pipeline.errors import Cancelled, PipelineError
+from pipeline.song import audio, cleaning, download, links
 from pipeline.song.links import Link
 
 LONGEST_PLAYLIST = 50  # songs

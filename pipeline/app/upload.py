@@ -9,9 +9,9 @@ import anywidget
 import traitlets
 
 from pipeline.app.stage import web
+from pipeline.errors import SourceError
 from pipeline.song.audio import AUDIO_SUFFIXES
 from pipeline.song.download import temporary_folder
-from pipeline.errors import SourceError
 
 LARGEST = 400_000_000  # bytes
 

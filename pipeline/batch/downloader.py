@@ -8,9 +8,9 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
-from pipeline.song import download
 from pipeline.batch import PER_HOUR
 from pipeline.errors import Cancelled, DownloadError
+from pipeline.song import download
 
 FIRST_PAUSE = 60  # seconds
 PAUSES = 6  # each twice as long as the last: an hour in all

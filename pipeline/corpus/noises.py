@@ -2,6 +2,8 @@
 Each is a function of a random generator and a length in samples, and returns float32 at 16 kHz within -1..1.
 """
 
+import itertools
+
 import numpy as np
 from scipy.fft import irfft, next_fast_len, rfft, rfftfreq
 from scipy.signal import lfilter
@@ -86,7 +88,7 @@ def voice(rng, n):
     breath = np.interp(t, knots, (rng.random(len(knots)) < 0.25).astype(float))
     source = lfilter([1], [1, -0.9], pulses) * (1 - breath) + breath * 0.25 * rng.standard_normal(n)
     out = np.zeros(n)
-    for first, last in zip(knots[:-1], knots[1:]):
+    for first, last in itertools.pairwise(knots):
         if last - first < 64:
             continue
         part = source[first:last]

@@ -15,9 +15,8 @@ import numpy as np
 import pandas as pd
 
 from pipeline import files
-
-from pipeline.song import download, links
 from pipeline.errors import DownloadError, LinkError, PipelineError, SourceError
+from pipeline.song import download, links
 
 PAUSE = (5.0, 10.0)  # seconds between two downloads
 LABEL = re.compile(r"[\w][\w -]{0,40}")
@@ -52,7 +51,7 @@ def read(path):
         if cells == header:
             continue
         try:
-            label, link, limit = (cells + ["", ""])[:3]
+            label, link, limit = ([*cells, "", ""])[:3]
             if not LABEL.fullmatch(label):
                 raise ValueError("the label must be a word, such as Piano")
             if limit and not limit.isdecimal():

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from pipeline import files
-from pipeline.song.audio import is_audio, load
-from pipeline.song.cleaning import cut_array
 from pipeline.corpus import dataset
 from pipeline.corpus.collection import SPLITS
 from pipeline.errors import SourceError
+from pipeline.song.audio import is_audio, load
+from pipeline.song.cleaning import cut_array
 
 SAMPLES = Path("data/samples")
 PER_SONG = 12  # clips
@@ -52,15 +52,15 @@ def _make(out, songs):
 
 
 def _rows(path, label, split, starts):
-    shared = dict(
-        recording=path.stem,
-        label=label,
-        source="samples",
-        group=path.stem,
-        licence="",
-        kind="sample",
-        instrument=path.stem.split("-", 1)[1],
-        split=split,
-        music=path.stem,
-    )
+    shared = {
+        "recording": path.stem,
+        "label": label,
+        "source": "samples",
+        "group": path.stem,
+        "licence": "",
+        "kind": "sample",
+        "instrument": path.stem.split("-", 1)[1],
+        "split": split,
+        "music": path.stem,
+    }
     return [shared | {"second": int(start)} for start in starts]

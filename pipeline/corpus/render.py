@@ -124,7 +124,7 @@ def render(score, font_path, start, seconds, touch=Touch()):
 
 
 def _generate(font, seconds):
-    stereo = np.frombuffer(font.generate_simple(max(int(round(seconds * RATE * OVERSAMPLING)), 1)), np.float32)
+    stereo = np.frombuffer(font.generate_simple(max(round(seconds * RATE * OVERSAMPLING), 1)), np.float32)
     return stereo.reshape(-1, 2).mean(1)
 
 

@@ -12,11 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from pipeline import files
-
-from pipeline.song import audio
 from pipeline.corpus import noises
 from pipeline.corpus.render import RATE, Touch, render
 from pipeline.corpus.scores import PIANOS, improvise, midi_in_wad, read_midi
+from pipeline.song import audio
 
 DECODED = Path("data/generated/decoded")
 AUDIBLE = 10 ** (-12 / 20)  # what was mixed in counts as audible down to 12 dB below the rest

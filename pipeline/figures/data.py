@@ -32,7 +32,7 @@ def distribution(table):
                     va="center",
                     fontsize=7,
                     color=DARK,
-                    bbox=dict(facecolor="white", linewidth=0, pad=1.2, alpha=0.9),
+                    bbox={"facecolor": "white", "linewidth": 0, "pad": 1.2, "alpha": 0.9},
                 )
             bottom += n
         left.text(place, bottom, f"{bottom:,}", ha="center", va="bottom", fontsize=9, weight="bold", color=DARK)

@@ -207,7 +207,7 @@ def _solid(ax, x, y, width, height, depth, color):
     """A box in oblique projection."""
     lift = depth * 0.6
     top, right = y + height, x + width
-    style = dict(facecolor=color, edgecolor="white", linewidth=0.6)
+    style = {"facecolor": color, "edgecolor": "white", "linewidth": 0.6}
     lid = [(x, top), (x + depth, top + lift), (right + depth, top + lift), (right, top)]
     side = [(right, y), (right + depth, y + lift), (right + depth, top + lift), (right, top)]
     ax.add_patch(Polygon(lid, alpha=0.55, **style))

@@ -2,9 +2,9 @@
 
 import matplotlib.pyplot as plt
 
-from pipeline.studies import findings
 from pipeline.figures import style
 from pipeline.figures.style import BLUE, DARK, GREEN, GREY, LIGHT, ORANGE, PINK, WIDTH
+from pipeline.studies import findings
 
 ENGINES = (("processes", "processes (joblib)", BLUE, "o"), ("dask", "Dask workers", ORANGE, "s"))
 

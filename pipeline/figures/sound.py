@@ -5,8 +5,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from pipeline.song import cleaning
 from pipeline.figures.style import BLUE, DARK, GREY, ORANGE, WIDTH
+from pipeline.song import cleaning
 
 HZ_TICKS = (250, 500, 1000, 2000, 4000)
 
@@ -31,7 +31,7 @@ def zoom(samples, sample_rate=16_000):
         start = 0 if seconds * sample_rate == len(samples) else max(middle - int(seconds * sample_rate / 2), 0)
         part = samples[start : start + int(seconds * sample_rate)]
         time = (start + np.arange(len(part))) / sample_rate
-        marker = dict(marker="o", markersize=2.5) if len(part) < 200 else {}
+        marker = {"marker": "o", "markersize": 2.5} if len(part) < 200 else {}
         ax.plot(time, part, color=BLUE, linewidth=0.6, rasterized=len(part) > 20_000, **marker)
         ax.set(
             xlabel="Time (s)",
@@ -183,7 +183,7 @@ def mel_gallery(pictures, features):
 def draw_mel(ax, picture, features, **options):
     """Draw a mel spectrogram (frames, mels) into `ax`, its axes in seconds and hertz; returns the image."""
     seconds = len(picture) * features.hop_length / features.sample_rate
-    settings = dict(vmin=-features.top_db, vmax=0) | options
+    settings = {"vmin": -features.top_db, "vmax": 0} | options
     image = ax.imshow(picture.T, origin="lower", extent=(0, seconds, 0, picture.shape[1]), **settings)
     centres = librosa.mel_frequencies(n_mels=features.n_mels + 2, fmin=features.f_min, fmax=features.f_max)[1:-1]
     ax.set_yticks(np.interp(HZ_TICKS, centres, np.arange(features.n_mels) + 0.5), [f"{tick:,}" for tick in HZ_TICKS])

@@ -87,7 +87,7 @@ def parallel_coordinates(trials, names, best=5):
                 fontsize=7,
                 color=DARK,
                 zorder=4,
-                bbox=dict(facecolor="white", linewidth=0, alpha=0.75, pad=0.6),
+                bbox={"facecolor": "white", "linewidth": 0, "alpha": 0.75, "pad": 0.6},
             )
     ax.set_xticks(places, [WORDS.get(name, name) for name in names] + ["validation\naccuracy"])
     ax.tick_params(axis="x", length=0)

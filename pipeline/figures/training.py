@@ -36,7 +36,7 @@ def learning_curves(curves, epochs, quantity, highlight=None):
     numbers = _numbers(curves["network"])
     for name, number in numbers.items():
         color = CYCLE[number] if highlight is None or name in highlight else GREY
-        look = dict(color=color, linestyle=STYLES[number], zorder=2 if color == GREY else 3)
+        look = {"color": color, "linestyle": STYLES[number], "zorder": 2 if color == GREY else 3}
         part = curves[curves["network"] == name].copy()
         part["point"] = part.groupby("seed").cumcount()
         points = part.groupby("point").agg(

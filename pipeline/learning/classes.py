@@ -126,7 +126,7 @@ def divide(pairs, seed=0):
         for label, groups in sorted(groups_of.items(), key=lambda item: len(item[1])):
             wanted = max(1, round(SHARE * len(groups))) - sum(splits.get(group) == split for group in groups)
             free = [group for group in rng.permutation(groups).tolist() if group not in splits]
-            splits |= {group: split for group in free[: max(wanted, 0)]}
+            splits |= dict.fromkeys(free[: max(wanted, 0)], split)
     splits = {group: splits.get(group, "train") for groups in groups_of.values() for group in groups}
     for split in collection.SPLITS:
         missing = [label for label, groups in groups_of.items() if split not in [splits[group] for group in groups]]
@@ -158,7 +158,7 @@ def learn(folder, out, groups=None, n_clips=None, epochs=8, workers=None, dask=N
     page, work = out.with_suffix(".html"), out.with_name(out.name + ".work")
     if out.suffix != ".npz":
         raise SourceError("output", f"{out} would be a model file; give --out a name that ends in .npz.")
-    if out.exists() or page.exists() and not work.exists():  # a run that was stopped may have left its page
+    if out.exists() or (page.exists() and not work.exists()):  # a run that was stopped may have left its page
         raise SourceError(
             "output", f"{out if out.exists() else page} is there already; choose another --out, or delete it."
         )

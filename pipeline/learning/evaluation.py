@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import balanced_accuracy_score, precision_recall_fscore_support, roc_auc_score
 
-from pipeline.song.audio import load
-from pipeline.song.cleaning import cut_array
 from pipeline.corpus.collection import class_files, naming
 from pipeline.errors import SourceError
+from pipeline.song.audio import load
+from pipeline.song.cleaning import cut_array
 from pipeline.song.recognition import PIANO, levels, pooled
 
 DRAWS = 500  # of the bootstrap

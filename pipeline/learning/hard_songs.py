@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from pipeline.song.cleaning import cut_array
 from pipeline.corpus.augment import augment
 from pipeline.corpus.collection import OTHER, PIANO
 from pipeline.errors import AudioError, SourceError
+from pipeline.song.cleaning import cut_array
 from pipeline.song.recognition import levels
 
 SECONDS = 20  # of a song

@@ -12,11 +12,11 @@ import numpy as np
 
 from nn import ClipSequence, Model, ModelFileError, RMSprop
 from nn.callbacks import Callback, LearningRateSchedule, MovingAverage
-from pipeline.song.audio import rms
 from pipeline.corpus.dataset import fingerprint, load
 from pipeline.errors import SourceError
 from pipeline.learning.evaluation import binary_figures, by_recording, folder_clips, piano_probabilities
 from pipeline.learning.networks import recognizer_network
+from pipeline.song.audio import rms
 from pipeline.song.recognition import PIANO
 
 

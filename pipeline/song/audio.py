@@ -16,8 +16,36 @@ SAMPLE_RATE = 16_000
 BLOCK = 10 * SAMPLE_RATE  # samples; long blocks keep the work out of Python
 
 AUDIO_SUFFIXES = frozenset(
-    ".3gp .aac .aif .aifc .aiff .amr .asf .au .caf .flac .flv .m4a .m4b .m4v .mka .mkv .mov .mp2 .mp3 .mp4 .oga .ogg .opus .w64 .wav"
-    " .weba .webm .wma".split()
+    [
+        ".3gp",
+        ".aac",
+        ".aif",
+        ".aifc",
+        ".aiff",
+        ".amr",
+        ".asf",
+        ".au",
+        ".caf",
+        ".flac",
+        ".flv",
+        ".m4a",
+        ".m4b",
+        ".m4v",
+        ".mka",
+        ".mkv",
+        ".mov",
+        ".mp2",
+        ".mp3",
+        ".mp4",
+        ".oga",
+        ".ogg",
+        ".opus",
+        ".w64",
+        ".wav",
+        ".weba",
+        ".webm",
+        ".wma",
+    ]
 )
 
 # An uploaded file may call itself song.mp3 and be a playlist that makes FFmpeg open other files and addresses:

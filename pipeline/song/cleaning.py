@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from scipy.ndimage import maximum_filter1d
 
-from pipeline.song.audio import BLOCK, SAMPLE_RATE, decode
 from pipeline.errors import AudioError
+from pipeline.song.audio import BLOCK, SAMPLE_RATE, decode
 
 CLIP = SAMPLE_RATE  # samples of a clip: one second
 WINDOW = SAMPLE_RATE // 20  # samples of the envelope's window: 50 ms

@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.song import ytdlp
 from pipeline.errors import DownloadError, printable
+from pipeline.song import ytdlp
 from pipeline.song.links import VIDEO_ID, Link
 
 FOLDER = "song-of-piano-or-other-"  # how the name of a temporary folder begins; its process and machine follow

@@ -139,7 +139,7 @@ def _refusal(path, pairs, is_channel):
     """Why a link of YouTube is neither a video nor a playlist."""
     names = [name for name, _ in pairs]
     first = path.strip("/").partition("/")[0]
-    if ("v" in names or "list" in names) and first in ("watch", "playlist") or first in ("shorts", "live", "embed"):
+    if (("v" in names or "list" in names) and first in ("watch", "playlist")) or first in ("shorts", "live", "embed"):
         return LinkError("incomplete", "The id in this link is cut short; copy the whole link again.")
     if is_channel and first not in ("feed", "hashtag", "redirect"):
         message = "This is the page of a channel; open one of its videos or playlists and paste that link."

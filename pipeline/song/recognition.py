@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from nn import Model, ModelFileError
+from pipeline.errors import PipelineError
 from pipeline.song import cleaning, download
 from pipeline.song.audio import SAMPLE_RATE
-from pipeline.errors import PipelineError
 from pipeline.song.links import Link
 from pipeline.song.sources import expand
 

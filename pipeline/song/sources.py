@@ -6,9 +6,9 @@ error that says why, in its place, so that the others go on.
 
 from pathlib import Path
 
+from pipeline.errors import LinkError, PipelineError, SourceError, printable
 from pipeline.song import links
 from pipeline.song.audio import is_audio
-from pipeline.errors import LinkError, PipelineError, SourceError, printable
 
 
 def expand(sources):

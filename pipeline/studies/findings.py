@@ -53,7 +53,7 @@ def costs(results):
 def markdown(results):
     """The section, with its figures."""
     seconds, found = stage_seconds(results), costs(results)
-    total, longest, read = sum(seconds.values()), results["batches"][-1], results["lists"][-1]
+    total, _longest, read = sum(seconds.values()), results["batches"][-1], results["lists"][-1]
     engines = [(ENGINES[kind], row) for kind in ENGINES for row in results[kind]]
     limits = sorted(found["days"].items(), key=lambda item: -item[1])
     parts = [

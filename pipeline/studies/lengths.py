@@ -16,12 +16,12 @@ import numpy as np
 
 from nn import ClipSequence, Model, RMSprop, parallel
 from nn.data import prefetch
-from pipeline.song import recognition
-from pipeline.song.audio import SAMPLE_RATE
 from pipeline.batch import labelling, song_list
-from pipeline.studies import stages
 from pipeline.batch.journal import Journal
 from pipeline.errors import Cancelled
+from pipeline.song import recognition
+from pipeline.song.audio import SAMPLE_RATE
+from pipeline.studies import stages
 
 ROOT = recognition.MODEL_PATH.parents[1]
 

@@ -19,8 +19,8 @@ from pathlib import Path
 
 from nn import Model
 from pipeline import files
-from pipeline.song import recognition
 from pipeline.batch import labelling
+from pipeline.song import recognition
 from pipeline.studies import findings, lengths, stages
 from pipeline.workers import Pool
 

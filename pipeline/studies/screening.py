@@ -16,10 +16,10 @@ from pipeline import files, parsing
 from pipeline.corpus import dataset
 from pipeline.errors import PipelineError
 from pipeline.learning.evaluation import binary_figures, piano_probabilities
-from pipeline.studies.experiments import hyphenated
 from pipeline.learning.networks import recognizer_network, thesis_network
 from pipeline.learning.training import hide_piano, train
 from pipeline.song.recognition import PIANO
+from pipeline.studies.experiments import hyphenated
 
 NARROW, MEDIUM = (16, 32, 64, 64), (24, 48, 96, 96)  # filters
 VARIANTS = {  # name: (network, share of piano clips that other sound is laid over, kinds of recordings left out...)

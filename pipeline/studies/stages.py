@@ -10,9 +10,9 @@ import numpy as np
 
 from nn import ClipSequence, Model, RMSprop, parallel
 from nn.parallel import one_blas_thread
+from pipeline.batch import labelling
 from pipeline.song import recognition
 from pipeline.song.audio import SAMPLE_RATE, decode, load
-from pipeline.batch import labelling
 from pipeline.song.cleaning import cut
 
 BATCH = 32  # clips

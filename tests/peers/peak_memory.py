@@ -7,10 +7,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-import networks  # noqa: E402
-import numpy as np  # noqa: E402
+import networks
+import numpy as np
 
-import nn  # noqa: E402
+import nn
 
 
 @contextmanager
