@@ -25,10 +25,10 @@ from pipeline.app.app import App
 from pipeline.app.form import OPTIONS, in_app_words
 from pipeline.app.player import Player
 from pipeline.app.session import Session
-from pipeline.app.stage import clock, percent
 from pipeline.errors import PipelineError
 from pipeline.learning.networks import dense_network
 from pipeline.song import audio, download
+from pipeline.text import clock, percent
 
 ROOT = Path(__file__).parents[1]
 PATIENCE = 60  # seconds; a machine may be busy
@@ -477,10 +477,15 @@ def test_a_recording_keeps_what_streams_by():
     assert heard.seconds == 3
 
 
-def test_words():
+def test_no_probability_is_written_as_certain():
+    written = {1: "> 99.9 %", 0.9996: "> 99.9 %", 0.999: "99.9 %", 0.973: "97.3 %", 0.001: "0.1 %", 0: "< 0.1 %"}
+    assert {probability: percent(probability) for probability in written} == written
+
+
+def test_lengths_are_written_as_on_a_clock():
     assert clock(7) == "0:07"
     assert clock(3723.9) == "1:02:03"
-    assert percent(0.996) == "99 %"
-    assert percent(1) == "100 %"
-    assert percent(0.104) == "10 %"
+
+
+def test_a_session_without_songs_has_no_table():
     assert Session().to_html() == ""

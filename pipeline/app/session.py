@@ -8,8 +8,9 @@ import io
 from dataclasses import dataclass
 from html import escape
 
-from pipeline.app.stage import ANIMATIONS, clock, percent
+from pipeline.app.stage import ANIMATIONS
 from pipeline.errors import printable
+from pipeline.text import clock, percent
 
 COLUMNS = ("number", "title", "source", "label", "confidence", "votes", "clips", "seconds", "error", "message")
 
@@ -86,7 +87,7 @@ def _table_row(number, row):
     votes, n_clips = answer.votes[answer.label], sum(answer.votes.values())
     name = answer.label if answer.label in ANIMATIONS else "Other"
     return (
-        f'{start}<td><b data-name="{name}">{escape(answer.label)}</b></td><td class="po-number">{percent(answer.confidence)}</td>'
+        f'{start}<td><b data-name="{name}">{escape(answer.label)}</b></td><td class="po-number">{escape(percent(answer.confidence))}</td>'
         f'<td class="po-number po-optional">{votes:,} of {n_clips:,} s</td><td class="po-number po-optional">{clock(answer.seconds)}</td></tr>'
     )
 

@@ -8,6 +8,7 @@ import anywidget
 import traitlets
 
 from pipeline.errors import printable
+from pipeline.text import clock, percent
 
 FIGURES = Path(__file__).parents[2] / "figures"
 ANIMATIONS = ("Piano", "Other")
@@ -125,15 +126,3 @@ class Stage(anywidget.AnyWidget):
             clips = {name: path.read_bytes() for name, path in found.items() if path.is_file()}
             self.send({"animations": list(clips), "format": wanted}, buffers=list(clips.values()))
             self.send_state("view")  # which may have changed before this browser could hear
-
-
-def clock(seconds):
-    """A length such as 4:07 or 1:02:09."""
-    minutes, seconds = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
-
-
-def percent(probability):
-    """A probability such as 97 %, never rounded up to certainty."""
-    return f"{min(int(100 * probability + 0.5), 99) if probability < 1 else 100} %"

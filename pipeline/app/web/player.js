@@ -16,8 +16,12 @@ function clock(seconds) {
   return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${rest}` : `${minutes}:${rest}`;
 }
 
-// Never rounded up to certainty.
-const percent = (value) => `${value < 1 ? Math.min(Math.round(100 * value), 99) : 100} %`;
+// As pipeline/text.py writes it.
+function percent(probability) {
+  if (probability > 0.999) return "> 99.9 %";
+  if (probability < 0.001) return "< 0.1 %";
+  return `${(100 * probability).toFixed(1)} %`;
+}
 
 function render({ model, el }) {
   const seconds = Math.max(model.get("seconds"), 0.1);
