@@ -64,8 +64,8 @@ def fit(model, data, validation_data=None, epochs=5, optimizer=None, loss=None, 
             if validation_data is not None:
                 row |= {f"val_{key}": value for key, value in evaluate(model, validation_data, loss).items()}
             history.epoch_rows.append(row)
-            # a list, so that every callback hears of every epoch
-            if any(callback.on_epoch_end(model, epoch, row) for callback in callbacks) or interrupt.received:
+            stops = [callback.on_epoch_end(model, epoch, row) for callback in callbacks]
+            if any(stops) or interrupt.received:
                 break
     return history
 

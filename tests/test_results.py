@@ -60,8 +60,9 @@ def test_the_model_card_says_what_noise_does():
 def test_the_model_card_shows_what_other_seeds_learn_and_what_packages_alone_teach(
     words, variant, clips, seed, results
 ):
-    SHIPPED["dataset"]
-    runs = results["screening"].query("variant == @variant and clips == @clips and dataset == @data and seed == @seed")
+    table = results["screening"]
+    run = {"variant": variant, "clips": clips, "seed": seed, "dataset": SHIPPED["dataset"]}
+    runs = table[(table[list(run)] == pd.Series(run)).all(axis=1)]
     best = runs.sort_values("recordings_loss").iloc[0]
     figures = (f"{best[name]:.3f}".lstrip("0") for name in ("recordings_clips_auc", "recordings_loss", "test_auc"))
     assert f"| {words} | {' | '.join(figures)} |" in CARD
