@@ -6,7 +6,19 @@ Everything that is kept goes through here, JSON, tables and pages; whoever is ki
 import json
 import os
 from contextlib import contextmanager
+from fnmatch import fnmatch
 from pathlib import Path
+
+# What macOS, Windows and network disks put into folders, such as ._song.mp3 beside song.mp3.
+SYSTEM_NAMES = (
+    *("._*", ".DS_Store", ".AppleDouble", ".Spotlight-V100", ".Trash*", ".fseventsd", "__MACOSX", "@eaDir"),
+    *("Thumbs.db", "desktop.ini", "$RECYCLE.BIN", "System Volume Information"),
+)
+
+
+def is_system(name):
+    """Whether an operating system put a file or folder of this name there, and no person."""
+    return any(fnmatch(name, pattern) for pattern in SYSTEM_NAMES)
 
 
 def as_text(path):

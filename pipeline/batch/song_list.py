@@ -6,29 +6,19 @@ from pathlib import Path
 
 from pipeline.errors import PipelineError, SourceError, printable
 from pipeline.song import links, sources
-from pipeline.song.audio import is_audio
 
 
 def entries(songs):
-    """Yield the entries of a list, or the sound files in a folder, one by one. Raises SourceError."""
+    """Yield the entries of a list, or the sound files and unreadable sub-folders of a folder. Raises SourceError."""
     if "://" in str(songs):
         raise SourceError(
             "list",
             f"{printable(songs)[:200]} is a link; write it into a text file, or give it to: python -m pipeline label",
         )
-    if not Path(songs).is_dir():
+    if Path(songs).is_dir():
+        yield from (source for source, _ in sources.in_folder(songs))
+    else:
         yield from sources.entries(songs)
-        return
-    found = False
-    try:
-        for entry in _files(songs):
-            yield (found := entry)
-    except OSError as error:
-        raise SourceError("unreadable", f"{songs} cannot be read: {error.strerror.lower()}.") from None
-    if not found:
-        raise SourceError(
-            "empty_list", f"There is no sound file in the folder {songs}; give one with m4a, mp3 or wav files."
-        )
 
 
 def digest(songs):
@@ -62,13 +52,3 @@ def targets(entry, folder):
     if "://" in entry or os.path.exists(entry) or not os.path.exists(beside):
         return list(sources.expand([entry]))
     return [(entry if source == beside else source, target) for source, target in sources.expand([beside])]
-
-
-def _files(folder):
-    """The sound files in a folder and below, in an order that is always the same."""
-    with os.scandir(folder) as found:
-        for entry in sorted(found, key=lambda entry: entry.name):
-            if entry.is_dir(follow_symlinks=False):
-                yield from _files(entry.path)
-            elif is_audio(entry.name) and entry.is_file():
-                yield entry.path

@@ -18,7 +18,7 @@ from pipeline.corpus.scores import midi_in_wad
 from pipeline.corpus.sounds import Noise, Piece, Recorded, Scattered
 from pipeline.errors import AudioError, SourceError
 from pipeline.files import as_text
-from pipeline.song.audio import is_audio
+from pipeline.song.sources import in_folder
 
 SPLITS = ("train", "validation", "test")
 SOURCES = {"default": "pip", "npm": "npm", "debian": "apt"}
@@ -120,10 +120,18 @@ def from_folder(folder, split=None):
 
 
 def class_files(folder):
-    """The sound files below a folder that has a sub-folder for each class: `[(path, name within the folder, class), ...]` by path."""
-    paths = sorted(path for path in folder.glob("[!.]*/**/*") if path.is_file() and is_audio(path))
-    names = [as_text(path.relative_to(folder)) for path in paths]
-    return [(path, name, name.split("/")[0]) for path, name in zip(paths, names)]
+    """The sound files of a folder that has a sub-folder for each class: `[(path, name within the folder, class), ...]`.
+
+    They are in the order of their paths. Hidden sub-folders are left out. Raises SourceError.
+    """
+    found = []
+    for path, target in in_folder(folder):
+        if isinstance(target, SourceError):
+            raise target
+        name = as_text(Path(path).relative_to(folder))
+        if "/" in name and not name.startswith("."):
+            found.append((target, name, name.split("/")[0]))
+    return found
 
 
 @contextmanager

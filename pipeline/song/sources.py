@@ -4,8 +4,10 @@ A folder stands for every sound file in it, a .txt file for a source on each lin
 error that says why, in its place, so that the others go on.
 """
 
+import os
 from pathlib import Path
 
+from pipeline import files
 from pipeline.errors import LinkError, PipelineError, SourceError, printable
 from pipeline.song import links
 from pipeline.song.audio import is_audio
@@ -28,26 +30,63 @@ def _expand_one(source):
     if not source.strip() or not _exists(path):  # Path("") is the current folder
         yield source, _link(source)
     elif path.is_dir():
-        found = sorted(file for file in path.rglob("*") if is_audio(file) and file.is_file())
-        if not found:
-            raise SourceError(
-                "no_audio", f"There is no sound file in the folder {source}; give one with m4a, mp3 or wav files."
-            )
-        for file in found:
-            yield str(file), file
+        yield from in_folder(path)
     elif path.suffix.lower() == ".txt":
         yield from _read_list(path)
     else:
         yield source, path
 
 
+def in_folder(folder):
+    """Yield `(source, target)` as `expand` does, for each sound file in a folder and below, in the order of their paths.
+
+    A sub-folder that cannot be read is one of them, with its SourceError. Raises SourceError if the folder itself cannot
+    be read, or holds no sound.
+    """
+    ahead, is_empty = [(os.fspath(folder), True)], True
+    while ahead:
+        path, is_folder = ahead.pop()
+        target = Path(path)
+        if is_folder:
+            try:
+                ahead += _inside(path)
+                continue
+            except OSError as error:
+                target = SourceError("unreadable", f"{printable(path)} cannot be read: {error.strerror.lower()}.")
+                if path == os.fspath(folder):
+                    raise target from None
+        is_empty = False
+        yield path, target
+    if is_empty:
+        raise SourceError(
+            "no_audio",
+            f"There is no sound file in the folder {printable(folder)}; give one with m4a, mp3 or wav files.",
+        )
+
+
+def _inside(folder):
+    """The sub-folders and sound files of a folder, `[(path, is_folder), ...]`, the last one first. Raises OSError."""
+    found = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            is_folder = entry.is_dir(follow_symlinks=False)
+            # A link may lead nowhere, which its song's error says; a pipe or device is no song, whatever its name.
+            is_song = is_audio(entry.name) and (entry.is_symlink() or entry.is_file(follow_symlinks=False))
+            if (is_folder or is_song) and not files.is_system(entry.name):
+                found.append((entry.path, is_folder))
+    return sorted(found, reverse=True)
+
+
 def entries(path):
-    """Yield the entries of a text file, one by one; empty lines and those that begin with # do not count. Raises SourceError."""
+    """Yield the entries of a text file, one by one. Raises SourceError.
+
+    Empty lines, those that begin with #, and files that only an operating system needs are passed over.
+    """
     found = False
     try:
         with open(path, encoding="utf-8-sig") as lines:
             for line in map(str.strip, lines):
-                if line and not line.startswith("#"):
+                if line and not line.startswith("#") and not files.is_system(os.path.basename(line)):
                     yield (found := line)
     except FileNotFoundError:
         raise SourceError("missing", f"There is no list {path}; check the spelling.") from None
