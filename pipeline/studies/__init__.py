@@ -1,6 +1,5 @@
 """What the notebooks and docs ask: each study measures, and writes its results to data/results/.
 
-`experiments`, `tracing` and `comparison` are for the notebooks on the networks, `sweep` searches hyperparameters and
-`screening` compares networks. `instruments` tries eleven classes. `scale` measures throughput: `stages` by work, `lengths`
-by amount, and `findings` is its text.
+`experiments`, `tracing` and `comparison` are for the notebooks on the networks; `sweep` searches hyperparameters, and
+`screening` compares networks. `instruments` tries eleven classes. `scale` times the `workloads` for its `scale_page`.
 """

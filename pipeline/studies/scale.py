@@ -1,8 +1,7 @@
 """How fast, how large, how much: the measurements behind docs/scale.md, on the machine at hand.
 
-`python -m pipeline.studies.scale` measures what is missing in data/results/scale.json, part by part, then draws the figures and
-writes the page's section; with names of parts it measures these again. It wants a machine with nothing else to do: about
-ten minutes on two cores, no part more than four.
+`python -m pipeline.studies.scale` measures what is missing in data/results/scale.json, draws the figures and writes the
+page's section. It needs a machine with nothing else to do, for about ten minutes on two cores.
 """
 
 import argparse
@@ -12,25 +11,26 @@ import platform
 import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date
-from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
+
+import numpy as np
 
 from nn import Model
 from pipeline import files
 from pipeline.batch import labelling
+from pipeline.batch.journal import Journal
+from pipeline.errors import Cancelled
 from pipeline.song import recognition
-from pipeline.studies import findings, lengths, stages
+from pipeline.song.audio import SAMPLE_RATE
+from pipeline.studies import scale_page, workloads
 from pipeline.workers import Pool
 
-TASKS = {
-    "labelling": 1,
-    "decoding": 1 / 2,
-    "features": 2,
-    "inference": 1 / 2,
-    "training": 1 / 3,
-}  # for each song of a Size
+ROOT = recognition.MODEL_PATH.parents[1]
 
 
 @dataclass(frozen=True)
@@ -38,63 +38,119 @@ class Size:
     """How much is measured."""
 
     song_seconds: int = 240
-    songs: int = 24  # labelled by each engine
     repeats: int = 5  # of each stage
-    most: int = 1_000_000  # clips of the largest dataset and batch, and lines of the longest list
-    listened: int = 120  # songs of a batch that are listened to, at its end
-    batches: int = 64  # of a dataset that are learnt from
+    songs: int = 16  # labelled by each engine, in each of `rounds`
+    rounds: int = 2  # of one worker and two in turn
+    most: int = 1_000_000  # clips of the largest dataset and batch, and lines of the list
+    labelled: int = 60  # songs of a long batch, its last ones
+    batches: int = 32  # of a dataset that the model learns from
 
 
-TINY = Size(song_seconds=8, songs=4, repeats=1, most=1000, listened=4, batches=2)
+TINY = Size(song_seconds=8, repeats=1, songs=4, rounds=1, most=1000, labelled=4, batches=2)
 
 
-def one_core(song, version, size):
-    """Seconds of one core for each stage of labelling a song, and for training on its clips."""
-    for work in stages.works(song, version):
-        yield {"stage": work, "seconds": round(stages.fastest(work, song, version, size.repeats), 4)}
+def lists(song, version, size):
+    """The time to read a long list."""
+    yield _in_new_process(workloads.read_list, size.most)
 
 
-def engines(kind, counts, song, version, size):
-    """Times real time of each work with so many workers, the share of time lost between songs, and peak memory (MB)."""
-    for n in counts:
-        cluster = _cluster(n) if kind == "dask" else None
-        row = {"engine": kind, "workers": n, "real_time": {}}
-        with Pool(n, cluster and cluster.scheduler_address) as pool:
-            for work, share in TASKS.items():
-                warm = "labelling" if work == "labelling" else "features"
-                _run(pool, warm, 2 * n, song, version)  # everybody has started, loaded the model, and decoded the song
-                n_tasks = max(round(share * size.songs), 1)
-                wall, found = _run(pool, work, n_tasks, song, version)
-                row["real_time"][work] = round(n_tasks * size.song_seconds / wall, 1)
-                if work == "labelling":
-                    row["lost"] = round(1 - sum(seconds for seconds, _ in found) / n / wall, 4)
-                    row["worker_mb"] = round(max(peak for _, peak in found))
-        if cluster:
-            cluster.close()
-        yield row
+def stages(song, version, size):
+    """Seconds of one core for each stage of labelling a song, and for training on its clips: the fastest run."""
+    for work in workloads.works(song, version):
+        seconds = min(workloads.timed(work, song, version)[0] for _ in range(size.repeats))
+        yield {"stage": work, "seconds": round(seconds, 4)}
 
 
-def _run(pool, work, n_tasks, song, version):
-    """Seconds on the clock for `n_tasks` times the same work, and what each returned."""
-    started = time.perf_counter()
-    found = [finished.result() for finished in pool.run(stages.timed, [(work, song, version)] * n_tasks)]
+def workers(song, version, size):
+    """Times real time of labelling and training with one worker and two, by joblib and by Dask.
+
+    One worker and two take turns, and of each the fastest round counts: another program's noise in one of them would
+    make their ratio too large or too small. `lost` is the share of the workers' time between songs.
+    """
+    for engine in ("joblib", "Dask"):
+        rows = {n: {"engine": engine, "workers": n, "labelling": 0, "training": 0, "worker_mb": 0} for n in (1, 2)}
+        for n in (1, 2) * size.rounds:
+            row = rows[n]
+            with _pool(engine, n) as pool:
+                seconds, found = _run(pool, "labelling", "labelling", size.songs, song, version)
+                speed = round(size.songs * size.song_seconds / seconds, 1)
+                if speed > row["labelling"]:
+                    row |= {"labelling": speed, "lost": round(1 - sum(busy for busy, _ in found) / n / seconds, 4)}
+                row["worker_mb"] = max(row["worker_mb"], round(max(peak for _, peak in found)))
+                n_trained = max(size.songs // 8, 2)
+                seconds, _ = _run(pool, "training", "features", n_trained, song, version)
+                row["training"] = max(row["training"], round(n_trained * size.song_seconds / seconds, 1))
+        yield from rows.values()
+
+
+@contextmanager
+def _pool(engine, n):
+    """A Pool of `n` workers: processes of joblib, or of a Dask cluster on this machine."""
+    with ExitStack() as stack:
+        address = None
+        if engine == "Dask":
+            from distributed import LocalCluster
+
+            cluster = LocalCluster(n_workers=n, threads_per_worker=1, processes=True, dashboard_address=":0")
+            address = stack.enter_context(cluster).scheduler_address
+        yield stack.enter_context(Pool(n, address))
+
+
+def _run(pool, work, warm_up, n_songs, song, version):
+    """Seconds on the clock for the same work on `n_songs`, and what each returned; `warm_up` starts every process."""
+    for kind, n in ((warm_up, 2 * pool.slots), (work, n_songs)):
+        started = time.perf_counter()
+        found = [finished.result() for finished in pool.run(workloads.timed, [(kind, song, version)] * n)]
     return time.perf_counter() - started, found
 
 
-def _cluster(n):
-    from distributed import LocalCluster
+def datasets(song, version, size):
+    """Clips a second of larger and larger datasets: a thousand clips, repeated."""
+    clips = np.resize(workloads.sample_songs(), (1000, SAMPLE_RATE))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "clips.npy")
+        np.save(path, np.rint(clips * 32767).astype(np.int16))
+        for n_clips in _sizes(size):
+            yield _in_new_process(workloads.dataset, path, n_clips, version.path, size.batches)
 
-    return LocalCluster(n_workers=n, threads_per_worker=1, processes=True, dashboard_address=":0")
+
+def batches(song, version, size):
+    """Songs a second of longer and longer batches; of a long one, all but the last songs have their row already."""
+    row = workloads.label(song, version)
+    for n_clips in _sizes(size):
+        with tempfile.TemporaryDirectory() as folder:
+            songs, out = Path(folder, "songs"), Path(folder, "rows.parquet")
+            songs.mkdir()
+            n_songs = max(round(n_clips / size.song_seconds), 4)
+            for i in range(n_songs):
+                (songs / f"{i:06}.m4a").symlink_to(song)
+            if n_songs > size.labelled:
+                with suppress(Cancelled):
+                    labelling.run(songs, out, version.path, workers=1, progress=_stop)
+                with Journal(out, {}) as journal:
+                    for entry in journal.pending(n_songs - size.labelled):
+                        journal.record(entry, row)
+            found = _in_new_process(workloads.batch, songs, out, version.path)
+            yield {"clips": n_clips, "songs": n_songs} | found
 
 
-PARTS = {
-    "lists": lengths.lists,
-    "stages": one_core,
-    "processes": partial(engines, "processes", (1, 2)),
-    "dask": partial(engines, "dask", (1, 2, 4)),
-    "datasets": lengths.datasets,
-    "batches": lengths.batches,
-}
+def _stop(step, *_):
+    if step == "listening":
+        raise Cancelled
+
+
+def _sizes(size):
+    """A thousand clips, ten times as many, and so on."""
+    return [n for n in (1000, 10_000, 100_000, 1_000_000) if n <= size.most]
+
+
+def _in_new_process(function, *arguments):
+    """What a function returns in a process of its own, whose memory nothing else has filled."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as executor:
+        return executor.submit(function, *arguments).result()
+
+
+PARTS = {part.__name__: part for part in (lists, stages, workers, datasets, batches)}
 
 
 def main(arguments=None):
@@ -102,42 +158,38 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(
         prog="python -m pipeline.studies.scale", description="Measure throughput and memory on this machine."
     )
+    choices = ", ".join(PARTS)
     parser.add_argument(
-        "parts",
-        nargs="*",
-        metavar="PART",
-        help=f"what to measure again, out of {', '.join(PARTS)} (default: what is missing)",
+        "parts", nargs="*", metavar="PART", help=f"measured again, out of {choices} (default: what is missing)"
     )
     parser.add_argument(
         "--into",
         type=Path,
-        default=lengths.ROOT,
+        default=ROOT,
         metavar="FOLDER",
         help="where data/results, figures and docs/scale.md are (default: here)",
     )
     parser.add_argument("--tiny", action="store_true", help="try everything in a minute; the figures mean nothing")
     options = parser.parse_args(arguments)
     if unknown := set(options.parts) - set(PARTS):
-        parser.error(f"no such part: {', '.join(sorted(unknown))}; choose from {', '.join(PARTS)}")
-    if options.tiny and options.into == lengths.ROOT:
-        parser.error(
-            "--tiny measures nothing worth keeping; give --into FOLDER, a copy of data/results, figures and docs/scale.md"
-        )
+        parser.error(f"no such part: {', '.join(sorted(unknown))}; choose from {choices}")
+    if options.tiny and options.into == ROOT:
+        parser.error("--tiny measures nothing worth keeping; give --into FOLDER, with a copy of docs/scale.md")
     size = TINY if options.tiny else Size()
     path = options.into / "data/results/scale.json"
     version = labelling.Version(str(recognition.MODEL_PATH), labelling.fingerprint(recognition.MODEL_PATH))
+    machine = platform.machine(), f"{os.cpu_count()} cores", platform.system(), f"Python {platform.python_version()}"
     about = {
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}",
+        "machine": ", ".join(machine),
         "parameters": int(Model.load(version.path).summary()["parameters"].iloc[-1]),
         "song_seconds": size.song_seconds,
     }
     results = json.loads(path.read_text()) if path.exists() else {}
     if any(results.get(name) != value for name, value in about.items()):
-        results = about  # what another machine or network did is no part of this
+        results = about  # of another machine or network, nothing is kept
     with tempfile.TemporaryDirectory() as folder:
         song = Path(folder, "song.m4a")
-        stages.make_song(song, size.song_seconds)
-        results["song_bytes"] = song.stat().st_size
+        workloads.make_song(song, size.song_seconds)
         for name in options.parts or [name for name in PARTS if name not in results]:
             started, rows = time.monotonic(), []
             for row in PARTS[name](str(song), version, size):
@@ -148,11 +200,8 @@ def main(arguments=None):
             print(f"{name} took {time.monotonic() - started:.0f} s", flush=True)
     if missing := [name for name in PARTS if name not in results]:
         print(f"Still to be measured: {', '.join(missing)}")
-        return 0
-    from pipeline.figures import scale as figures
-
-    figures.write(results, options.into / "figures")
-    files.write_section(options.into / "docs/scale.md", "scale", findings.markdown(results))
+    else:
+        scale_page.write(results, options.into)
     return 0
 
 

@@ -1,0 +1,190 @@
+"""What the study of scale times: the stages of labelling a song, training, and long lists, datasets and batches.
+
+Each function runs in whichever process calls it, on one thread, and returns plain numbers.
+"""
+
+import tempfile
+import time
+from collections import deque
+from contextlib import suppress
+from functools import lru_cache, partial
+from pathlib import Path
+
+import av
+import numpy as np
+import psutil
+
+from nn import ClipSequence, Model, RMSprop, parallel
+from nn.data import prefetch
+from nn.parallel import one_blas_thread
+from pipeline.batch import labelling, song_list
+from pipeline.batch.journal import Journal
+from pipeline.song import recognition
+from pipeline.song.audio import SAMPLE_RATE, decode, load
+from pipeline.song.cleaning import cut
+
+BATCH = 32  # clips
+LEARNING_RATE = 1e-4  # small enough for any weights
+
+
+def sample_songs():
+    """The sample songs of the repository, one after the other: float32 (n,)."""
+    songs = sorted((recognition.MODEL_PATH.parent / "samples").iterdir())
+    return np.concatenate([load(song) for song in songs if song.stem.startswith(("piano-", "other-"))])
+
+
+def make_song(path, seconds, rate=44_100):
+    """Write a song as YouTube serves it (AAC in m4a, 44.1 kHz, stereo, 128 kbit/s): the sample songs, repeated."""
+    samples = np.resize(sample_songs(), seconds * SAMPLE_RATE)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=rate, layout="stereo")
+        stream.bit_rate = 128_000
+        resampler = av.AudioResampler(format="fltp", layout="stereo", rate=rate)
+        for start in range(0, len(samples), SAMPLE_RATE):
+            second = samples[np.newaxis, start : start + SAMPLE_RATE]
+            frame = av.AudioFrame.from_ndarray(second, format="fltp", layout="mono")
+            frame.sample_rate, frame.pts = SAMPLE_RATE, start
+            for resampled in resampler.resample(frame):
+                container.mux(stream.encode(resampled))
+        container.mux(stream.encode(None))
+
+
+def timed(work, song, version):
+    """Seconds that "labelling" or a work of `works` takes on one song, and this process's peak memory so far (MB)."""
+    do = partial(label, song, version) if work == "labelling" else works(song, version)[work]
+    started = time.perf_counter()
+    do()
+    return time.perf_counter() - started, peak_mb()
+
+
+@lru_cache(maxsize=1)
+def works(song, version):
+    """The stages of labelling a song, and training on its clips: a function each, with the work before it done.
+
+    `version`: a `labelling.Version`.
+    """
+    parallel.set_threads(1)
+    model, blocks = Model.load(version.path), list(decode(song))
+    clips = np.stack([clip.samples for clip in cut(blocks)])
+    data = ClipSequence(clips, np.arange(len(clips)) % len(model.class_names), len(model.class_names), BATCH)
+    return {
+        "decoding": lambda: deque(decode(song), maxlen=0),
+        "cleaning": lambda: deque(cut(blocks), maxlen=0),
+        "features": lambda: _features(model, (clips[i : i + BATCH] for i in range(0, len(clips), BATCH))),
+        "inference": lambda: model.predict(clips, BATCH),
+        "training": lambda: _train(model, data),
+    }
+
+
+def _features(model, batches):
+    with one_blas_thread():
+        for samples in batches:
+            model.layers[0].forward(samples)  # the mel spectrogram
+
+
+def _train(model, data):
+    model.fit(data, epochs=1, optimizer=RMSprop(LEARNING_RATE), progress=False)
+
+
+def label(song, version):
+    """The row of one song in a batch."""
+    row = labelling.listen(song, None, song, Path(song).name, version, None, 0)
+    if "error" in row:
+        raise RuntimeError(row["message"])
+    return row
+
+
+def peak_mb(pid="self"):
+    """The peak memory of a process so far, in MB (getrusage would count that of the process it was forked from)."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+
+
+def read_list(n_lines):
+    """Seconds to read a list of links into the journal, and the peak memory of this process (MB)."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "list.txt")
+        with open(path, "w") as file:
+            file.writelines(f"https://www.youtube.com/watch?v={i:011d}\n" for i in range(n_lines))
+        started = time.perf_counter()
+        with Journal(Path(folder, "rows.parquet"), {"list": song_list.digest(path)}) as journal:
+            journal.fill((entry, song_list.key(entry)) for entry in song_list.entries(path))
+        return {"lines": n_lines, "seconds": round(time.perf_counter() - started, 2), "peak_mb": round(peak_mb())}
+
+
+class Repeated:
+    """Few clips that look like many: clip i is clip i modulo their number."""
+
+    def __init__(self, clips, n):
+        self.clips, self.n = clips, n
+
+    def __len__(self):
+        return self.n
+
+    def __getitem__(self, rows):
+        return self.clips[rows % len(self.clips)]
+
+
+class Share(ClipSequence):
+    """A shuffled dataset of which an epoch takes `most` batches, from all over it."""
+
+    def __init__(self, *arguments, most, **options):
+        self.most = most
+        super().__init__(*arguments, **options)
+
+    def __len__(self):
+        return min(super().__len__(), self.most)
+
+
+def dataset(clips_path, n_clips, model_path, n_batches):
+    """Clips a second of a dataset, and the peak memory of this process (MB).
+
+    The generator reads the whole dataset; features, inference and training take `n_batches` batches of it.
+    """
+    parallel.set_threads(1)
+    model = Model.load(model_path)
+    clips = Repeated(np.load(clips_path, mmap_mode="r"), n_clips)
+    labels = np.arange(n_clips) % len(model.class_names)
+    share = Share(clips, labels, len(model.class_names), BATCH, shuffle=True, most=n_batches)
+    everything = ClipSequence(clips, labels, len(model.class_names), BATCH, shuffle=True)
+    row = {"clips": n_clips, "share": min(n_clips, n_batches * BATCH)}
+    for work, n, do in (
+        ("reading", n_clips, lambda: deque(prefetch(everything), maxlen=0)),
+        ("features", row["share"], lambda: _features(model, (samples for samples, _ in prefetch(share)))),
+        ("inference", row["share"], lambda: model.evaluate(share)),
+        ("training", row["share"], lambda: _train(model, share)),
+    ):
+        started = time.perf_counter()
+        do()
+        row[work] = round(n / (time.perf_counter() - started), 1)
+    return row | {"peak_mb": round(peak_mb())}
+
+
+def batch(songs, out, model_path):
+    """Label the songs that are left of a batch with two workers: songs a second, and peak memory (MB).
+
+    `start_seconds` pass until both workers have finished their first song, `end_seconds` from the last song to the
+    Parquet file.
+    """
+    ticks, workers = [], {}
+
+    def watch(step, done, total):
+        ticks.append(time.perf_counter())
+        for child in psutil.Process().children(recursive=True):
+            with suppress(OSError):  # it has just ended
+                workers[child.pid] = peak_mb(child.pid)
+
+    started = time.perf_counter()
+    summary = labelling.run(songs, out, model_path, workers=2, progress=watch)
+    ended = time.perf_counter()
+    if summary.failed:
+        raise RuntimeError(f"{summary.reasons}")
+    _, _, first, *others = ticks  # the first tick comes before any song
+    return {
+        "labelled": len(ticks) - 1,
+        "start_seconds": round(first - started, 2),
+        "songs_per_second": round(len(others) / (others[-1] - first), 3),
+        "end_seconds": round(ended - others[-1], 2),
+        "parent_mb": round(peak_mb()),
+        "worker_mb": round(max(workers.values())),
+    }
