@@ -28,6 +28,7 @@ from pipeline.app.session import Session
 from pipeline.errors import PipelineError
 from pipeline.learning.networks import dense_network
 from pipeline.song import audio, download
+from pipeline.song.recognition import Recognition
 from pipeline.text import clock, percent
 
 ROOT = Path(__file__).parents[1]
@@ -379,7 +380,7 @@ def test_an_upload_for_which_there_is_no_room(app, songs, scratch):
     shutil.rmtree(folder)
     app.form.upload._handle_custom_msg({"what": "piece", "id": "1"}, [memoryview(data[2000:3000])])
     assert app.stage.view["phase"] == "error"
-    assert "could not be kept" in app.stage.view["sentence"]
+    assert "could not be stored" in app.stage.view["sentence"]
     assert app.done.is_set()
 
 
@@ -474,7 +475,17 @@ def test_a_recording_keeps_what_streams_by():
     assert len(list(heard.tap(blocks))) == len(list(heard.tap(blocks))) == 3
     assert heard.samples.shape == (48_000,)
     assert heard.samples[0] == 16384
-    assert heard.seconds == 3
+
+
+def test_an_answer_says_so_where_vote_and_mean_probability_disagree(app):
+    answers = {}
+    for piano in (0.7, 0.3):
+        mean, votes = {"Piano": piano, "Other": 1 - piano}, {"Piano": 3, "Other": 1}
+        app.stage.answer(Recognition("a song", "A song", "Piano", piano, mean, votes, 4.0, None))
+        answers[piano] = app.stage.view
+    assert answers[0.7]["disagreement"] == ""
+    assert answers[0.3]["disagreement"] == "Borderline: the majority vote says Piano, the mean probability says Other."
+    assert answers[0.3]["live"].endswith(answers[0.3]["disagreement"])
 
 
 def test_no_probability_is_written_as_certain():

@@ -1,4 +1,4 @@
-"""The demo in the notebook and on its web page: `app` joins the `form`, the `stage` with its animation and the `player`.
+"""The demo, in the notebook and as a web page: `app` joins the `form`, the `stage` with its animation and the `player`.
 
-A `job` does the work behind them, `session` keeps what was asked; their scripts and styles are in `web/`.
+A `job` does the work, `session` keeps the answers; scripts and styles are in `web/`.
 """

@@ -1,5 +1,6 @@
-"""The demo: a link box, an answer, and an animation; the widget of notebooks/07_demo.ipynb, in JupyterLab and in Voila.
-The work is done in a thread (`pipeline.app.job`), so that the page stays alive and everything can be cancelled.
+"""The demo: a link box, an answer, and an animation; the widget of notebooks/07_demo.ipynb, in JupyterLab and Voila.
+
+A thread does the work (`pipeline.app.job`), so that the page stays alive and every step can be cancelled.
 """
 
 import gc
@@ -11,15 +12,15 @@ from pathlib import Path
 import ipywidgets as widgets
 
 from pipeline.app.form import Form, in_app_words
-from pipeline.app.job import Job, Request, load_in_background, remove_what_others_left
+from pipeline.app.job import Job, Request, load_in_background, remove_abandoned_folders
 from pipeline.app.session import Session
 from pipeline.app.stage import Stage
 from pipeline.errors import Cancelled, PipelineError
 from pipeline.song.download import end_in_order
 
 SAMPLES = Path(__file__).parents[2] / "data" / "samples"
-PAUSE = 0.1  # seconds between two movements of the progress bar
-CALM = 2  # seconds of drawing until the answer makes room for that bar; most songs are drawn by then
+PAUSE = 0.1  # seconds between two updates of the progress bar
+CALM = 2  # seconds of drawing before its progress is shown beside the answer; most songs are drawn by then
 
 
 class App(widgets.VBox):
@@ -30,7 +31,7 @@ class App(widgets.VBox):
     Parameters
     ----------
     model_path : str or Path, optional
-        By default the model that ships.
+        By default the released model.
     samples : str or Path
         A folder whose songs get a button each.
 
@@ -53,12 +54,12 @@ class App(widgets.VBox):
             App._open.close_all()
         App._open = self
         end_in_order()
-        remove_what_others_left()
+        remove_abandoned_folders()
         self._recognizer = load_in_background(model_path)
         self._lock = threading.RLock()  # around what the kernel's thread and the job's thread both change
         self._job = self._last_thread = None
         self._rows, self._row, self._answered = [], None, ""
-        self._moved = (None, 0.0)  # the last step shown, and when
+        self._shown = (None, 0.0)  # the last step shown, and when
         self.done = threading.Event()
         self.done.set()
         self.session, self.stage = Session(), Stage(self._submit_text)
@@ -70,7 +71,7 @@ class App(widgets.VBox):
         self.add_class("po-app")
 
     def __repr__(self):
-        """What stands in a saved notebook, where nothing runs."""
+        """What a saved notebook shows, where nothing runs."""
         return "The demo. Run this cell to use it."
 
     def close_all(self):
@@ -89,7 +90,7 @@ class App(widgets.VBox):
         self.submit()
 
     def submit_playlist(self):
-        """Work on the playlist that the answered video is in, whatever stands in the box by now."""
+        """Work on the playlist that contains the last video, whatever is in the box by now."""
         self._start(Request(self._answered, whole_playlist=True))
 
     def submit_file(self, path, title, folder=None):
@@ -99,12 +100,11 @@ class App(widgets.VBox):
     def cancel(self):
         """Stop what is going on; the app is ready for the next song at once."""
         with self._lock:
-            if self.done.is_set():
-                return
-            self._stop()
-            self._keep_place(False)
-            self.stage.rest("Cancelled")
-            self._rest()
+            if not self.done.is_set():
+                self._stop()
+                self._reserve_player(False)
+                self.stage.rest("Cancelled")
+                self._rest()
 
     def _start(self, request):
         with self._lock:
@@ -116,7 +116,7 @@ class App(widgets.VBox):
             self._job.thread.start()
 
     def _prepare(self):
-        """End what runs, and clear the page for what comes."""
+        """End what runs, and clear the page for the next song."""
         self._stop()
         self.done.clear()
         self._replace_player(None)
@@ -137,63 +137,51 @@ class App(widgets.VBox):
         self.cancel_button.disabled = True
         self.done.set()
 
-    # What an upload tells
+    # What an upload reports, before it calls `submit_file`
 
     def upload_begins(self):
-        """A file is on its way."""
+        """The browser starts to send a file."""
         with self._lock:
             self._prepare()
-            self._keep_place(True)
+            self._reserve_player(True)
 
     def upload_moves(self, done, total):
-        """A piece of it has arrived."""
+        """A piece of the file has arrived: `done` of `total` bytes."""
         self.stage.working("uploading", done, total)
 
-    def upload_ends(self, folder, path, name):
-        """It is here."""
-        self.submit_file(path, name, folder)
-
     def upload_fails(self, error):
-        """It cannot be taken."""
+        """The file cannot be taken."""
         with self._lock:
-            self._keep_place(False)
+            self._reserve_player(False)
             self.stage.failure(str(error))
             self._rest()
 
-    # What a job tells, from its thread; one that was cancelled is no longer heard
+    # What a job reports, from its thread; a cancelled job is ignored
 
     def job_moves(self, job, step, done, total):
         """A step goes on."""
         now = time.monotonic()
-        if step == "drawing" and self._moved[0] != step:
-            self._moved = step, now + CALM
-        if self._moved[0] == step and now - self._moved[1] < PAUSE:
+        if step == "drawing" and self._shown[0] != step:
+            self._shown = step, now + CALM
+        if self._shown[0] == step and now - self._shown[1] < PAUSE:
             return
-        self._moved = step, now
+        self._shown = step, now
         with self._only(job):
-            place = (
-                f"Song {self._rows.index(self._row) + 1} of {len(self._rows)}: "
-                if len(self._rows) > 1 and self._row
-                else ""
-            )
-            self.stage.working(
-                step,
-                done,
-                total,
-                place + (self._row.title if self._row and self._row.is_open else ""),
-                beside_answer=True,
-            )
+            detail = self._row.title if self._row and self._row.is_open else ""
+            if self._row and len(self._rows) > 1:
+                detail = f"Song {self._rows.index(self._row) + 1} of {len(self._rows)}: {detail}"
+            self.stage.working(step, done, total, detail, beside_answer=True)
 
     def job_reads_list(self, job):
-        """A playlist, which may take seconds to read, comes without a player: what is below moves up now, at the click."""
+        """A playlist is read. It gets no player: the table below moves up at the click, not seconds later."""
         with self._only(job):
-            self._keep_place(False)
+            self._reserve_player(False)
 
     def job_lists(self, job, songs):
         """These are the songs: a list of (title, source)."""
         with self._only(job):
             self._rows = [self.session.add(title, source) for title, source in songs]
-            self._keep_place(len(songs) == 1)
+            self._reserve_player(len(songs) == 1)
             self._show_table()
 
     def job_opens(self, job, index):
@@ -202,13 +190,13 @@ class App(widgets.VBox):
             self._row = self._rows[index]
 
     def job_names(self, job, title):
-        """The song is here, and this is its title."""
+        """The song is downloaded, and this is its title."""
         with self._only(job):
             self._row.title = title
             self._show_table()
 
     def job_answers(self, job, recognition, url):
-        """The song is judged."""
+        """The song has its label."""
         with self._only(job):
             self._row.recognition = recognition
             self.stage.answer(recognition, url)
@@ -217,21 +205,21 @@ class App(widgets.VBox):
             self._show_table()
 
     def job_draws(self, job, player):
-        """The song can be looked at and played."""
+        """The player of the song is ready, or None."""
         with self._only(job):
             self._replace_player(player)
             if self.stage.view.get("more"):
                 self.stage.rest(self.stage.view["live"])
 
     def job_fails(self, job, error):
-        """The song has no answer, or, before any is named, the request makes no sense."""
+        """The song, or the request before any song is known, has no answer."""
         with self._only(job):
             error = PipelineError(error.kind, in_app_words(error))
             if self._row:
                 self._row.error = error
                 self._show_table()
             if len(self._rows) <= 1:
-                self._keep_place(False)
+                self._reserve_player(False)
                 self.stage.failure(str(error), self._row.title if self._row else "")
 
     def job_ends(self, job):
@@ -242,7 +230,7 @@ class App(widgets.VBox):
             if len(self._rows) > 1:
                 self.stage.summary([row.recognition and row.recognition.label for row in self._rows])
             self._rest()
-        gc.collect()  # anywidget makes a class for each widget, and with it the songs before would stay for long
+        gc.collect()  # anywidget makes a class for each widget, which would keep the songs before in memory
 
     @contextmanager
     def _only(self, job):
@@ -257,9 +245,9 @@ class App(widgets.VBox):
         for each in before:
             _close(each)
 
-    def _keep_place(self, kept):
-        """Keep a place for the player while its song is judged, so that the table below does not jump."""
-        (self.player_box.add_class if kept else self.player_box.remove_class)("po-kept")
+    def _reserve_player(self, reserved):
+        """Reserve the place of the player while its song is judged, so that the table below does not jump."""
+        (self.player_box.add_class if reserved else self.player_box.remove_class)("po-kept")
 
     def _show_table(self):
         self.table.value = self.session.to_html()

@@ -1,6 +1,4 @@
-"""The controls of the demo: link box, Submit, Cancel, a file of one's own, the sample songs, and the options.
-They know nothing of what happens then: the app gives each its action.
-"""
+"""The controls of the demo: link box, Submit, Cancel, a file of one's own, the sample songs, and the options."""
 
 import os
 from pathlib import Path
@@ -12,7 +10,7 @@ from pipeline.song import refusals
 from pipeline.song.audio import is_audio
 
 OPTIONS = "Sign-in and options"
-TITLES = {  # of the songs that ship; any other is called after its file
+TITLES = {  # of the songs in data/samples; any other is called after its file
     "other-applause": "Applause",
     "other-electronic": "Electronic",
     "other-ensemble-with-piano": "Bethena, ensemble",
@@ -34,7 +32,7 @@ class Form(widgets.VBox):
     Parameters
     ----------
     app : object
-        With `submit()`, `submit_playlist()`, `submit_file(path, title)`, `cancel()`, and what `Upload` tells its listener.
+        With `submit()`, `submit_playlist()`, `submit_file(path, title)`, `cancel()`, and what `Upload` calls.
     samples : str or Path
         A folder whose songs get a button each.
     """
@@ -59,18 +57,18 @@ class Form(widgets.VBox):
         self.offer_playlist(False)
 
     def offer_playlist(self, offered):
-        """Show the button for the playlist that the last video is in, or hide it."""
+        """Show or hide the button for the playlist that contains the last video."""
         self.playlist.layout.display = None if offered else "none"
 
     def choices(self):
-        """What the options say, as keyword arguments of a `Request`."""
-        browser = None if self._on_voila else self.browser.value or None  # a visitor can set even what is not shown
+        """The options, as attributes of a `Request`."""
+        browser = None if self._on_voila else self.browser.value or None  # a visitor can set even a hidden widget
         return {"n_clips": self.n_clips.value or None, "browser": browser, "cookies": self._cookies}
 
     def _make_options(self):
         explanation = widgets.HTML(
-            "Some videos ask for a sign-in. Give the cookies of a browser in which you are signed in. They are shown to "
-            "YouTube alone and never stored."
+            "Some videos ask for a sign-in. Give the cookies of a browser in which you are signed in. They are sent to "
+            "YouTube only and never stored."
         )
         self.cookies = widgets.FileUpload(
             accept=".txt", multiple=False, description="Choose cookies.txt", tooltip="A file that a browser exported"
@@ -78,28 +76,19 @@ class Form(widgets.VBox):
         self.cookies.observe(self._take_cookies, "value")
         self.forget = _button("✓ Cookies in use: forget them", self._forget_cookies)
         self._forget_cookies()
-        # Dropdowns take None for nothing chosen and would show nothing.
-        self.browser = widgets.Dropdown(
-            options=[("none", ""), *((name, name) for name in BROWSERS)], description="Cookies of the browser"
-        )
-        self.n_clips = widgets.Dropdown(
-            options=[
-                ("all", 0),
-                ("100, drawn at random", 100),
-                ("30, drawn at random", 30),
-                ("10, drawn at random", 10),
-            ],
-            description="Seconds that vote",
-        )
+        browsers = [("none", ""), *zip(BROWSERS, BROWSERS)]  # a Dropdown shows nothing for the value None
+        self.browser = widgets.Dropdown(options=browsers, description="Cookies of the browser")
+        amounts = [("all", 0), *((f"{n}, drawn at random", n) for n in (100, 30, 10))]
+        self.n_clips = widgets.Dropdown(options=amounts, description="Seconds that vote")
         choices = [explanation, self.cookies, self.forget, self.browser, self.n_clips]
         self._on_voila = os.environ.get("SERVER_SOFTWARE", "").startswith("voila")
         if self._on_voila:
-            choices.remove(self.browser)  # it would be a browser of the server, whose cookies are no visitor's business
+            choices.remove(self.browser)  # it would be a browser of the server, not of the visitor
         self.options = widgets.VBox(choices).add_class("po-options")
         self.options.layout.display = "none"
 
     def _take_cookies(self, change):
-        """Keep the text in this object alone: what a widget holds can end up in a saved notebook."""
+        """Keep the text in this object only: the value of a widget can end up in a saved notebook."""
         if change["new"]:
             self._cookies = bytes(change["new"][0]["content"]).decode("utf-8", "replace")
             self.cookies.value = ()
@@ -127,12 +116,12 @@ def _sample_button(path, app):
 
 
 def title_of(path):
-    """What the button of a sample song says; a name such as piano-my-song.mp3 does not give the answer away."""
+    """The title of a sample song; the class at the start of a name such as piano-my-song.mp3 is left out."""
     words = path.stem.split("-")
     return TITLES.get(path.stem) or " ".join(words[1:] if words[0] in ("piano", "other") else words).capitalize()
 
 
 def in_app_words(error):
-    """The sentence of an error, which points to the options of the app instead of the command line."""
+    """The sentence of an error, with the options of the app in place of those of the command line."""
     hint = f"open “{OPTIONS}” above and give the cookies of a browser in which you are signed in"
     return str(error).replace(refusals.SIGN_IN, hint)

@@ -1,5 +1,6 @@
-"""One submission of the demo, worked through in a thread: a link, a playlist or a file -> answers.
-It tells a listener what happens and can be stopped at any time; nothing of a song is left when it ends.
+"""One submission of the demo, in a thread: a link, a playlist or a file -> answers.
+
+It reports to a listener and can be stopped at any time; when it ends, nothing of a song is left on the disk.
 """
 
 import io
@@ -19,18 +20,16 @@ import psutil
 from pipeline.app.player import player_of
 from pipeline.app.recording import Recording
 from pipeline.errors import Cancelled, PipelineError
-from pipeline.song import audio, cleaning, download, links
+from pipeline.song import audio, download, links
 from pipeline.song.links import Link
 
 LONGEST_PLAYLIST = 50  # songs
 _LOADING = threading.Lock()  # two threads that import one package at the same time break it for both
 
 
-def remove_what_others_left():
-    """Remove the songs of this machine's processes that were killed; whoever ends otherwise removes its own."""
-    for folder in Path(tempfile.gettempdir()).glob(
-        f"{download.FOLDER}*"
-    ):  # which may lie on a disk that machines share
+def remove_abandoned_folders():
+    """Remove the temporary folders that killed processes of this machine have left."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{download.FOLDER}*"):  # several machines may share this disk
         process, _, rest = folder.name.removeprefix(download.FOLDER).partition("-")
         is_ours = process.isdecimal() and len(process) < 10 and rest.rpartition("-")[0] == platform.node()
         if is_ours and not psutil.pid_exists(int(process)):
@@ -38,13 +37,13 @@ def remove_what_others_left():
 
 
 def load_in_background(model_path=None):
-    """A Future of the Recognizer: the page appears first, and all that is slow to import is there when the future is done."""
+    """A Future of the Recognizer. The page appears first; by the time it is done, all slow imports are done, too."""
     future = Future()
 
     def load():
         try:
             with _LOADING:
-                import yt_dlp  # noqa: F401
+                import yt_dlp  # noqa: F401 - slow to import
 
                 from pipeline.song.recognition import Recognizer
 
@@ -60,7 +59,7 @@ def load_in_background(model_path=None):
 class Request:
     """What a person asked for: the text of a link, or a file; and how.
 
-    `folder`, of an uploaded file, is removed at the end. `whole_playlist` takes the list that a video's link is in.
+    `folder`, of an uploaded file, is removed at the end. `whole_playlist` takes the playlist of a video's link.
     `cookies` is the text of a cookies.txt, `browser` the name of a browser that has some.
     """
 
@@ -83,20 +82,19 @@ class Job:
     recognizer : concurrent.futures.Future
         From `load_in_background`; it may still be loading.
     listener : object
-        `job_reads_list(job)` for a playlist; `job_lists(job, [(title, source), ...])` once, or `job_fails(job, error)` where
-        the request stands for no song;
-        `job_opens(job, index)` for each song, `job_names(job, title)` when it is downloaded, then
-        `job_answers(job, recognition, url)` or `job_fails(job, error)`; `job_draws(job, player)` for a song by itself;
-        `job_moves(job, step, done, total)` in between; `job_ends(job)`. It may raise Cancelled, which ends the job.
+        `job_reads_list(job)` for a playlist; `job_lists(job, [(title, source), ...])` once. Then for each song
+        `job_opens(job, index)`, `job_names(job, title)`, and `job_answers(job, recognition, url)` or
+        `job_fails(job, error)`, which may also come first; `job_draws(job, player)` for a single song.
+        `job_moves(job, step, done, total)` in between, `job_ends(job)` last. It may raise Cancelled: the job ends.
     after : threading.Thread, optional
         Of the job before, which is waited for: both use one network.
 
     Attributes
     ----------
     cancelled : threading.Event
-        To be set to stop the job, which it does at its next sign of life.
+        Set it to stop the job at its next step.
     offers_playlist : bool
-        Whether the link is of a video that is shown within a playlist.
+        Whether the link is of a video within a playlist.
     """
 
     def __init__(self, request, recognizer, listener, after=None):
@@ -108,7 +106,7 @@ class Job:
         try:
             if after:
                 after.join()
-            with self._in_words():
+            with self._reporting_errors():
                 self._judge_all()
         except Cancelled:
             pass
@@ -118,30 +116,33 @@ class Job:
             self._listener.job_ends(self)
 
     @contextmanager
-    def _in_words(self):
-        """Whatever goes wrong within is told to the listener, in a sentence."""
+    def _reporting_errors(self):
+        """Report any error within to the listener, as one sentence."""
         try:
             yield
         except PipelineError as error:
             self._listener.job_fails(self, error)
         except Cancelled:
             raise
-        except Exception as error:  # before an audience, even a mistake of ours
+        except Exception as error:  # a fault of ours; nobody at a web page can use its traceback
             logging.getLogger(__name__).info("unexpected", exc_info=True)
-            what = type(error).__name__
-            self._listener.job_fails(
-                self,
-                PipelineError("unexpected", f"Something unexpected happened ({what}); try again, or another song."),
-            )
+            sentence = f"Something unexpected happened ({type(error).__name__}); try again, or another song."
+            self._listener.job_fails(self, PipelineError("unexpected", sentence))
 
     def _judge_all(self):
-        recognizer = self._awaited()
+        recognizer = self._loaded()
         songs = self._songs()
         self._listener.job_lists(self, [(title, source) for title, source, _ in songs])
         for index, (_, _, link) in enumerate(songs):
             self._listener.job_opens(self, index)
-            with self._in_words():
+            with self._reporting_errors():
                 self._judge(link, recognizer, draw=len(songs) == 1)
+
+    def _loaded(self):
+        """The Recognizer, as soon as it is loaded; this thread imports nothing before."""
+        while not wait([self._recognizer], timeout=0.1).done:
+            self._moves("loading", 0, None)
+        return self._recognizer.result()
 
     def _songs(self):
         """What is to be judged: a list of (title, source, Link or None for the file)."""
@@ -159,20 +160,23 @@ class Job:
 
     def _judge(self, link, recognizer, draw):
         """Judge one song, and, if asked to, draw it."""
-        heard = Recording()
+        from pipeline.song import cleaning
+
+        recording = Recording()
         with self._opened(link) as (path, title, url, seconds):
             self._listener.job_names(self, title)
             self._moves("decoding", 0, None)
-            length = [seconds]  # as announced, or as the file says when it is open
+            length = seconds  # as announced, or as the file says when it is open
 
             def decoded(_, __, total):
-                length[0] = total or length[0]
+                nonlocal length
+                length = total or length
                 self._stop_if_cancelled()
 
             def listened(step, done, _):
-                self._moves(step, done, length[0])
+                self._moves(step, done, length)
 
-            clips = cleaning.Clips(lambda: heard.tap(audio.decode(path, seconds, decoded)))
+            clips = cleaning.Clips(lambda: recording.tap(audio.decode(path, seconds, decoded)))
             try:
                 recognition = recognizer.judge(
                     clips, self.request.n_clips, progress=listened, source=url or title, title=title
@@ -181,16 +185,7 @@ class Job:
                 raise PipelineError(error.kind, str(error).replace(path.name, "This file")) from error
         self._listener.job_answers(self, recognition, url)
         if draw:
-            self._listener.job_draws(self, self._player(heard, recognition, recognizer))
-
-    def _player(self, heard, recognition, recognizer):
-        """The song to look at; None where it cannot be drawn, since the answer stands all the same."""
-        try:
-            return player_of(heard, recognition, recognizer, self._moves)
-        except Cancelled:
-            raise
-        except Exception:
-            logging.getLogger(__name__).info("not drawn", exc_info=True)
+            self._listener.job_draws(self, self._player(recording, recognition, recognizer))
 
     @contextmanager
     def _opened(self, link):
@@ -201,20 +196,23 @@ class Job:
             with download.download(link, self._moves, **self._access()) as song:
                 yield song.path, song.title, song.url, song.seconds
 
+    def _player(self, recording, recognition, recognizer):
+        """The Player of a song, or None where it cannot be drawn: the answer stands all the same."""
+        try:
+            return player_of(recording, recognition, recognizer, self._moves)
+        except Cancelled:
+            raise
+        except Exception:
+            logging.getLogger(__name__).info("not drawn", exc_info=True)
+
     def _access(self):
         cookies = io.StringIO(self.request.cookies) if self.request.cookies else None
         return {"cookies": cookies, "cookies_from_browser": self.request.browser}
-
-    def _awaited(self):
-        """The Recognizer, as soon as it is loaded; nothing is imported here before."""
-        while not wait([self._recognizer], timeout=0.1).done:
-            self._moves("waking", 0, None)
-        return self._recognizer.result()
 
     def _moves(self, step, done, total):
         self._stop_if_cancelled()
         self._listener.job_moves(self, step, done, total)
 
-    def _stop_if_cancelled(self, *_):
+    def _stop_if_cancelled(self):
         if self.cancelled.is_set():
             raise Cancelled

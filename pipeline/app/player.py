@@ -1,5 +1,6 @@
-"""The player of a song: what was heard second by second, over its waveform and mel spectrogram, and the song itself.
-One anywidget for each song; it comes to the browser complete and is closed when the next song takes its place.
+"""The player of a song: the probability of piano by second, the waveform, the mel spectrogram, and the sound itself.
+
+It is one anywidget for each song. It comes to the browser complete and is closed when the next song takes its place.
 """
 
 import anywidget
@@ -12,7 +13,7 @@ from pipeline.app.stage import web
 class Player(anywidget.AnyWidget):
     """Plays a song while a line moves along its timeline.
 
-    `timeline` is the probability of piano by second or None; the pictures are PNG, `audio` is mp3, `peaks` a byte a column.
+    `timeline` is the probability of piano by second, or None. Pictures are PNG, the audio is mp3, `peaks` uint8.
     """
 
     _esm = web("common.js", "player.js")
@@ -26,7 +27,7 @@ class Player(anywidget.AnyWidget):
     note = traitlets.Unicode().tag(sync=True)
 
 
-def player_of(heard, recognition, recognizer, progress=None):
+def player_of(heard, recognition, recognizer, progress):
     """The Player of a song from its Recording and its Recognition, or None where nothing was kept.
 
     `progress("drawing", done, total)` may raise Cancelled.
@@ -34,14 +35,13 @@ def player_of(heard, recognition, recognizer, progress=None):
     samples = heard.samples
     if not len(samples):
         return None
-    moments = recording.moments(samples, recognition.timeline, recognizer.model)
     return Player(
-        seconds=heard.seconds,
+        seconds=len(samples) / recording.SAMPLE_RATE,
         timeline=[value if value is None else round(value, 3) for value in recognition.timeline or []],
         threshold=float(recognizer.threshold),
         peaks=recording.peaks(samples).tobytes(),
         spectrogram=recording.spectrogram(samples, progress),
         audio=recording.encode(samples, progress),
-        moments=[vars(moment) for moment in moments],
+        moments=recording.clearest_seconds(samples, recognition.timeline, recognizer.model),
         note="Only the first hour can be seen and played here." if recognition.seconds > recording.LONGEST else "",
     )

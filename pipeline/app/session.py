@@ -1,5 +1,6 @@
-"""The songs of one session of the demo: a row each, as a table to look at and as CSV to keep.
-Titles come from strangers: they are escaped for the page, and disarmed for spreadsheets.
+"""The songs of one session of the demo, as a table to look at and as CSV to keep.
+
+Titles are untrusted text: they are escaped for the page, and quoted for spreadsheets.
 """
 
 import base64
@@ -8,16 +9,21 @@ import io
 from dataclasses import dataclass
 from html import escape
 
-from pipeline.app.stage import ANIMATIONS
+from pipeline.app.stage import animation_of
 from pipeline.errors import printable
 from pipeline.text import clock, percent
 
 COLUMNS = ("number", "title", "source", "label", "confidence", "votes", "clips", "seconds", "error", "message")
+HEADER = (
+    '<th class="po-number" scope="col">#</th><th scope="col">Song</th><th scope="col">Label</th>'
+    '<th class="po-number" scope="col">Confidence</th><th class="po-number po-optional" scope="col">Votes</th>'
+    '<th class="po-number po-optional" scope="col">Length</th>'
+)
 
 
 @dataclass
 class Row:
-    """A song: its title and source, and, when it is through, a Recognition or the PipelineError that stopped it."""
+    """A song: its title and source, and at the end a Recognition or the PipelineError that stopped it."""
 
     title: str
     source: str
@@ -58,7 +64,7 @@ class Session:
                 votes = answer.votes[answer.label], sum(answer.votes.values())
                 cells = [answer.label, round(answer.confidence, 4), *votes, round(answer.seconds, 2)]
             said = [row.error.kind, str(row.error)] if row.error else ["", ""]
-            writer.writerow([number, _disarmed(row.title), _disarmed(row.source), *cells, *said])
+            writer.writerow([number, _quoted(row.title), _quoted(row.source), *cells, *said])
         return file.getvalue()
 
     def to_html(self):
@@ -69,11 +75,10 @@ class Session:
         # The byte order mark tells spreadsheets that this is UTF-8.
         data = base64.b64encode(("\ufeff" + self.to_csv()).encode()).decode()
         return (
-            '<table><caption>Songs of this session</caption><thead><tr><th class="po-number" scope="col">#</th>'
-            '<th scope="col">Song</th><th scope="col">Label</th><th class="po-number" scope="col">Confidence</th>'
-            '<th class="po-number po-optional" scope="col">Votes</th><th class="po-number po-optional" scope="col">Length</th></tr></thead>'
+            f"<table><caption>Songs of this session</caption><thead><tr>{HEADER}</tr></thead>"
             f"<tbody>{rows}</tbody></table>"
-            f'<a class="po-save" download="piano-or-other.csv" href="data:text/csv;charset=utf-8;base64,{data}">Save as CSV</a>'
+            '<a class="po-save" download="piano-or-other.csv" '
+            f'href="data:text/csv;charset=utf-8;base64,{data}">Save as CSV</a>'
         )
 
 
@@ -85,14 +90,15 @@ def _table_row(number, row):
         return f'{start}<td colspan="4" class="po-failed">{escape(str(row.error))}</td></tr>'
     answer = row.recognition
     votes, n_clips = answer.votes[answer.label], sum(answer.votes.values())
-    name = answer.label if answer.label in ANIMATIONS else "Other"
     return (
-        f'{start}<td><b data-name="{name}">{escape(answer.label)}</b></td><td class="po-number">{escape(percent(answer.confidence))}</td>'
-        f'<td class="po-number po-optional">{votes:,} of {n_clips:,} s</td><td class="po-number po-optional">{clock(answer.seconds)}</td></tr>'
+        f'{start}<td><b data-name="{animation_of(answer.label)}">{escape(answer.label)}</b></td>'
+        f'<td class="po-number">{escape(percent(answer.confidence))}</td>'
+        f'<td class="po-number po-optional">{votes:,} of {n_clips:,} s</td>'
+        f'<td class="po-number po-optional">{clock(answer.seconds)}</td></tr>'
     )
 
 
-def _disarmed(text):
-    """A text that no spreadsheet takes for a formula."""
+def _quoted(text):
+    """A text with a quote in front, where a spreadsheet would read a formula."""
     text = printable(text)
     return f"'{text}" if text.lstrip()[:1] in ("=", "+", "-", "@") else text

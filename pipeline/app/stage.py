@@ -1,5 +1,6 @@
-"""The stage of the demo: where the invitation, the progress, the answer with its animation, or an error stands.
-It is one anywidget, so that a browser keeps one place of one size for all of them and tells a screen reader in words.
+"""The stage of the demo: the invitation, the progress, the answer with its animation, or an error.
+
+It is one anywidget: all four share one place of one size on the page, and a screen reader hears each change.
 """
 
 from pathlib import Path
@@ -19,14 +20,19 @@ STEPS = {
     "downloading": "Downloading",
     "decoding": "Decoding",
     "listening": "Listening",
-    "waking": "Waking the network",
+    "loading": "Loading the network",
     "drawing": "Drawing the song",
 }
 
 
 def web(*names):
-    """The text of scripts or styles in pipeline/app/web. As text, since anywidget watches a file for its widget's whole life and beyond."""
+    """The text of scripts or styles in pipeline/app/web; of a path, anywidget would watch the file for ever."""
     return "\n".join((Path(__file__).parent / "web" / name).read_text(encoding="utf-8") for name in names)
+
+
+def animation_of(label):
+    """The animation for a label, and with it the colour: a model may have other classes than Piano and Other."""
+    return label if label in ANIMATIONS else "Other"
 
 
 class Stage(anywidget.AnyWidget):
@@ -39,39 +45,39 @@ class Stage(anywidget.AnyWidget):
     _css = web("app.css")
     view = traitlets.Dict().tag(sync=True)
 
-    def __init__(self, on_submit=None, folder=FIGURES):
+    def __init__(self, on_submit):
         super().__init__()
-        self._on_submit, self._folder = on_submit, Path(folder)
+        self._on_submit = on_submit
         self.on_msg(self._on_message)
         self.idle()
 
     def idle(self, live=""):
-        """Invite."""
+        """Invite a person to give a song."""
         self.view = {
             "phase": "idle",
             "live": live,
             "headline": "Is it a piano?",
-            "detail": "Paste a link, choose a recording, or try one of the songs. Every second of it is listened to, and the majority decides.",
+            "detail": "Paste a link, choose a file, or try one of the songs above. "
+            "The network judges every second, and the majority decides.",
         }
 
     def working(self, step, done=0.0, total=None, detail="", beside_answer=False):
-        """Say what is going on: `step` of `STEPS`, `done` of `total` in bytes or seconds; beside the last answer, if asked to."""
+        """Show a step of `STEPS`, `done` of `total` in bytes or seconds; beside the last answer, if asked to."""
         words = STEPS.get(step, step)
         fraction = min(done / total, 1.0) if total else None
-        if step == "listening" and total:
-            shown = f"{words}: {done:.0f} of {total:.0f} s"
-        elif step == "listening" and done:
-            shown = f"{words}: {done:.0f} s"
-        else:
-            shown = f"{words} {fraction:.0%}".replace("%", " %") if fraction is not None else words
-        moving = {"step": shown, "fraction": fraction, "detail": printable(detail)}
+        shown = words
+        if step == "listening" and done:
+            shown = f"{words}: {done:.0f} of {total:.0f} s" if total else f"{words}: {done:.0f} s"
+        elif fraction is not None:
+            shown = f"{words} {100 * fraction:.0f} %"
+        progress = {"step": shown, "fraction": fraction, "detail": printable(detail)}
         if beside_answer and self.view["phase"] == "answer":
-            self.view = self.view | {"more": moving}
+            self.view = self.view | {"more": progress}
         else:
-            self.view = {"phase": "working", "live": words, **moving}
+            self.view = {"phase": "working", "live": words, **progress}
 
     def rest(self, live=""):
-        """End what was going on: the last answer stays, else invite again."""
+        """End what was going on: the last answer stays; without one, invite again."""
         if self.view["phase"] == "answer":
             self.view = self.view | {"more": None, "live": live}
         else:
@@ -79,30 +85,30 @@ class Stage(anywidget.AnyWidget):
 
     def summary(self, labels):
         """End a list: a label for each song, None where there is no answer."""
-        counts = [f"{labels.count(name)} {name}" for name in sorted({name for name in labels if name}, reverse=True)]
+        if self.view["phase"] != "answer":
+            self.failure("None of these songs could be judged; the table below says why.")
+            return
+        counts = [f"{labels.count(name)} {name}" for name in sorted(set(labels) - {None}, reverse=True)]
         counts += [f"{labels.count(None)} without an answer"] * (None in labels)
         words = f"{len(labels)} songs: {', '.join(counts)}"
-        if self.view["phase"] == "answer":
-            self.view = self.view | {
-                "more": {"step": words, "detail": "", "fraction": None, "ended": True},
-                "live": words,
-            }
-        else:
-            self.failure("None of these songs could be judged; the table below says why.")
+        ended = {"step": words, "detail": "", "fraction": None, "ended": True}
+        self.view = self.view | {"more": ended, "live": words}
 
     def answer(self, recognition, url=None):
-        """Show the label, and start its animation; `url` is the song's canonical address, or None."""
-        votes, n_clips = recognition.votes[recognition.label], sum(recognition.votes.values())
+        """Show the label and its animation; `url` is the song's canonical address, or None."""
+        label, confidence, title = recognition.label, percent(recognition.confidence), printable(recognition.title)
+        spoken = f"{label}, with a confidence of {confidence}: {title}"
         self.view = {
             "phase": "answer",
-            "label": recognition.label,
-            "animation": recognition.label if recognition.label in ANIMATIONS else "Other",
-            "confidence": percent(recognition.confidence),
-            "votes": f"{votes:,} of {n_clips:,} seconds voted {recognition.label}",
-            "title": printable(recognition.title) or "untitled",
+            "label": label,
+            "animation": animation_of(label),
+            "confidence": confidence,
+            "votes": f"{recognition.votes[label]:,} of {sum(recognition.votes.values()):,} seconds voted {label}",
+            "disagreement": recognition.disagreement,
+            "title": title or "untitled",
             "length": clock(recognition.seconds),
             "url": url,
-            "live": f"{recognition.label}, with a confidence of {percent(recognition.confidence)}: {printable(recognition.title)}",
+            "live": f"{spoken}. {recognition.disagreement}" if recognition.disagreement else spoken,
         }
 
     def failure(self, sentence, title=""):
@@ -116,13 +122,13 @@ class Stage(anywidget.AnyWidget):
         }
 
     def _on_message(self, _, content, __):
-        """A browser submits, asks for the animations in the format that it plays, or only whether somebody is here."""
+        """A browser submits a link, asks for the animations in a format, or only whether the kernel is there."""
         self.send({})
-        if self._on_submit and isinstance(content.get("submit"), str):
+        if isinstance(content.get("submit"), str):
             self._on_submit(content["submit"])
         wanted = content.get("want")
         if wanted in ("webm", "mp4"):
-            found = {name: self._folder / f"{name.lower()}.{wanted}" for name in ANIMATIONS}
-            clips = {name: path.read_bytes() for name, path in found.items() if path.is_file()}
+            paths = {name: FIGURES / f"{name.lower()}.{wanted}" for name in ANIMATIONS}
+            clips = {name: path.read_bytes() for name, path in paths.items() if path.is_file()}
             self.send({"animations": list(clips), "format": wanted}, buffers=list(clips.values()))
             self.send_state("view")  # which may have changed before this browser could hear

@@ -1,6 +1,7 @@
-"""A recording of one's own, from the browser to a file in a temporary folder, in pieces.
-Pieces, because Jupyter closes the connection of whoever sends more than 10 MB at once; the next one is asked for when
-the last has been written, so it can be stopped at any time and shows how far it is.
+"""A file of one's own, from the browser to a temporary folder.
+
+It comes in pieces, since Jupyter closes a connection that sends more than 10 MB at once. Each piece is asked for when
+the last is written, so that an upload shows its progress and can be stopped.
 """
 
 from pathlib import Path
@@ -22,8 +23,8 @@ class Upload(anywidget.AnyWidget):
     Parameters
     ----------
     listener : object
-        Told what happens: `upload_begins()`, `upload_moves(done, total)` in bytes, `upload_ends(folder, path, name)` with a
-        TemporaryDirectory that is then the listener's to clean up, or `upload_fails(error)`.
+        `upload_begins()`, `upload_moves(done, total)` in bytes, then `upload_fails(error)` or
+        `submit_file(path, name, folder)`: the listener removes the folder, a TemporaryDirectory.
     """
 
     _esm = web("common.js", "upload.js")
@@ -48,13 +49,10 @@ class Upload(anywidget.AnyWidget):
                 if content.get("what") == "piece":
                     self._write(bytes(buffers[0]))
                 elif content.get("what") == "lost":
-                    self._fail(
-                        "unreadable",
-                        "The browser cannot read this: it is a folder, or has changed; choose a sound file.",
-                    )
+                    self._fail("unreadable", "The browser cannot read this: choose a sound file, and no folder.")
         except OSError as error:
-            sentence = f"The file could not be kept for the moment ({error.strerror}); make room in the temporary folder and try again."
-            self._fail("unwritable", sentence)
+            why = f"The file could not be stored ({error.strerror})"
+            self._fail("unwritable", f"{why}; make room in the temporary folder and try again.")
 
     def _fail(self, kind, sentence):
         self.cancel()
@@ -67,7 +65,7 @@ class Upload(anywidget.AnyWidget):
             return
         self._name, self._size, self._id, self._done = name, size, identity, 0
         self._folder = temporary_folder()
-        # The file is called after no one, and as no sentence does: of the name only a known ending is taken.
+        # A stranger's file name makes no path: only a known ending of it is used.
         suffix = Path(name).suffix.lower()
         self._path = Path(self._folder.name) / f"uploaded-file{suffix if suffix in AUDIO_SUFFIXES else ''}"
         self._path.touch()
@@ -85,4 +83,4 @@ class Upload(anywidget.AnyWidget):
             self.send({"id": self._id, "from": self._done})
         else:
             folder, self._folder = self._folder, None
-            self._listener.upload_ends(folder, self._path, self._name)
+            self._listener.submit_file(self._path, self._name, folder)

@@ -61,6 +61,14 @@ class Recognition:
         """Mean probability of the class Piano."""
         return self.probabilities.get(PIANO)
 
+    @property
+    def disagreement(self):
+        """A sentence where the majority vote and the mean probability name two classes, else ""."""
+        likeliest = max(self.probabilities, key=self.probabilities.get)
+        if likeliest == self.label:
+            return ""
+        return f"Borderline: the majority vote says {self.label}, the mean probability says {likeliest}."
+
     def to_dict(self):
         """The answer as plain values, for JSON."""
         result = {

@@ -146,7 +146,7 @@ function render({ model, el }) {
       const card = element("figure", "po-moment");
       const image = element("img");
       image.src = url(moment.picture, "image/png");
-      image.alt = `Mel spectrogram of second ${clock(moment.second)}; what the network's decision for ${moment.class_name} hung on glows`;
+      image.alt = `Mel spectrogram of the second at ${clock(moment.second)}; it glows where a change would alter the decision most`;
       const caption = element("figcaption");
       const play = element("button", "po-moment-play", `▶ ${clock(moment.second)}`);
       play.type = "button";
@@ -164,8 +164,9 @@ function render({ model, el }) {
       box.append(card);
     }
     const section = element("div");
-    section.append(element("h3", "po-heading", "Where the network looked"), box);
-    section.append(element("p", "po-detail", "The clearest second of each class: in grey its mel spectrogram, 0 to 8 kHz; glowing what would change the decision most."));
+    section.append(element("h3", "po-heading", "The clearest second of each class"), box);
+    const legend = "Its mel spectrogram, 0 to 8 kHz, in grey. What glows is where a change would alter the decision most.";
+    section.append(element("p", "po-detail", legend));
     return section;
   }
 
