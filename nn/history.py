@@ -1,7 +1,5 @@
 """What training has seen: loss and accuracy of every batch and every epoch."""
 
-import pandas as pd
-
 
 class History:
     """Two growing lists of rows; as tables they are `batches` and `epochs`."""
@@ -12,11 +10,15 @@ class History:
     @property
     def batches(self):
         """DataFrame: epoch, batch, loss, accuracy of each batch as it was trained on."""
+        import pandas as pd
+
         return pd.DataFrame(self.batch_rows, columns=["epoch", "batch", "loss", "accuracy"])
 
     @property
     def epochs(self):
         """DataFrame, indexed by epoch from 1: mean training loss and accuracy, seconds, and the validation's."""
+        import pandas as pd
+
         return pd.DataFrame(self.epoch_rows, index=pd.RangeIndex(1, len(self.epoch_rows) + 1, name="epoch"))
 
     def __repr__(self):

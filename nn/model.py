@@ -4,7 +4,6 @@ import threading
 from collections import Counter
 
 import numpy as np
-import pandas as pd
 
 from nn import model_file, onnx, training
 from nn.activations import Softmax
@@ -148,6 +147,8 @@ class Model:
 
     def summary(self):
         """The layers as a table: name, output shape and number of parameters, with their total."""
+        import pandas as pd
+
         rows = [(layer.name, str(layer.output_shape), layer.n_parameters) for layer in self.layers]
         rows.append(("total", "", sum(row[2] for row in rows)))
         return pd.DataFrame(rows, columns=["layer", "output shape", "parameters"]).set_index("layer")

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-import tinysoundfont
 from scipy.signal import butter, resample_poly, sosfilt
 
 from pipeline.errors import SourceError
@@ -62,8 +61,15 @@ class Touch:
 @lru_cache(maxsize=12)
 def _font(path):
     try:
+        import tinysoundfont
+
         font = tinysoundfont.Synth(samplerate=RATE * OVERSAMPLING)
         font.sfload(str(path), max_voices=VOICES)
+    except ImportError:
+        message = (
+            "Sound fonts need tinysoundfont; install it with: .venv/bin/python -m pip install --no-deps tinysoundfont"
+        )
+        raise SourceError("font", message) from None
     except Exception as error:
         raise SourceError("font", f"{path} is not a sound font that can be read ({error}).") from error
     return font
