@@ -112,9 +112,21 @@ def _conv2d(layer: nn_layers.Conv2D, graph, value):
     return graph.add("Conv", inputs, strides=layer.strides, pads=_pads(layer))
 
 
+@write.register(nn_layers.MaxPooling2D)
+@write.register(nn_layers.AveragePooling2D)
+def _pooling2d(layer, graph, value):
+    operation = {nn_layers.MaxPooling2D: "MaxPool", nn_layers.AveragePooling2D: "AveragePool"}[type(layer)]
+    return graph.add(operation, [value], kernel_shape=layer.pool_size, strides=layer.strides, pads=_pads(layer))
+
+
 @write.register
-def _max_pooling2d(layer: nn_layers.MaxPooling2D, graph, value):
-    return graph.add("MaxPool", [value], kernel_shape=layer.pool_size, strides=layer.strides, pads=_pads(layer))
+def _global_max_pooling2d(layer: nn_layers.GlobalMaxPooling2D, graph, value):
+    return graph.add("Flatten", [graph.add("GlobalMaxPool", [value])])
+
+
+@write.register
+def _global_average_pooling2d(layer: nn_layers.GlobalAveragePooling2D, graph, value):
+    return graph.add("Flatten", [graph.add("GlobalAveragePool", [value])])
 
 
 def _pads(layer):

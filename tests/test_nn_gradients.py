@@ -91,10 +91,12 @@ def test_conv2d(shape, filters, kernel, strides, padding, seed):
 
 
 @given(shape=images, pool=pairs, strides=pairs, padding=paddings, seed=seeds)
-def test_max_pooling2d(shape, pool, strides, padding, seed):
+def test_pooling2d(shape, pool, strides, padding, seed):
     rng = np.random.default_rng(seed)
-    layers = build([nn.MaxPooling2D(pool, strides, padding)], shape[1:], rng)
-    check_gradients(layers, distinct(rng, shape), rng)
+    for kind in (nn.MaxPooling2D, nn.AveragePooling2D):
+        check_gradients(build([kind(pool, strides, padding)], shape[1:], rng), distinct(rng, shape), rng)
+    for kind in (nn.GlobalMaxPooling2D, nn.GlobalAveragePooling2D):
+        check_gradients(build([kind()], shape[1:], rng), distinct(rng, shape), rng)
 
 
 @given(shape=images, training=st.booleans(), seed=seeds)

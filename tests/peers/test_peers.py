@@ -111,6 +111,32 @@ def test_convolution(kernel, strides):
     np.testing.assert_allclose(layer.grads["bias"], bias.grad.numpy(), atol=1e-11)
 
 
+POOLINGS = {
+    "average": (nn.AveragePooling2D((3, 2), (2, 3)), lambda x: torch.nn.functional.avg_pool2d(x, (3, 2), (2, 3))),
+    "average, padded": (
+        nn.AveragePooling2D(3, 1, "same"),
+        lambda x: torch.nn.functional.avg_pool2d(x, 3, 1, padding=1, count_include_pad=False),
+    ),
+    "max": (nn.MaxPooling2D((3, 2), (2, 3)), lambda x: torch.nn.functional.max_pool2d(x, (3, 2), (2, 3))),
+    "max, padded": (nn.MaxPooling2D(3, 1, "same"), lambda x: torch.nn.functional.max_pool2d(x, 3, 1, padding=1)),
+    "global average": (nn.GlobalAveragePooling2D(), lambda x: x.mean((2, 3))),
+    "global max": (nn.GlobalMaxPooling2D(), lambda x: x.amax((2, 3))),
+}
+
+
+@pytest.mark.parametrize("name", POOLINGS)
+def test_pooling(name):
+    (layer, function), rng = POOLINGS[name], np.random.default_rng(0)
+    layer.build((3, 11, 14), rng)
+    inputs = rng.normal(size=(4, 3, 11, 14))
+    theirs = torch.tensor(inputs, requires_grad=True)
+    output = function(theirs)
+    np.testing.assert_allclose(layer.forward(inputs), output.detach().numpy(), atol=1e-12)
+    gradient = rng.normal(size=output.shape)
+    output.backward(torch.tensor(gradient))
+    np.testing.assert_allclose(layer.backward(gradient), theirs.grad.numpy(), atol=1e-12)
+
+
 @pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-4), (np.float32, 0.01)])
 def test_mel_spectrogram_is_librosas(dtype, tolerance):
     rng = np.random.default_rng(0)
