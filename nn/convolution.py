@@ -8,8 +8,9 @@ import itertools
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from nn.checks import choice, flag, integer, pair
 from nn.initializers import he_normal
-from nn.layer import Layer, pair
+from nn.layer import Layer
 
 
 class WindowLayer(Layer):
@@ -21,11 +22,10 @@ class WindowLayer(Layer):
 
     def __init__(self, window, strides, padding):
         super().__init__()
-        self.window, self.strides, self.padding = window, strides, padding
+        self.window, self.strides = window, strides
+        self.padding = choice(padding, "padding", ("same", "valid"))
 
     def compute_output_shape(self, input_shape):
-        if self.padding not in ("same", "valid"):
-            raise ValueError(f'Expected "same" or "valid". Received: padding={self.padding!r}')
         if len(input_shape) != 3:
             kind = type(self).__name__
             raise ValueError(f"{kind} takes images (channels, height, width). Received: input_shape={input_shape}")
@@ -36,9 +36,7 @@ class WindowLayer(Layer):
         output_shape = super().build(input_shape, rng)
         axes = zip(input_shape[1:], output_shape[1:], self.window, self.strides)
         missing = [max((n_windows - 1) * stride + window - size, 0) for size, n_windows, window, stride in axes]
-        self.pads = [
-            (n_pixels // 2, n_pixels - n_pixels // 2) for n_pixels in missing
-        ]  # before and after, on each axis
+        self.pads = [(total // 2, total - total // 2) for total in missing]  # before and after, on each axis
         return output_shape
 
     def padded(self, images, value=0):
@@ -65,12 +63,10 @@ class Conv2D(WindowLayer):
     tells.
     """
 
-    def __init__(self, filters, kernel_size, strides=1, padding="same"):
+    def __init__(self, filters, kernel_size, strides=1, padding="same", use_bias=True):
         self.kernel_size = pair(kernel_size, "kernel_size")
         super().__init__(self.kernel_size, pair(strides, "strides"), padding)
-        if filters < 1:
-            raise ValueError(f"Expected at least one filter. Received: filters={filters}")
-        self.filters = filters
+        self.filters, self.use_bias = integer(filters, "filters"), flag(use_bias, "use_bias")
 
     def compute_output_shape(self, input_shape):
         return self.filters, *super().compute_output_shape(input_shape)[1:]
@@ -78,29 +74,34 @@ class Conv2D(WindowLayer):
     def build(self, input_shape, rng):
         output_shape = super().build(input_shape, rng)
         shape = (self.filters, input_shape[0], *self.kernel_size)
-        self.params = {
-            "kernel": he_normal(rng, shape, fan_in=np.prod(shape[1:])),
-            "bias": np.zeros(self.filters, np.float32),
-        }
+        self.params["kernel"] = he_normal(rng, shape, fan_in=np.prod(shape[1:]))
+        if self.use_bias:
+            self.params["bias"] = np.zeros(self.filters, np.float32)
         return output_shape
 
     def forward(self, inputs, training=False):
-        (down, across), kernel = self.strides, self.params["kernel"]
-        # (batch, channels, new_height, new_width, kernel_height, kernel_width), a view
-        self._windows = sliding_window_view(self.padded(inputs), self.kernel_size, axis=(2, 3))[:, :, ::down, ::across]
-        self.output = np.moveaxis(np.tensordot(self._windows, kernel, ((1, 4, 5), (1, 2, 3))), -1, 1)
-        self.output = self.output + self.params["bias"][:, np.newaxis, np.newaxis]
+        self._padded = self.padded(inputs)
+        output = np.tensordot(self._windows(), self.params["kernel"], ((1, 4, 5), (1, 2, 3)))
+        if self.use_bias:
+            output += self.params["bias"]
+        self.output = np.moveaxis(output, -1, 1)
         return self.output
 
     def backward(self, output_gradient):
-        self.grads["kernel"] = np.tensordot(output_gradient, self._windows, ((0, 2, 3), (0, 2, 3)))
-        self.grads["bias"] = output_gradient.sum(axis=(0, 2, 3))
+        self.grads["kernel"] = np.tensordot(output_gradient, self._windows(), ((0, 2, 3), (0, 2, 3)))
+        if self.use_bias:
+            self.grads["bias"] = output_gradient.sum(axis=(0, 2, 3))
         padded = self.padded(np.zeros((len(output_gradient), *self.input_shape), output_gradient.dtype))
         taps = self.params["kernel"].reshape(*self.params["kernel"].shape[:2], -1)
         for number, phase in enumerate(self.phases(padded)):  # what each tap of the filters has met
             phase += np.moveaxis(np.tensordot(output_gradient, taps[:, :, number], (1, 0)), -1, 1)
         self.input_gradient = self.cropped(padded)
         return self.input_gradient
+
+    def _windows(self):
+        """The view `(batch, channels, new_height, new_width, kernel_height, kernel_width)` of the last inputs."""
+        down, across = self.strides
+        return sliding_window_view(self._padded, self.kernel_size, axis=(2, 3))[:, :, ::down, ::across]
 
 
 def output_size(size, window, stride, padding):

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from nn.checks import flag, integer
 from nn.initializers import glorot_uniform
 from nn.layer import Layer
 
@@ -12,11 +13,9 @@ class Dense(Layer):
     Shapes: inputs `(batch, features)`, output `(batch, units)`, kernel `(features, units)`, bias `(units,)`.
     """
 
-    def __init__(self, units):
+    def __init__(self, units, use_bias=True):
         super().__init__()
-        if units < 1:
-            raise ValueError(f"Expected at least one unit. Received: units={units}")
-        self.units = units
+        self.units, self.use_bias = integer(units, "units"), flag(use_bias, "use_bias")
 
     def compute_output_shape(self, input_shape):
         if len(input_shape) != 1:
@@ -26,19 +25,21 @@ class Dense(Layer):
     def build(self, input_shape, rng):
         output_shape = super().build(input_shape, rng)
         features = input_shape[0]
-        self.params = {
-            "kernel": glorot_uniform(rng, (features, self.units), features, self.units),
-            "bias": np.zeros(self.units, np.float32),
-        }
+        self.params["kernel"] = glorot_uniform(rng, (features, self.units), features, self.units)
+        if self.use_bias:
+            self.params["bias"] = np.zeros(self.units, np.float32)
         return output_shape
 
     def forward(self, inputs, training=False):
         self._inputs = inputs
-        self.output = inputs @ self.params["kernel"] + self.params["bias"]
+        self.output = inputs @ self.params["kernel"]
+        if self.use_bias:
+            self.output += self.params["bias"]
         return self.output
 
     def backward(self, output_gradient):
         self.grads["kernel"] = self._inputs.T @ output_gradient
-        self.grads["bias"] = output_gradient.sum(axis=0)
+        if self.use_bias:
+            self.grads["bias"] = output_gradient.sum(axis=0)
         self.input_gradient = output_gradient @ self.params["kernel"].T
         return self.input_gradient

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from nn.checks import number
 from nn.layer import Layer
 
 
@@ -14,9 +15,7 @@ class Dropout(Layer):
 
     def __init__(self, rate):
         super().__init__()
-        if not 0 <= rate < 1:
-            raise ValueError(f"Expected a number from 0 to below 1. Received: rate={rate}")
-        self.rate = rate
+        self.rate = number(rate, "rate", minimum=0, below=1)
 
     def build(self, input_shape, rng):
         self.generator = rng.spawn(1)[0]

@@ -7,8 +7,6 @@ ask for a layer's type.
 
 import inspect
 
-import numpy as np
-
 
 class Layer:
     """Base class of all layers, and by itself the identity.
@@ -94,11 +92,3 @@ def backward(steps, output_gradient):
         if output_gradient is None:
             break
     return output_gradient
-
-
-def pair(value, what):
-    """`value` as two positive integers, for the two axes of an image: 3 -> (3, 3)."""
-    values = (value, value) if np.isscalar(value) else tuple(value)
-    if len(values) != 2 or any(not isinstance(v, (int, np.integer)) or v < 1 for v in values):
-        raise ValueError(f"Expected {what} as a positive integer or two of them. Received: {what}={value!r}")
-    return tuple(int(v) for v in values)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from nn.checks import number
 from nn.layer import Layer
 
 
@@ -15,9 +16,8 @@ class BatchNormalization(Layer):
 
     def __init__(self, momentum=0.99, epsilon=1e-3):
         super().__init__()
-        if not 0 <= momentum < 1:
-            raise ValueError(f"Expected a number from 0 to below 1. Received: momentum={momentum}")
-        self.momentum, self.epsilon = momentum, epsilon
+        self.momentum = number(momentum, "momentum", minimum=0, below=1)
+        self.epsilon = number(epsilon, "epsilon", minimum=0)
 
     def build(self, input_shape, rng):
         channels = input_shape[0]

@@ -15,6 +15,8 @@ from contextlib import contextmanager, suppress
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
+from nn.checks import integer
+
 SLICE = 8  # images in a task: small enough to balance two threads at batch 32, large enough to hide the hand-over
 
 _local = threading.local()
@@ -27,8 +29,7 @@ _n_threads = len(_cores)
 def set_threads(n_threads):
     """Use `n_threads` threads from now on (at the start: one a core)."""
     global _n_threads, _pool
-    if n_threads < 1:
-        raise ValueError(f"Expected at least one thread. Received: n_threads={n_threads}")
+    n_threads = integer(n_threads, "n_threads")
     if _pool is not None:
         _pool.shutdown()
     _n_threads, _pool = n_threads, None
@@ -64,13 +65,19 @@ def map_items(function, items):
     results, numbers = [None] * len(items), iter(range(len(items)))
 
     def work():
-        for number in numbers:
-            results[number] = function(items[number])
+        try:
+            for number in numbers:
+                results[number] = function(items[number])
+        finally:
+            list(numbers)  # after an error, or Ctrl-C, nobody begins another item
 
     others = [_pool.submit(work) for _ in range(_n_threads - 1)]
-    work()
-    for other in others:
-        other.result()
+    try:
+        work()
+    finally:
+        errors = [other.exception() for other in others]  # waits: none may go on writing into memory of the next call
+    for error in filter(None, errors):
+        raise error
     return results
 
 
@@ -89,7 +96,7 @@ def _keep_to_cores(number):
 
 
 def reuse(owner, name, shape, dtype):
-    """An array in memory that `owner` keeps, at first zeros: fresh large arrays cost more than the sums in them."""
+    """An array in memory that `owner` keeps, whatever it holds: fresh large arrays cost more than the sums in them."""
     memory = owner.__dict__.setdefault("memory", {})
     flat, views = memory.get((name, dtype), (None, {}))
     if shape not in views:

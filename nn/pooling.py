@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from nn.checks import pair
 from nn.convolution import WindowLayer
-from nn.layer import Layer, pair
+from nn.layer import Layer
 
 
 class Pooling2D(WindowLayer):

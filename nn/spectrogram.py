@@ -4,12 +4,13 @@ Because it is a layer of the model, the model file carries its own preprocessing
 differ in it.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy import fft
 
+from nn.checks import integer, number
 from nn.layer import Layer
 from nn.parallel import map_slices, reuse, workspace
 
@@ -28,9 +29,18 @@ class FeatureConfig:
     top_db: float = 80.0  # what is softer than this below the loudest is taken as this soft
 
     def __post_init__(self):
-        if not 0 < self.win_length <= self.n_fft <= 1 << 16 or not 0 < self.n_mels <= self.n_fft or self.hop_length < 1:
-            raise ValueError(f"Expected hop_length >= 1, win_length and n_mels up to n_fft <= 65536. Received: {self}")
-        if not 0 <= self.f_min < self.f_max <= self.sample_rate / 2 or not self.top_db > 0:
+        for field in fields(self):
+            check = integer if field.type is int else number
+            check(getattr(self, field.name), field.name, minimum=0)
+        if (
+            not 2 <= self.win_length <= self.n_fft <= 1 << 16
+            or not 0 < self.n_mels <= self.n_fft
+            or not self.hop_length
+        ):
+            raise ValueError(
+                f"Expected 2 <= win_length <= n_fft <= 65536, 0 < n_mels <= n_fft and a hop. Received: {self}"
+            )
+        if not self.f_min < self.f_max <= self.sample_rate / 2 or not self.top_db:
             raise ValueError(f"Expected 0 <= f_min < f_max <= sample_rate / 2, and top_db > 0. Received: {self}")
 
     @property
@@ -80,9 +90,11 @@ class MelSpectrogram(Layer):
         # As many samples as the frames cover: the last frames reach into zeros.
         padded = reuse(self, "padded", (len(inputs), (n_frames - 1) * hop + width), dtype)
         padded[:, : inputs.shape[1]] = inputs[:, : padded.shape[1]]
+        padded[:, inputs.shape[1] :] = 0
 
         def transform(part):
-            frames = workspace(("frames", n_frames, width), (n_frames, n_fft), dtype)  # zeros behind the window
+            frames = workspace("frames", (n_frames, n_fft), dtype)
+            frames[:, width:] = 0
             magnitudes = workspace("magnitudes", (n_frames, n_fft // 2 + 1), dtype)
             for samples, picture in zip(padded[part], output[part, 0]):
                 np.multiply(sliding_window_view(samples, width)[::hop], window, out=frames[:, :width])
@@ -107,7 +119,7 @@ def mel_filters(features):
 
     The scale is linear up to 1 kHz and logarithmic above (Slaney, Auditory Toolbox, 1998): librosa's default.
     """
-    frequencies = np.linspace(0, features.sample_rate / 2, features.n_fft // 2 + 1)
+    frequencies = np.arange(features.n_fft // 2 + 1) * features.sample_rate / features.n_fft
     edges = _mel_to_hz(np.linspace(_hz_to_mel(features.f_min), _hz_to_mel(features.f_max), features.n_mels + 2))
     lower, centre, upper = edges[:-2, np.newaxis], edges[1:-1, np.newaxis], edges[2:, np.newaxis]
     rising, falling = (frequencies - lower) / (centre - lower), (upper - frequencies) / (upper - centre)

@@ -25,7 +25,7 @@ def find_run(layers, may_lead):
 def _fits(layer):
     if type(layer) is Conv2D:
         # `Blocks.layout` grows with the square of this; the plain layer does not.
-        return math.prod(layer.kernel_size + layer.strides) <= 1 << 12
+        return layer.use_bias and math.prod(layer.kernel_size + layer.strides) <= 1 << 12
     if type(layer) is not MaxPooling2D:
         return True
     # `Inference` has filters of their own for each column of a window: not for many.
