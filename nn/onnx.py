@@ -97,7 +97,7 @@ def _flatten(layer: nn_layers.Flatten, graph, value):
 
 @write.register
 def _dense(layer: nn_layers.Dense, graph, value):
-    return graph.add("Gemm", [value, layer.params["kernel"], layer.params["bias"]])
+    return graph.add("Gemm", [value, *layer.params.values()])
 
 
 @write.register
@@ -108,8 +108,7 @@ def _batch_normalization(layer: nn_layers.BatchNormalization, graph, value):
 
 @write.register
 def _conv2d(layer: nn_layers.Conv2D, graph, value):
-    inputs = [value, layer.params["kernel"], layer.params["bias"]]
-    return graph.add("Conv", inputs, strides=layer.strides, pads=_pads(layer))
+    return graph.add("Conv", [value, *layer.params.values()], strides=layer.strides, pads=_pads(layer))
 
 
 @write.register(nn_layers.MaxPooling2D)

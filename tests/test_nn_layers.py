@@ -231,7 +231,7 @@ def test_mistakes_are_named():
         built(nn.MaxPooling2D(3), (1, 2, 2))
     with pytest.raises(ValueError, match="Flatten"):
         built(nn.Dense(2), (1, 8, 8))
-    with pytest.raises(ValueError, match="at least one unit"):
+    with pytest.raises(ValueError, match="units=0"):
         nn.Dense(0)
     with pytest.raises(ValueError, match="momentum=1"):
         nn.BatchNormalization(momentum=1)

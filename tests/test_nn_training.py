@@ -311,7 +311,7 @@ def test_mistakes_are_named():
         model.saliency(np.zeros(CLIP, np.float32), "class 9")
     with pytest.raises(KeyError, match="conv2d_9"):
         model.feature_maps(np.zeros(CLIP, np.float32), "conv2d_9")
-    with pytest.raises(ValueError, match="learning_rate=0"):
-        nn.RMSprop(0)
+    with pytest.raises(ValueError, match="learning_rate=-1"):
+        nn.RMSprop(-1)
     with pytest.raises(FloatingPointError, match="smaller learning rate"):
         model.fit(tones(), epochs=50, optimizer=nn.SGD(1e30), progress=False)
