@@ -1,4 +1,4 @@
-"""Every figure is drawn from small data, saved, and looked into for what it must show."""
+"""Every figure is drawn from small data, saved, and searched for what it must show."""
 
 import warnings
 
@@ -171,7 +171,7 @@ def test_data_flow_has_a_gradient_for_every_trained_layer():
     assert "conv2d_3" in texts(diagrams.data_flow(model, flow))
 
 
-def test_dead_units_are_those_that_no_clip_wakes():
+def test_dead_units_are_zero_for_every_clip():
     model = dense_network(sound="samples", units=(8, 4))
     clips = np.random.default_rng(0).normal(0, 0.1, (50, 16_000)).astype(np.float32)
     model["dense_1"].params["bias"][:2] = -1e6
@@ -205,6 +205,8 @@ def test_curves_are_means_over_seeds_within_their_band(trained):
     assert good.get_color() != figure.axes[0].lines[1].get_color() == style.GREY
     assert good.get_ydata()[-1] == pytest.approx(0.905, abs=0.01), "the mean of two seeds that end at 0.90 and 0.91"
     training.learning_curves(curves, epochs, "loss")
+    dots, *_ = training.batch_accuracies(trained["bad"][0].history.batches).axes[0].lines
+    assert len(dots.get_ydata()) == 60
 
 
 def test_figures_of_a_trained_network(trained):
@@ -269,3 +271,7 @@ def test_figures_of_an_evaluation():
     }
     figure = evaluation.comparison(pd.DataFrame(rows).T)
     assert [ax.get_title(loc="left") for ax in figure.axes] == ["Balanced accuracy", "F1 of piano", "AUC"]
+    counts = pd.DataFrame([[8, 2], [0, 0]], ["Harp", "Flute"], ["Harp", "Flute"])
+    matrix = evaluation.confusion(counts).axes[0]
+    assert matrix.images[0].get_array().tolist() == [[0.8, 0.2], [0, 0]]
+    assert {text.get_text() for text in matrix.texts} == {"8", "2"}

@@ -1,6 +1,4 @@
-"""Diagrams drawn from the code itself: the steps of the pipeline with what they really gave, the layers of a model with
-their real shapes.
-"""
+"""Diagrams drawn from the code itself: the steps of the pipeline with their real results, and a model's real layers."""
 
 import inspect
 
@@ -18,14 +16,26 @@ LAYER_COLORS = {
     "Dropout": PINK,
     "BatchNormalization": GREEN,
 }
+WORDS = {  # of layers, in the diagram of the architecture
+    "MelSpectrogram": "mel\nspectrogram",
+    "Conv2D": "conv",
+    "MaxPooling2D": "max pool",
+    "Dense": "dense",
+    "Flatten": "flatten",
+    "BatchNormalization": "batch norm.",
+    "Dropout": "dropout",
+}
+KEEPS_SHAPE = ("ReLU", "Softmax", "Dropout", "BatchNormalization", "SpectrogramAugmentation")
 PER_ROW = 4
+ARROW = {"arrowstyle": "-|>", "shrinkA": 0, "shrinkB": 0}
+CENTRED = {"ha": "center", "va": "center", "color": DARK}
 
 
 def pipeline_steps(steps):
-    """The way from a link to a label, a box a step, with what the step gave for a real song.
+    """The way from a link to a label, a box a step, with its result for a real song.
 
-    `steps`: list of (function, what it gave in words, draw), where `draw(ax)` shows that, or None. The name in a
-    box is the function's own.
+    `steps`: list of (function, its result in words, draw), where `draw(ax)` shows the result. The name in a box is the
+    function's own.
     """
     n_rows = -(-len(steps) // PER_ROW)
     figure, ax = plt.subplots(figsize=(WIDTH, 1.95 * n_rows), layout="none")
@@ -36,25 +46,14 @@ def pipeline_steps(steps):
         row, place = divmod(number, PER_ROW)
         column = place if row % 2 == 0 else PER_ROW - 1 - place  # there and back, so that arrows stay short
         _box(ax, column + 0.02, row + 0.06, 0.88, 0.86)
-        ax.text(
-            column + 0.46,
-            row + 0.13,
-            f"{number + 1}  {_qualified(function)}",
-            ha="center",
-            va="center",
-            fontsize=6.2,
-            family="monospace",
-            weight="bold",
-            color=DARK,
-        )
-        ax.text(column + 0.46, row + 0.82, result, ha="center", va="center", fontsize=6.8, color=DARK, linespacing=1.25)
-        if draw is not None:
-            inset = ax.inset_axes((column + 0.1, row + 0.2, 0.72, 0.5), transform=ax.transData)
-            inset.set(xticks=(), yticks=())
-            for side in inset.spines.values():
-                side.set_visible(False)
-            inset.patch.set_alpha(0)
-            draw(inset)
+        name = f"{number + 1}  {_qualified(function)}"
+        ax.text(column + 0.46, row + 0.13, name, fontsize=6.2, family="monospace", weight="bold", **CENTRED)
+        ax.text(column + 0.46, row + 0.82, result, fontsize=6.8, linespacing=1.25, **CENTRED)
+        inset = ax.inset_axes((column + 0.1, row + 0.2, 0.72, 0.5), transform=ax.transData)
+        inset.set(xticks=(), yticks=())
+        inset.spines[:].set_visible(False)
+        inset.patch.set_alpha(0)
+        draw(inset)
         if number + 1 < len(steps):
             _arrow_to_next(ax, row, column, last_in_row=place == PER_ROW - 1)
     return figure
@@ -67,17 +66,13 @@ def _arrow_to_next(ax, row, column, last_in_row):
         ends = (column + 0.91, row + 0.49), (column + 1.01, row + 0.49)
     else:
         ends = (column + 0.01, row + 0.49), (column - 0.09, row + 0.49)
-    ax.add_patch(
-        FancyArrowPatch(*ends, arrowstyle="-|>", mutation_scale=11, color=DARK, linewidth=1.2, shrinkA=0, shrinkB=0)
-    )
+    ax.add_patch(FancyArrowPatch(*ends, mutation_scale=11, color=DARK, linewidth=1.2, **ARROW))
 
 
 def _qualified(function):
-    owner = inspect.getmodule(function).__name__.split(".")[-1]
-    name = (
-        function.__qualname__ if inspect.isfunction(function) or inspect.isclass(function) else type(function).__name__
-    )
-    return name if "." in name or inspect.isclass(function) else f"{owner}.{name}"
+    """The name of a function with its module's or class's."""
+    name = function.__qualname__
+    return name if "." in name else f"{inspect.getmodule(function).__name__.split('.')[-1]}.{name}"
 
 
 def summary_table(model):
@@ -87,29 +82,22 @@ def summary_table(model):
     figure.subplots_adjust(0, 0, 1, 1)
     ax.set(xlim=(0, 1), ylim=(len(table) + 1.2, -0.2))
     ax.axis("off")
-    names = ["Layer", "Type", "Output shape", "Parameters"]
     places, sides = (0.03, 0.33, 0.60, 0.97), ("left", "left", "left", "right")
-    types = [type(layer).__name__ for layer in model.layers] + [""]
-    rows = [names] + [
-        [row["layer"], kind, row["output shape"], f"{row['parameters']:,}"]
-        for (_, row), kind in zip(table.iterrows(), types)
+    types = [*(type(layer).__name__ for layer in model.layers), ""]
+    numbers = table["parameters"].map("{:,}".format)
+    rows = [
+        ("Layer", "Type", "Output shape", "Parameters"),
+        *zip(table["layer"], types, table["output shape"], numbers),
     ]
     for number, row in enumerate(rows):
         is_head, is_total = number == 0, number == len(rows) - 1
         if number % 2 == 0 and not (is_head or is_total):
             ax.add_patch(Rectangle((0, number), 1, 1, facecolor="#f4f4f4", linewidth=0))
-        for text, x, side in zip(row, places, sides):
-            ax.text(
-                x,
-                number + 0.52,
-                text,
-                ha=side,
-                va="center",
-                fontsize=8.2,
-                color=DARK,
-                weight="bold" if is_head or is_total else "normal",
-                family="monospace" if side == "left" and x == 0.03 and not is_head else None,
-            )
+        weight = "bold" if is_head or is_total else "normal"
+        for column, (text, x, side) in enumerate(zip(row, places, sides)):
+            family = "monospace" if column == 0 and not is_head else None
+            look = {"va": "center", "fontsize": 8.2, "color": DARK, "weight": weight, "family": family}
+            ax.text(x, number + 0.52, text, ha=side, **look)
     for y, width in ((0, 1.2), (1, 0.7), (len(rows) - 1, 0.7), (len(rows), 1.2)):
         ax.axhline(y, color=DARK, linewidth=width)
     return figure
@@ -122,81 +110,44 @@ def architecture(model):
     """
     figure, ax = plt.subplots(figsize=(WIDTH, 2.45), layout="none")
     figure.subplots_adjust(0.005, 0, 0.995, 1)
-    stages, centre = _stages(model), 0.0
-    for number, (shape, kind, lines) in enumerate(stages):
+    centre, arrow_from = 0.0, None
+    for shape, kind, lines in _solids(model):
         width, height, depth = _solid_size(shape)
-        half = max((width + depth) / 2, 14.5)
-        centre += half
-        _solid(ax, centre - (width + depth) / 2, -height / 2, width, height, depth, LAYER_COLORS.get(kind, GREY))
-        ax.text(
-            centre, -height / 2 - 4, "\n".join(lines), ha="center", va="top", fontsize=6.3, color=DARK, linespacing=1.3
-        )
-        ax.text(
-            centre,
-            height / 2 + depth * 0.6 + 3,
-            _sizes(shape),
-            ha="center",
-            va="bottom",
-            fontsize=5.8,
-            weight="bold",
-            color=DARK,
-        )
-        if number + 1 < len(stages):
-            start = centre + (width + depth) / 2 + 2
-            following = stages[number + 1][0]
-            end = (
-                centre
-                + half
-                + 8
-                + max(sum(_solid_size(following)[::2]) / 2, 14.5)
-                - sum(_solid_size(following)[::2]) / 2
-                - 2
-            )
-            ax.add_patch(
-                FancyArrowPatch(
-                    (start, 0),
-                    (end, 0),
-                    arrowstyle="-|>",
-                    mutation_scale=7,
-                    color=GREY,
-                    linewidth=0.9,
-                    shrinkA=0,
-                    shrinkB=0,
-                )
-            )
-        centre += half + 8
+        half = (width + depth) / 2
+        room = max(half, 14.5)
+        centre += room
+        if arrow_from is not None:
+            ends = (arrow_from, 0), (centre - half - 2, 0)
+            ax.add_patch(FancyArrowPatch(*ends, mutation_scale=7, color=GREY, linewidth=0.9, **ARROW))
+        arrow_from = centre + half + 2
+        _solid(ax, centre - half, -height / 2, width, height, depth, LAYER_COLORS.get(kind, GREY))
+        look = {"ha": "center", "color": DARK}
+        ax.text(centre, -height / 2 - 4, "\n".join(lines), va="top", fontsize=6.3, linespacing=1.3, **look)
+        top, size = height / 2 + depth * 0.6 + 3, "×".join(map(str, shape))
+        ax.text(centre, top, size, va="bottom", fontsize=5.8, weight="bold", **look)
+        centre += room + 8
     ax.set(xlim=(-3, centre - 4), ylim=(-82, 68))
     ax.set_aspect("equal")
     ax.axis("off")
     return figure
 
 
-def _stages(model):
-    """What the architecture shows: (output shape, kind, lines of text) for each layer, the small ones joined to the one before."""
-    stages = []
+def _solids(model):
+    """A row a solid: output shape, kind of layer, lines of text."""
+    solids = []
     for layer in model.layers:
         kind = type(layer).__name__
-        if kind in ("ReLU", "Softmax", "Dropout", "BatchNormalization", "SpectrogramAugmentation"):
-            stages[-1][2].append(
-                {"BatchNormalization": "batch norm.", "Dropout": f"dropout {getattr(layer, 'rate', '')}"}.get(
-                    kind, kind
-                )
-            )
-            continue
-        size = getattr(layer, "kernel_size", None) or getattr(layer, "pool_size", None)
-        words = {
-            "MelSpectrogram": "mel\nspectrogram",
-            "Conv2D": "conv",
-            "MaxPooling2D": "max pool",
-            "Dense": "dense",
-            "Flatten": "flatten",
-        }[kind]
-        stages.append((layer.output_shape, kind, [words + (f"\n{size[0]}×{size[1]}" if size else "")]))
-    return stages
+        words = WORDS.get(kind, kind)
+        if kind in KEEPS_SHAPE:
+            solids[-1][2].append(f"{words} {layer.rate}" if kind == "Dropout" else words)
+        else:
+            size = getattr(layer, "kernel_size", None) or getattr(layer, "pool_size", None)
+            solids.append((layer.output_shape, kind, [words + (f"\n{size[0]}×{size[1]}" if size else "")]))
+    return solids
 
 
 def _solid_size(shape):
-    """Width, height and depth on paper: frames and mels to scale, channels by their root, vectors by their logarithm."""
+    """Width, height and depth: frames and mels to scale, channels by their square root, vectors by their logarithm."""
     if len(shape) == 3:
         channels, frames, mels = shape
         return frames * 0.42 + 1, mels * 0.75, 2 * np.sqrt(channels)
@@ -215,15 +166,11 @@ def _solid(ax, x, y, width, height, depth, color):
     ax.add_patch(Rectangle((x, y), width, height, **style))
 
 
-def _sizes(shape):
-    return "×".join(map(str, shape))
-
-
 def data_flow(model, flow):
-    """Forward and backward through a model: shapes and sizes of what each layer gave, and of the gradients that came back.
+    """Forward and backward through a model: the size of each layer's output, and of the gradients.
 
-    `flow`: the table of `pipeline.studies.tracing.trace`, one row a layer. Left, the root mean square of the outputs; right, that of
-    the gradient with respect to the layer's input and, if it is trained, of that with respect to its parameters.
+    `flow`: the table of `pipeline.studies.tracing.trace`, a row a layer. Left, the root mean square of the outputs;
+    right, that of the gradient with respect to the layer's input and, for a trained layer, to its parameters.
     """
     n = len(flow)
     figure, (left, middle, right) = plt.subplots(
@@ -243,10 +190,8 @@ def data_flow(model, flow):
         _box(middle, 0.1, place - 0.37, 0.8, 0.74, edge=color, fill="white")
         middle.text(0.14, place, name, ha="left", va="center", fontsize=6.8, color=DARK)
         middle.text(0.86, place, row["shape"], ha="right", va="center", fontsize=6.8, color=DARK)
-    for x, color, ends in ((0.04, BLUE, (-0.4, n - 0.6)), (0.96, ORANGE, (n - 0.6, -0.4))):
-        middle.add_patch(
-            FancyArrowPatch((x, ends[0]), (x, ends[1]), arrowstyle="-|>", mutation_scale=12, color=color, linewidth=1.8)
-        )
+    for x, color, start, end in ((0.04, BLUE, -0.4, n - 0.6), (0.96, ORANGE, n - 0.6, -0.4)):
+        middle.add_patch(FancyArrowPatch((x, start), (x, end), mutation_scale=12, color=color, linewidth=1.8, **ARROW))
     for ax in (left, right):
         ax.tick_params(axis="y", left=False, labelleft=False)
         ax.grid(axis="x")
@@ -255,14 +200,5 @@ def data_flow(model, flow):
 
 
 def _box(ax, x, y, width, height, edge=GREY, fill="#f7f7f7"):
-    ax.add_patch(
-        FancyBboxPatch(
-            (x, y),
-            width,
-            height,
-            boxstyle="round,pad=0,rounding_size=0.03",
-            facecolor=fill,
-            edgecolor=edge,
-            linewidth=1,
-        )
-    )
+    style = "round,pad=0,rounding_size=0.03"
+    ax.add_patch(FancyBboxPatch((x, y), width, height, boxstyle=style, facecolor=fill, edgecolor=edge, linewidth=1))

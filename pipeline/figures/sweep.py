@@ -1,11 +1,12 @@
-"""Figures of a search for hyperparameters: how it went, what mattered, and which combinations did well."""
+"""Figures of a search for hyperparameters: its trials, the importance of each parameter, and the best combinations."""
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from pipeline.figures.style import BLUE, CYCLE, DARK, GREY, ORANGE, WIDTH
+from pipeline.figures.style import BLUE, CYCLE, DARK, DASHED, GREY, ORANGE, WIDTH, horizontal_bars
 
+BEST = 5  # trials drawn in colour
 WORDS = {
     "filter_shape": "filter\nshape",
     "pool_size": "pool\nsize",
@@ -18,24 +19,17 @@ WORDS = {
 
 
 def history(trials):
-    """Every trial's value in their order, the best so far as a line; pruned ones hollow.
+    """The value of each trial, the best so far as a line; pruned trials are hollow.
 
     `trials`: a row a trial with value, state ("COMPLETE" or "PRUNED") and the parameters.
     """
     figure, ax = plt.subplots(figsize=(WIDTH, 2.6))
     done = trials["state"] == "COMPLETE"
-    ax.plot(trials.index[done], trials.loc[done, "value"], "o", color=BLUE, markersize=4.5, label="complete")
-    ax.plot(
-        trials.index[~done],
-        trials.loc[~done, "value"],
-        "o",
-        color=GREY,
-        markersize=4,
-        markerfacecolor="white",
-        label="cut short",
-    )
+    for rows, fill, color, label in ((done, BLUE, BLUE, "complete"), (~done, "white", GREY, "pruned")):
+        look = {"color": color, "markerfacecolor": fill, "markersize": 4.5, "label": label}
+        ax.plot(trials.index[rows], trials.loc[rows, "value"], "o", **look)
     ax.step(trials.index, trials["value"].where(done).cummax().ffill(), where="post", color=ORANGE, label="best so far")
-    ax.axhline(0.5, color=DARK, linewidth=0.9, linestyle=(0, (2, 2)), label="a coin")
+    ax.axhline(0.5, **DASHED, label="chance level")
     ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set(xlabel="Trial", ylabel="Validation accuracy")
@@ -45,55 +39,39 @@ def history(trials):
 
 
 def importance(importances, n_trials):
-    """How much of the spread between `n_trials` each parameter accounts for. `importances`: dict of name to share."""
+    """The share of the variance between `n_trials` that each parameter explains. `importances`: name to share."""
     names = list(importances)[::-1]
     figure, ax = plt.subplots(figsize=(WIDTH * 0.7, 0.26 * len(names) + 0.7))
-    ax.barh(
-        [WORDS.get(name, name).replace("\n", " ") for name in names],
-        [importances[name] for name in names],
-        color=BLUE,
-        height=0.65,
-    )
+    words = [WORDS[name].replace("\n", " ") for name in names]
+    horizontal_bars(ax, words, [importances[name] for name in names])
     ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    ax.set_xlabel(f"Share of the spread between {n_trials} complete trials")
-    ax.tick_params(axis="y", length=0)
+    ax.set_xlabel(f"Share of the variance between {n_trials} complete trials")
     ax.grid(axis="x")
     return figure
 
 
-def parallel_coordinates(trials, names, best=5):
-    """A line a trial through its parameters to its value; the `best` in colour, the others grey by value."""
+def parallel_coordinates(trials, names):
+    """A line a trial through its parameters `names` to its value; the best in colour."""
     figure, ax = plt.subplots(figsize=(WIDTH, 3.2))
     places = np.arange(len(names) + 1)
-    columns = [_scaled(trials[name]) for name in names] + [_scaled(trials["value"])]
+    columns = [_scaled(trials[name]) for name in (*names, "value")]
     heights = np.array([scaled for scaled, _ in columns])
-    order = np.argsort(trials["value"].to_numpy())
-    rng = np.random.default_rng(0)
-    heights[:-1] += rng.uniform(
-        -0.012, 0.012, heights[:-1].shape
-    )  # so that lines through the same values can be told apart
-    for rank, row in enumerate(order[::-1]):
-        color, width, alpha = (CYCLE[rank], 1.8, 1) if rank < best else (GREY, 0.6, 0.45)
-        ax.plot(places, heights[:, row], color=color, linewidth=width, alpha=alpha, zorder=3 if rank < best else 2)
+    # a little noise, so that lines through the same values can be told apart
+    heights[:-1] += np.random.default_rng(0).uniform(-0.012, 0.012, heights[:-1].shape)
+    for rank, row in enumerate(np.argsort(-trials["value"].to_numpy())):
+        is_best = rank < BEST
+        look = {"color": CYCLE[rank], "linewidth": 1.8} if is_best else {"color": GREY, "linewidth": 0.6, "alpha": 0.45}
+        ax.plot(places, heights[:, row], zorder=3 if is_best else 2, **look)
+    look = {"ha": "right", "va": "center", "fontsize": 7, "color": DARK, "zorder": 4}
+    box = {"facecolor": "white", "linewidth": 0, "alpha": 0.75, "pad": 0.6}
     for place, (_, ticks) in zip(places, columns):
         ax.axvline(place, color=DARK, linewidth=0.8, zorder=1)
         for height, text in ticks:
-            ax.text(
-                place - 0.04,
-                height,
-                text,
-                ha="right",
-                va="center",
-                fontsize=7,
-                color=DARK,
-                zorder=4,
-                bbox={"facecolor": "white", "linewidth": 0, "alpha": 0.75, "pad": 0.6},
-            )
-    ax.set_xticks(places, [WORDS.get(name, name) for name in names] + ["validation\naccuracy"])
+            ax.text(place - 0.04, height, text, bbox=box, **look)
+    ax.set_xticks(places, [*(WORDS[name] for name in names), "validation\naccuracy"])
     ax.tick_params(axis="x", length=0)
     ax.set(yticks=(), xlim=(-0.5, len(names) + 0.15), ylim=(-0.05, 1.05))
-    for side in ax.spines.values():
-        side.set_visible(False)
+    ax.spines[:].set_visible(False)
     return figure
 
 
@@ -109,9 +87,8 @@ def _scaled(values):
     shown = np.log(numbers) if is_rate else numbers
     low, high = shown.min(), shown.max()
     ticks = [(part, low + part * (high - low)) for part in (0, 0.25, 0.5, 0.75, 1)]
-    return (shown - low) / (high - low), [
-        (part, f"{np.exp(tick):.1e}" if is_rate else f"{tick:.3f}") for part, tick in ticks
-    ]
+    words = [(part, f"{np.exp(tick):.1e}" if is_rate else f"{tick:.3f}") for part, tick in ticks]
+    return (shown - low) / (high - low), words
 
 
 def finalists(table):

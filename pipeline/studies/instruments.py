@@ -112,7 +112,7 @@ def study(folder, out, into, splits=tuple(SPLITS), n_clips=6600, epochs=6):
     and docs/many-classes.md.
     """
     from pipeline.figures import style
-    from pipeline.figures.classes import confusion
+    from pipeline.figures.evaluation import confusion
     from pipeline.learning import classes
 
     path = Path(into, "data/results/instruments.json")
