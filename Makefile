@@ -2,7 +2,7 @@
 PYTHON ?= python3
 RUN = .venv/bin/python
 
-.PHONY: demo app test test-peers lint notebooks bench weights animations
+.PHONY: demo app test test-peers lint notebooks recordings bench weights animations
 
 # What a user runs: the demo and the command line.
 .venv/ready: requirements.txt
@@ -48,6 +48,9 @@ notebooks: .venv/dev
 .venv-peers/keras: .venv-peers/ready
 	.venv-peers/bin/python -m pip install -q 'tensorflow>=2.18'
 	touch $@
+
+recordings: .venv/ready
+	$(RUN) -m pipeline.corpus.recordings
 
 bench: .venv-peers/keras
 	.venv-peers/bin/python tests/benchmark.py
