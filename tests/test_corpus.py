@@ -7,7 +7,6 @@ import tarfile
 import threading
 import zipfile
 from collections import Counter
-from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,14 +15,14 @@ import pretty_midi
 import pytest
 import soundfile
 
-from pipeline.corpus import catalogue, collection, packages, patches, playlists, sounds
+from pipeline.corpus import catalogue, collection, packages, patches, sounds
 from pipeline.corpus.packages import Package, fetch, fetch_all, unpack
 from pipeline.corpus.render import RATE, FontPlayer, Touch, darkened, programs, render
 from pipeline.corpus.sampler import SamplePlayer, notes_in
 from pipeline.corpus.scores import NOTE, Score, improvise, midi_in_wad, read_midi
 from pipeline.corpus.sounds import Band, Duo, Excerpt, Piece, Recorded, Scattered, Solo, Together
-from pipeline.errors import DownloadError, SourceError
-from pipeline.song import audio, download
+from pipeline.errors import SourceError
+from pipeline.song import audio
 
 FONT = str(Path(pretty_midi.__file__).parent / "TimGM6mb.sf2")
 FLUTE, PIANO, VIOLIN = 73, 0, 40
@@ -597,55 +596,3 @@ def test_a_folder_of_ones_own(tmp_path):
         collection.from_folder(tmp_path / "nothing")
     with pytest.raises(SourceError, match="no source called radio"):
         collection.recordings(["radio"])
-
-
-# playlists
-
-
-def test_the_shipped_list_is_an_example_only():
-    with pytest.raises(SourceError, match="names no playlist"):
-        playlists.read("data/playlists.csv")
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        "Piano,https://example.org/list,5",
-        "../x,https://youtu.be/dQw4w9WgXcQ,5",
-        "Piano,https://youtu.be/dQw4w9WgXcQ,many",
-    ],
-)
-def test_a_bad_line_is_named(tmp_path, line):
-    (tmp_path / "p.csv").write_text("label,link,limit\n" + line + "\n")
-    with pytest.raises(SourceError, match="Line 2 of p.csv"):
-        playlists.read(tmp_path / "p.csv")
-    (tmp_path / "p.csv").write_text(line, encoding="utf-16")
-    with pytest.raises(SourceError, match="UTF-8"):
-        playlists.read(tmp_path / "p.csv")
-
-
-def test_scraping_goes_on_after_a_failure_and_where_it_stopped(tmp_path, monkeypatch):
-    asked = []
-
-    @contextmanager
-    def fake(link, ydl_factory=None):
-        asked.append(link.id)
-        if link.id.startswith("bad"):
-            raise DownloadError("private", "This video is private.")
-        path = tmp_path / "song.m4a"
-        path.write_bytes(b"sound")
-        yield download.Song(path, "../../title", 3.0, link.url)
-
-    entries = [download.Entry(i, "t", 3.0) for i in ("aaaaaaaaaaa", "badbadbadba", "ccccccccccc")]
-    monkeypatch.setattr(download, "download", fake)
-    monkeypatch.setattr(download, "playlist", lambda link, limit, ydl_factory=None: download.Playlist("p", entries))
-    (tmp_path / "p.csv").write_text(
-        "label,link,limit\n# a comment\nPiano,https://www.youtube.com/playlist?list=PLaaaaaaaaaaaaaaaa,3\n"
-    )
-    failures = playlists.scrape(tmp_path / "p.csv", tmp_path / "out", pause=(0, 0))
-    assert [f["error"] for f in failures] == ["private"]
-    assert sorted(p.name for p in (tmp_path / "out" / "Piano").iterdir()) == ["aaaaaaaaaaa.m4a", "ccccccccccc.m4a"]
-    assert "private" in (tmp_path / "out" / "failures.csv").read_text()
-    asked.clear()
-    playlists.scrape(tmp_path / "p.csv", tmp_path / "out", pause=(0, 0))
-    assert asked == ["badbadbadba"]

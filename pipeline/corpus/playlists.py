@@ -1,130 +1,244 @@
-"""Playlists of YouTube as a source: a table of label, link and limit -> a folder with a sub-folder for each class.
-One song after another with a pause between them, as YouTube asks of guests; a second call fetches what is missing.
-Songs that fail are reported and do not stop the others.
+"""Songs of YouTube as a source: a table of links becomes a folder with a sub-folder for each class.
+
+Songs are downloaded one after another, as many an hour as YouTube grants a guest. A second call fetches what is
+missing. A song that fails is reported and does not stop the others.
 """
 
 import argparse
 import csv
+import io
 import re
 import shutil
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import soundfile
+from tqdm import tqdm
 
-from pipeline import files
+from pipeline import files, parsing
+from pipeline.batch import PER_HOUR
+from pipeline.batch.downloader import Downloader, DownloadsStopped
 from pipeline.errors import DownloadError, LinkError, PipelineError, SourceError
-from pipeline.song import download, links
+from pipeline.song import links
+from pipeline.song.audio import SAMPLE_RATE, decode
 
-PAUSE = (5.0, 10.0)  # seconds between two downloads
+TABLE, FOLDER = Path("data/playlists.csv"), Path("data/generated/youtube")
 LABEL = re.compile(r"[\w][\w -]{0,40}")
+COLUMNS = ["label", "link", "limit", "start", "end", "family"]
+SONGS = ["label", "link", "family", "file", "seconds", "error", "message"]
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: all songs of `link` (at most `limit`, None: all) belong to the class `label`."""
+    """A line of the table: the songs of `link` (at most `limit`, None: all) belong to the class `label`.
+
+    `start` and `end` are the seconds that people listened to, None for all of them; `family` is a kind of sound.
+    """
 
     label: str
     link: links.Link
-    limit: int | None
+    limit: int | None = None
+    start: float | None = None
+    end: float | None = None
+    family: str = ""
 
 
 def read(path):
-    """Read a CSV with the columns label, link, limit; lines that begin with # are comments.
+    """Read a CSV with the columns label, link, limit and the optional start, end, family: a list of Row.
 
-    Raises SourceError, naming the line, if a label, link or limit is not one.
+    Lines that begin with # are comments. Raises SourceError, naming the line, if a value is none, a link stands twice,
+    or a label is spelt in two ways.
     """
     path = Path(path)
     if not path.is_file():
         raise SourceError("missing", f"There is no list {path}; check the spelling.")
-    rows, header = [], ["label", "link", "limit"]
+    rows, first_lines, spellings = [], {}, {}
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError:
         raise SourceError("list", f"{path.name} is not a text in UTF-8; save it as one.") from None
     for number, line in enumerate(lines, 1):
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
-        cells = [cell.strip() for cell in next(csv.reader([line]))]
-        if cells == header:
+        cells = [] if line.lstrip().startswith("#") else [cell.strip() for cell in next(csv.reader([line]), [])]
+        if not any(cells) or cells[:2] == COLUMNS[:2]:
             continue
         try:
-            label, link, limit = ([*cells, "", ""])[:3]
-            if not LABEL.fullmatch(label):
-                raise ValueError("the label must be a word, such as Piano")
-            if limit and not limit.isdecimal():
-                raise ValueError("the limit must be a number")
-            rows.append(Row(label, links.parse(link), int(limit) if limit else None))
+            row = _parse(cells)
+            known = spellings.setdefault(re.sub(r"\W", "", row.label).casefold(), row.label)
+            if known != row.label:
+                raise ValueError(f"the label {row.label} was spelt {known} before")
+            if row.link in first_lines:
+                raise ValueError(f"its link stands on line {first_lines[row.link]} already")
         except (ValueError, LinkError) as error:
             raise SourceError("list", f"Line {number} of {path.name} is not label,link,limit: {error}") from None
+        first_lines[row.link] = number
+        rows.append(row)
     if not rows:
-        raise SourceError(
-            "list",
-            f"{path.name} names no playlist; add a line such as: Piano,https://www.youtube.com/playlist?list=...,50",
-        )
+        example = "Piano,https://www.youtube.com/playlist?list=...,50"
+        raise SourceError("list", f"{path.name} names no song or playlist; add a line such as: {example}")
     return rows
 
 
-def scrape(path, folder, progress=None, pause=PAUSE, seed=0, ydl_factory=None):
+def _parse(cells):
+    label, link, limit, start, end, family = (*cells, *[""] * len(COLUMNS))[: len(COLUMNS)]
+    if not LABEL.fullmatch(label):
+        raise ValueError("the label must be a word, such as Piano")
+    if limit and not (limit.isdecimal() and int(limit)):
+        raise ValueError("the limit must be a number from 1 on")
+    if bool(start) != bool(end) or (start and not 0 <= float(start) < float(end) < 1e6):
+        raise ValueError("start and end must be two numbers of seconds, the smaller one first")
+    part = (float(start), float(end)) if start else (None, None)
+    return Row(label, links.parse(link), int(limit) if limit else None, *part, family)
+
+
+def scrape(path, folder=FOLDER, segments=False, progress=None, per_hour=PER_HOUR, ydl_factory=None):
     """Download every song of the table at `path` to `folder`/LABEL/VIDEO_ID.EXTENSION.
 
-    Songs that are there already are not fetched again. Returns a list of dicts (label, link, error, message) of what
-    failed; it is also written to `folder`/failures.csv. `progress` gets ("downloading", songs done, songs in all).
+    Parameters
+    ----------
+    segments : bool
+        Where the table gives start and end, keep these seconds alone, as VIDEO_ID-START-END.flac.
+    progress : callable, optional
+        Gets (songs done, songs in all, the running link).
+    per_hour : float
+        At most so many downloads an hour.
+
+    Returns
+    -------
+    DataFrame, a row a song: label, link, family, file (within `folder`), seconds; where it failed, error and message.
+    It is also written to `folder`/songs.csv, by whatever the run is ended.
+
+    Raises SourceError if the table cannot be read, DownloadsStopped if YouTube refuses one song after another.
     """
-    folder, rng = Path(folder), np.random.default_rng(seed)
-    wanted, failures = [], []
-    for row in read(path):
+    folder, rows = Path(folder), read(path)
+    known, songs = _known(folder), []
+    with Downloader(per_hour, ydl_factory=ydl_factory) as downloader:
+        wanted = [(row, link) for row in rows for link in _listed(row, downloader, songs)]
         try:
-            entries = [row.link]
-            if row.link.kind == "playlist":
-                entries = [e.link for e in download.playlist(row.link, row.limit, ydl_factory=ydl_factory).entries]
-            wanted += [(row.label, link) for link in entries[: row.limit]]
-        except DownloadError as error:
-            failures.append(_failure(row.label, row.link, error))
-    for done, (label, link) in enumerate(wanted):
-        if progress:
-            progress("downloading", done, len(wanted))
-        (folder / label).mkdir(parents=True, exist_ok=True)
-        if any((folder / label).glob(f"{link.id}.*")):
-            continue
-        try:
-            with download.download(link, ydl_factory=ydl_factory) as song:
-                target = folder / label / f"{link.id}{song.path.suffix}"
-                with files.replacing(target) as temporary:
-                    shutil.copyfile(song.path, temporary)
-        except PipelineError as error:
-            failures.append(_failure(label, link, error))
-        time.sleep(rng.uniform(*pause))
-    files.write_table(folder / "failures.csv", pd.DataFrame(failures, columns=["label", "link", "error", "message"]))
+            for done, (row, link) in enumerate(wanted):
+                if progress:
+                    progress(done, len(wanted), link.url)
+                part = (row.start, row.end) if segments and row.end else None
+                song = {"label": row.label, "link": link.url, "family": row.family}
+                try:
+                    song |= _kept(folder, row.label, link, part, known) or _fetch(
+                        folder, row.label, link, part, downloader
+                    )
+                except DownloadsStopped:
+                    raise
+                except PipelineError as error:
+                    song |= {"error": error.kind, "message": str(error)}
+                songs.append(song)
+        finally:
+            table = pd.DataFrame(songs, columns=SONGS)
+            files.write_table(folder / "songs.csv", table)
     if progress:
-        progress("downloading", len(wanted), len(wanted))
-    return failures
+        progress(len(wanted), len(wanted), "")
+    return table
 
 
-def _failure(label, link, error):
-    return {"label": label, "link": link.url, "error": error.kind, "message": str(error)}
+def _listed(row, downloader, songs):
+    """The links of a row's songs; a playlist that cannot be listed becomes a row of `songs`."""
+    if row.link.kind != "playlist":
+        return [row.link]
+    try:
+        return [entry.link for entry in downloader.playlist(row.link).result().entries[: row.limit]]
+    except DownloadsStopped:
+        raise
+    except DownloadError as error:
+        failed = {"label": row.label, "link": row.link.url, "family": row.family}
+        songs.append(failed | {"error": error.kind, "message": str(error)})
+        return []
+
+
+def _known(folder):
+    """The seconds of each file that an earlier run wrote down."""
+    path = folder / "songs.csv"
+    if not path.exists():
+        return {}
+    table = pd.read_csv(path).dropna(subset=["file"])
+    return dict(zip(table["file"], table["seconds"]))
+
+
+def _kept(folder, label, link, part, known):
+    """What is told of a song that is there already, or None."""
+    name = f"{link.id}.*" if part is None else _part_name(link, part)
+    for path in (folder / label).glob(name):
+        file = path.relative_to(folder).as_posix()
+        return {"file": file, "seconds": known.get(file)}
+
+
+def _fetch(folder, label, link, part, downloader):
+    song, stack = downloader.download(link).result()
+    with stack:
+        target = folder / label / (f"{link.id}{song.path.suffix}" if part is None else _part_name(link, part))
+        if part is None:
+            with files.replacing(target) as temporary:
+                shutil.copyfile(song.path, temporary)
+            return {"file": target.relative_to(folder).as_posix(), "seconds": song.seconds}
+        samples = _seconds(song.path, *part)
+        if len(samples) < SAMPLE_RATE:
+            raise DownloadError(
+                "too_short", f"The video ends before second {part[0] + 1:g} of the part that is wanted."
+            )
+        sound = io.BytesIO()
+        soundfile.write(sound, samples, SAMPLE_RATE, "PCM_16", format="FLAC")
+        with files.replacing(target) as temporary:
+            temporary.write_bytes(sound.getvalue())
+        return {"file": target.relative_to(folder).as_posix(), "seconds": len(samples) / SAMPLE_RATE}
+
+
+def _seconds(path, start, end):
+    """The samples from second `start` to `end`; what comes after is not decoded."""
+    blocks, n = [], 0
+    for block in decode(path):
+        blocks.append(block[max(round(start * SAMPLE_RATE) - n, 0) :])
+        n += len(block)
+        if n >= end * SAMPLE_RATE:
+            break
+    return np.concatenate(blocks)[: round((end - start) * SAMPLE_RATE)]
+
+
+def _part_name(link, part):
+    return f"{link.id}-{part[0]:g}-{part[1]:g}.flac"
+
+
+def summary(songs):
+    """Songs and hours that came, by label, and how many failed for which reason: a DataFrame with a row a label."""
+    came = songs[songs["error"].isna()].groupby("label")["seconds"].agg(songs="size", hours=lambda s: s.sum() / 3600)
+    failed = songs.dropna(subset=["error"]).groupby(["label", "error"]).size().unstack(fill_value=0)
+    return came.join(failed, how="outer").fillna(0).round(2)
 
 
 def main(arguments=None):
+    """Run the command line; returns its exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m pipeline.corpus.playlists", description="Download the songs of a table of playlists."
+        prog="python -m pipeline.corpus.playlists", description="Download the songs of a table of links."
     )
-    parser.add_argument(
-        "table", nargs="?", default="data/playlists.csv", help="CSV of label, link, limit (default: data/playlists.csv)"
-    )
-    parser.add_argument(
-        "--out", default="data/generated/playlists", help="the folder to write (default: data/generated/playlists)"
-    )
+    parser.add_argument("table", nargs="?", default=TABLE, help=f"CSV of {', '.join(COLUMNS)} (default: {TABLE})")
+    parser.add_argument("--out", default=FOLDER, help=f"the folder to write (default: {FOLDER})")
+    parser.add_argument("--segments", action="store_true", help="keep only the seconds from start to end")
+    parser.add_argument("--per-hour", type=parsing.count, default=PER_HOUR, help=f"downloads (default: {PER_HOUR})")
     options = parser.parse_args(arguments)
     try:
-        failures = scrape(options.table, options.out, lambda step, done, total: print(f"{step}: {done} of {total}"))
+        with tqdm(unit="song") as bar:
+
+            def show(done, total, url):
+                bar.total = total
+                bar.set_description_str(url[-11:])
+                bar.update(done - bar.n)
+
+            songs = scrape(options.table, options.out, options.segments, show, options.per_hour)
     except PipelineError as error:
         parser.exit(1, f"{error}\n")
-    for failure in failures:
-        print(f"{failure['link']}: {failure['message']}")
+    except KeyboardInterrupt:
+        parser.exit(130, "Stopped; the same command goes on.\n")
+    for row in songs.dropna(subset=["error"]).itertuples():
+        print(f"{row.link}: {row.message}")
+    print(summary(songs).to_string())
+    return int(songs["error"].notna().all())
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())
