@@ -1,4 +1,4 @@
-"""The baseline learns what a mean spectrum can tell, and intervals widen where clips come from few recordings."""
+"""The baseline learns from the mean spectrum, and intervals are wider where clips come from few recordings."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def test_mean_spectrum_peaks_where_the_tone_is():
     assert low.argmax() < high.argmax()
 
 
-def test_logistic_regression_tells_low_from_high_on_unseen_clips():
+def test_logistic_regression_classifies_unseen_low_and_high_tones():
     rng = np.random.default_rng(0)
     low, high = rng.uniform(200, 400, 20), rng.uniform(2000, 4000, 20)
     score = logistic_regression(tones([*low, *high]), np.repeat([True, False], 20))
@@ -29,16 +29,16 @@ def test_logistic_regression_tells_low_from_high_on_unseen_clips():
 def test_intervals_are_drawn_over_recordings():
     rng = np.random.default_rng(0)
     is_piano = np.arange(400) % 2 == 0
-    right = rng.random(20) < 0.7  # a recording is wholly right or wholly wrong
+    correct = rng.random(20) < 0.7  # all clips of a recording are classified correctly, or none
     recordings = np.arange(400) // 20
-    score = np.where(right[recordings] == is_piano, 0.9, 0.1)
+    score = np.where(correct[recordings] == is_piano, 0.9, 0.1)
     few = compare({"model": score}, is_piano, recordings).loc["model"]
     many = compare({"model": score}, is_piano, np.arange(400)).loc["model"]
-    assert few["balanced_accuracy"] == many["balanced_accuracy"] == pytest.approx(right.mean())
+    assert few["balanced_accuracy"] == many["balanced_accuracy"] == pytest.approx(correct.mean())
     assert few["balanced_accuracy_low"] < few["balanced_accuracy"] < few["balanced_accuracy_high"]
     width_few, width_many = (row["balanced_accuracy_high"] - row["balanced_accuracy_low"] for row in (few, many))
     assert width_few > 2 * width_many
-    assert width_many == pytest.approx(2 * 1.96 * np.sqrt(right.mean() * (1 - right.mean()) / 400), rel=0.1)  # 95 %
+    assert width_many == pytest.approx(2 * 1.96 * np.sqrt(correct.mean() * (1 - correct.mean()) / 400), rel=0.1)  # 95 %
 
 
 def test_a_threshold_of_its_own():

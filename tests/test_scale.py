@@ -12,32 +12,36 @@ from pipeline.studies import scale, scale_page, workloads
 PAGE, RESULTS = scale.ROOT / "docs/scale.md", scale.ROOT / "data/results/scale.json"
 
 
+TINY = scale.Size(song_seconds=8, repeats=1, songs=4, rounds=1, most=1000, labelled=4, batches=2)
+
+
 def test_the_study_goes_on_part_by_part_and_then_writes_its_page(tmp_path, capsys):
     (tmp_path / "docs").mkdir()
     page, results = shutil.copy(PAGE, tmp_path / "docs"), tmp_path / "data/results/scale.json"
-    tiny = ["--tiny", "--into", str(tmp_path)]
     files.write_section(page, "scale", "old")
-    with pytest.raises(SystemExit):
-        scale.main(["--tiny"])  # which would overwrite what was measured
-    assert scale.main([*tiny, "lists", "stages", "datasets"]) == 0
+    scale.measure(["lists", "stages", "datasets"], TINY, tmp_path)
     assert "Still to be measured: workers, batches" in capsys.readouterr().out
     known = json.loads(results.read_text())
     assert {row["stage"] for row in known["stages"]} == {"decoding", "cleaning", "features", "inference", "training"}
     assert files.section(page, "scale") == "old"
-    assert scale.main(tiny) == 0
+    scale.measure((), TINY, tmp_path)
     found = json.loads(results.read_text())
     assert {name: found[name] for name in known} == known
     workers = [(row["engine"], row["workers"]) for row in found["workers"]]
     assert workers == [("joblib", 1), ("joblib", 2), ("Dask", 1), ("Dask", 2)]
     (batch,) = found["batches"]
-    assert batch["labelled"] == scale.TINY.labelled < batch["songs"]
+    assert batch["labelled"] == TINY.labelled < batch["songs"]
     assert files.section(page, "scale") == scale_page.markdown(found)
     assert len(list((tmp_path / "figures").glob("figure-scale-*.png"))) == 2
     files.write_json(results, found | {"machine": "another"})
-    scale.main([*tiny, "lists"])
+    scale.measure(["lists"], TINY, tmp_path)
     assert "stages" not in json.loads(results.read_text())
+
+
+def test_a_part_that_does_not_exist_is_refused(capsys):
     with pytest.raises(SystemExit):
-        scale.main([*tiny, "everything"])
+        scale.main(["everything"])
+    assert "no such part: everything; choose from lists, stages" in capsys.readouterr().err
 
 
 def test_a_share_of_repeated_clips_comes_from_the_whole_dataset():

@@ -1,4 +1,4 @@
-"""A study is brought to its number of trials, whoever works on it and whatever happens to them."""
+"""A study reaches its number of trials, whatever happens to its workers."""
 
 import json
 import shutil
@@ -112,8 +112,8 @@ def test_a_task_that_is_run_again_after_its_trial_has_ended_adds_no_other(clips_
         assert states(study) == ["COMPLETE"] * n_trials
 
 
-def test_a_trial_without_hope_is_cut_short(clips_dir):
-    """Against five trials that were right at once, one that guesses is pruned after its first epoch."""
+def test_a_weak_trial_is_pruned(clips_dir):
+    """After five perfect trials, a trial at chance level is pruned after its first epoch."""
     study = optuna.create_study(direction="maximize", pruner=optuna.pruners.MedianPruner(n_startup_trials=5))
     for _ in range(5):
         earlier = optuna.trial.create_trial(value=1.0, intermediate_values={0: 1.0, 1: 1.0, 2: 1.0})
@@ -154,26 +154,16 @@ def test_a_trial_is_fixed_by_its_seed(clips_dir):
 
 
 def test_the_command_says_what_was_best_also_of_a_study_in_a_database(clips_dir, tmp_path, capsys):
-    arguments = [
-        str(clips_dir),
-        "--storage",
-        f"sqlite:///{tmp_path / 'sweep.db'}",
-        "--trials",
-        "1",
-        "--n-clips",
-        "32",
-        "--epochs",
-        "1",
-        "--workers",
-        "1",
-    ]
+    storage = f"sqlite:///{tmp_path / 'sweep.db'}"
+    budget = ["--trials", "1", "--n-clips", "32", "--epochs", "1", "--workers", "1"]
+    arguments = [str(clips_dir), "--storage", storage, *budget]
     assert sweep.main(arguments) == 0
     assert "validation accuracy" in capsys.readouterr().out
     assert sweep.main([str(tmp_path), *arguments[1:], "--name", "other"]) == 2
     assert "no complete dataset" in capsys.readouterr().err
-    begun = optuna.create_study(study_name="pruned", storage=arguments[2])
+    begun = optuna.create_study(study_name="pruned", storage=storage)
     begun.set_user_attr("settings", {"n_clips": 32, "epochs": 1, "seed": 0})
     begun.add_trial(optuna.trial.create_trial(state=optuna.trial.TrialState.PRUNED))
     assert sweep.main([*arguments, "--name", "pruned"]) == 1
-    assert "all were pruned" in capsys.readouterr().err
-    assert optuna.load_study(study_name="sweep", storage=arguments[2]).best_value > 0
+    assert "all trials were pruned" in capsys.readouterr().err
+    assert optuna.load_study(study_name="sweep", storage=storage).best_value > 0

@@ -1,4 +1,4 @@
-"""Models compared on the same clips: a simple baseline that knows nothing of time, and figures with their intervals."""
+"""Models compared on the same clips: a simple baseline without any notion of time, and metrics with their intervals."""
 
 import numpy as np
 import pandas as pd
@@ -10,17 +10,15 @@ from nn import MelSpectrogram
 from nn.data import to_float
 from pipeline.learning.evaluation import with_intervals
 
-BATCH = 256  # clips turned into pictures at once
+BATCH = 256  # clips
 
 
 def mean_spectrum(clips):
-    """The mel spectrogram of each clip averaged over time: int16 or float (n, samples) -> float32 (n, mels), decibels."""
+    """The mean over time of each clip's mel spectrogram: (n, samples) -> float32 (n, mels), in decibels."""
     layer = MelSpectrogram()
     layer.build(clips.shape[1:], None)
-    parts = [
-        layer.forward(to_float(clips[start : start + BATCH])).mean(axis=(1, 2)) for start in range(0, len(clips), BATCH)
-    ]
-    return np.concatenate(parts)
+    batches = (to_float(clips[start : start + BATCH]) for start in range(0, len(clips), BATCH))
+    return np.concatenate([layer.forward(batch).mean(axis=(1, 2)) for batch in batches])
 
 
 def logistic_regression(clips, is_piano):
@@ -31,22 +29,21 @@ def logistic_regression(clips, is_piano):
 
 
 def compare(scores, is_piano, recordings, thresholds=None):
-    """A table of models: `evaluation.binary_figures` of each, and FIGURE_low and FIGURE_high of each figure.
+    """A table of models: `evaluation.binary_figures` of each, and METRIC_low and METRIC_high of each metric.
 
     Parameters
     ----------
     scores : dict of model to float array (n,), the probability of piano
     is_piano : bool array (n,)
     recordings : array (n,) of the clips' recordings
-        They are drawn whole for the 95 % bootstrap intervals.
+        The 95 % intervals are those of bootstrap resamples over recordings.
     thresholds : dict of model to threshold, 0.5 where it is missing
     """
     table = {}
     for name, score in scores.items():
-        figures = with_intervals(is_piano, score, score > (thresholds or {}).get(name, 0.5), recordings)
-        ends = figures.pop("intervals")
-        low, high = (
-            {f"{figure}_{end}": pair[i] for figure, pair in ends.items()} for i, end in enumerate(("low", "high"))
-        )
-        table[name] = figures | low | high
-    return pd.DataFrame(table).T.rename_axis("model")
+        predicted = score > (thresholds or {}).get(name, 0.5)
+        row = with_intervals(is_piano, score, predicted, recordings)
+        for metric, (low, high) in row.pop("intervals").items():
+            row |= {f"{metric}_low": low, f"{metric}_high": high}
+        table[name] = row
+    return pd.DataFrame.from_dict(table, orient="index").rename_axis("model")

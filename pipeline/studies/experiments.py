@@ -1,6 +1,7 @@
-"""An experiment: one network, the same data, several seeds, and what became of them as tables.
-Every run is a model file with its history, written after each epoch; a run that was stopped goes on, one that is
-complete is only read, and one of other clips, another network or other settings is begun anew.
+"""An experiment: one network trained on the same data from several seeds, and its results as tables.
+
+Every run is a model file with its history, written after each epoch. A stopped run goes on and a complete one is only
+read; a run of other clips, another network or other settings begins anew.
 """
 
 import re
@@ -19,18 +20,16 @@ from pipeline.live import line
 POINTS = 100  # of a training curve, each the mean of the batches between it and the one before
 
 
-def train(
-    name, network, clips_folder, folder, seeds=(0, 1, 2), epochs=5, batch_size=32, learning_rate=1e-3, limit=None
-):
+def train(name, network, clips_folder, folder, seeds, epochs, batch_size=32, learning_rate=1e-3, limit=None):
     """Train `network(class_names, seed=seed)` once for each seed and return the models.
 
     Parameters
     ----------
     name : str
         Of the experiment, in words: the runs are `folder`/NAME-seed-N.npz, with a hyphen between the words.
-    clips_folder : a dataset made by `pipeline.corpus.dataset.build`; its splits train and validation are used
+    clips_folder : a dataset made by `pipeline.corpus.dataset.build`
     limit : int, optional
-        Use every n-th clip only, so that at least this many are left for training, and not twice as many.
+        As in `pipeline.learning.training.thinned`.
 
     Raises KeyboardInterrupt if Ctrl-C has ended a run.
     """
@@ -51,7 +50,7 @@ def train(
             shown.prefix = f"{name}, seed {seed}: "
             model = network(class_names, seed=seed)
             model.metadata["experiment"] = settings
-            model = _begun(path, model, epochs) or model
+            model = _stored(path, model, epochs) or model
             missing = epochs - len(model.history.epoch_rows)
             if missing > 0:
                 data = ClipSequence(*train_split, len(class_names), batch_size, shuffle=True, seed=seed)
@@ -65,8 +64,8 @@ def train(
     return models
 
 
-def _begun(path, new, epochs):
-    """The run at `path`, if it is one of the same layers and settings as the model `new` and not longer; else None."""
+def _stored(path, new, epochs):
+    """The run at `path`, if it has the layers and settings of the model `new` and is not longer; else None."""
     try:
         model = Model.load(path)
     except ModelFileError:
@@ -81,15 +80,15 @@ def _experiment(model):
 
 
 def hyphenated(name):
-    """The name of an experiment as a part of a file's: its words with hyphens between them."""
+    """The name of an experiment as part of a file name: its words with hyphens between them."""
     return "-".join(re.findall(r"[a-z]+", name))
 
 
 def curves(models_by_name):
     """Training curves: a row a point, with network, seed, epoch (fraction of epochs passed), loss and accuracy.
 
-    `models_by_name`: dict of name to models, one a seed. Each point stands for a hundredth of the batches: the mean of
-    their accuracies and the median of their losses, among which a single one may be a thousand times the others.
+    `models_by_name`: dict of name to models, one a seed. Each point summarises a hundredth of the batches: the mean of
+    their accuracies and the median of their losses, since a single loss may be a thousand times the others.
     """
     tables = []
     for name, models in models_by_name.items():
@@ -105,23 +104,22 @@ def curves(models_by_name):
 
 
 def epochs(models_by_name):
-    """A row an epoch: network, seed, parameters, epoch, and the figures of `History.epochs`."""
+    """A row an epoch: network, seed, parameters, epoch, and the metrics of `History.epochs`."""
     tables = []
     for name, models in models_by_name.items():
         for model in models:
             n_parameters = sum(layer.n_parameters for layer in model.layers)
-            tables.append(
-                model.history.epochs.reset_index().assign(network=name, seed=model.seed, parameters=n_parameters)
-            )
+            about = {"network": name, "seed": model.seed, "parameters": n_parameters}
+            tables.append(model.history.epochs.reset_index().assign(**about))
     table = pd.concat(tables, ignore_index=True)
     first = ["network", "seed", "parameters", "epoch"]
     return table[first + [column for column in table if column not in first]]
 
 
 def outcome(table):
-    """What became of each network, a row a figure: mean, lowest and highest over the seeds.
+    """The results of each network, a row a metric: mean, lowest and highest over the seeds.
 
-    `table`: of `epochs`. The figures are those of the last epoch and, as "best val_accuracy", of a run's best one.
+    `table`: of `epochs`. The metrics are those of the last epoch and, as "best val_accuracy", of a run's best epoch.
     """
     runs = table.groupby(["network", "seed"], sort=False)
     figures = runs[["loss", "accuracy", "val_loss", "val_accuracy"]].last()

@@ -1,8 +1,8 @@
-"""Material to try many classes on: solos of eleven instruments, rendered from four families of sound fonts and samples.
+"""The study of many classes: solos of eleven instruments are rendered, a model learns to classify them, and is tested.
 
-`python -m pipeline.studies.instruments FOLDER` writes a folder for each instrument, and `groups.csv`, which tells whose notes
-each file is made of; with `--train` also the model, results and figure of docs/many-classes.md. Fetches packages through
-pip, npm and apt.
+`python -m pipeline.studies.instruments FOLDER` writes a folder for each instrument, and `groups.csv` with the family of
+sound fonts or samples of each file. With `--train` it also writes the model files, results and figure of
+docs/many-classes.md. It fetches packages through pip, npm and apt.
 """
 
 import argparse
@@ -10,22 +10,27 @@ import json
 import sys
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import soundfile
 from tqdm import tqdm
 
-from pipeline import files, parsing
+from pipeline import files
 from pipeline.corpus import catalogue
 from pipeline.corpus.packages import fetch
-from pipeline.corpus.render import RATE, FontPlayer, Touch
+from pipeline.corpus.render import RATE, FontPlayer
 from pipeline.corpus.sampler import SamplePlayer
 from pipeline.corpus.sounds import Piece, Solo
 from pipeline.errors import PipelineError
+from pipeline.figures import style
+from pipeline.figures.evaluation import confusion
+from pipeline.learning import classes
+from pipeline.learning.networks import recognizer_network
 from pipeline.song.recognition import MODEL_PATH
 from pipeline.workers import Pool
 
-SPLITS = {"family": True, "file": False}  # by what the solos are divided: whether groups.csv says so
+SPLITS = {"family": True, "file": False}  # what the solos are divided by: whether groups.csv says so
 SECONDS = 24  # of each solo
 FONTS = {"timgm": "TimGM6mb", "fluid": "FluidR3", "generaluser": "GeneralUser GS"}
 
@@ -46,18 +51,18 @@ INSTRUMENTS = {
 
 
 class InRange:
-    """A player to whom a score is brought, octave by octave, into the range of the instrument."""
+    """A player for whom a score is moved, octave by octave, into the range of the instrument."""
 
     def __init__(self, player, lowest, highest):
         self.player, self.range = player, (lowest, highest)
 
-    def render(self, score, start, seconds, touch=Touch()):
+    def render(self, score, start, seconds, touch):
         """As the player does."""
         return self.player.render(score.moved(0, *self.range), start, seconds, touch)
 
 
 def write(folder, n_solos=8, seed=0):
-    """Render `n_solos` solos of each instrument and family into `folder`; what is there already stays."""
+    """Render `n_solos` solos of each instrument and family into `folder`; files that are there already stay."""
     pieces, rows, tasks = _pieces(), [], []
     for number, (name, (program, samples, lowest, highest, one_note)) in enumerate(INSTRUMENTS.items()):
         for family, player in _players(program, samples).items():
@@ -66,13 +71,8 @@ def write(folder, n_solos=8, seed=0):
                 path = Path(folder, name, f"{family}-{i}-{pieces[place].name}.flac".replace(" ", "_"))
                 rows.append((path.relative_to(folder).as_posix(), family))
                 if not path.exists():
-                    tasks.append(
-                        (
-                            Solo(InRange(player, lowest, highest), pieces[place], one_note),
-                            [seed, number, i, *family.encode()],
-                            path,
-                        )
-                    )
+                    solo = Solo(InRange(player, lowest, highest), pieces[place], one_note)
+                    tasks.append((solo, [seed, number, i, *family.encode()], path))
     with Pool() as pool, tqdm(total=len(tasks), unit="solo") as bar:
         for rendered in pool.run(_render, tasks):
             rendered.result()
@@ -105,26 +105,32 @@ def _pieces():
     return [Piece(str(path)) for entry in found for path in sorted(fetch(entry.package).glob(entry.path))]
 
 
-def study(folder, out, into, splits=tuple(SPLITS), n_clips=6600, epochs=6):
-    """Train on the folder, divided by family and by file, and write down how well either went.
+def study(folder, out, into=MODEL_PATH.parents[1], n_clips=6600, epochs=6):
+    """Train on the folder, divided by family and by file, and write the accuracy of both models.
 
-    A model that is there already, and that the results tell of, is not made again. `into`: the folder of data/results, figures
-    and docs/many-classes.md.
+    Parameters
+    ----------
+    out : str
+        The model files are `out` with "-family.npz" and "-file.npz" appended. A model that is there already, and that
+        the results describe, is not made again.
+    into : folder with data/results, figures and docs/many-classes.md
     """
-    from pipeline.figures import style
-    from pipeline.figures.evaluation import confusion
-    from pipeline.learning import classes
-
     path = Path(into, "data/results/instruments.json")
     results = json.loads(path.read_text()) if path.exists() else {}
-    about = {"recordings": len(list(Path(folder).glob("*/*.flac"))), "clips": n_clips, "epochs": epochs}
+    network = recognizer_network(tuple(INSTRUMENTS))
+    about = {
+        "recordings": len(list(Path(folder).glob("*/*.flac"))),
+        "clips": n_clips,
+        "epochs": epochs,
+        "parameters": sum(layer.n_parameters for layer in network.layers),
+    }
     if any(results.get(name) != value for name, value in about.items()):
         results = about
-    for split in splits:
+    for split, has_groups in SPLITS.items():
         model = Path(f"{out}-{split}.npz")
         if split in results and model.exists():
             continue
-        groups = Path(folder, "groups.csv") if SPLITS[split] else None
+        groups = Path(folder, "groups.csv") if has_groups else None
         evaluation = classes.learn(folder, model, groups, n_clips, epochs)
         results[split] = {
             "test recordings": len(evaluation.recordings),
@@ -134,49 +140,31 @@ def study(folder, out, into, splits=tuple(SPLITS), n_clips=6600, epochs=6):
             "confusion": evaluation.confusion.to_dict("index"),
         }
         files.write_json(path, results)
-    if "family" in results:
-        style.use()
-        style.save(confusion(_counts(results["family"])), "classes-confusion", Path(into, "figures"))
+    style.use()
+    figure = confusion(pd.DataFrame.from_dict(results["family"]["confusion"], orient="index"))
+    style.save(figure, "classes-confusion", Path(into, "figures"))
+    plt.close(figure)
     files.write_section(Path(into, "docs/many-classes.md"), "instruments", markdown(results))
 
 
 def markdown(results):
-    """The section of docs/many-classes.md: both accuracies, and the confusion matrix of the harder split."""
+    """The section of docs/many-classes.md: the accuracy by both divisions, with the figure."""
     lines = [
-        f"{results['recordings']} solos, {results['clips']:,} clips of them, {results['epochs']} epochs.",
+        f"{results['recordings']} solos, {results['clips']:,} clips of them, {results['epochs']} epochs, a network of "
+        f"{results['parameters']:,} parameters.",
         "",
-        "| divided by | tested on | recordings | right | 95 % interval |",
+        "| divided by | tested on | recordings | accuracy | 95 % interval |",
         "|---|---|---:|---:|---|",
     ]
-    for split in [split for split in SPLITS if split in results]:
+    for split, has_groups in SPLITS.items():
         row = results[split]
-        tested = f"solos of {', '.join(row['test families'])}" if SPLITS[split] else "other solos of the same families"
+        tested = f"solos of {', '.join(row['test families'])}" if has_groups else "other solos of the same families"
         low, high = row["interval"]
         lines.append(
             f"| {split} | {tested} | {row['test recordings']} | {row['accuracy']:.1%} | {low:.1%} to {high:.1%} |"
         )
-    if "family" in results:
-        counts = _counts(results["family"])
-        lines += [
-            "",
-            "Divided by family, rows the instrument, columns the label:",
-            "",
-            f"| | {' | '.join(counts.columns)} |",
-            "|---" * (len(counts) + 1) + "|",
-        ]
-        lines += [
-            f"| **{name}** | {' | '.join(str(n or '') for n in row)} |"
-            for name, row in zip(counts.index, counts.to_numpy().tolist())
-        ]
-        lines += [
-            "",
-            "![Who was taken for whom: a matrix of instruments by labels](../figures/figure-classes-confusion.png)",
-        ]
-    return "\n".join(lines)
-
-
-def _counts(row):
-    return pd.DataFrame.from_dict(row["confusion"], orient="index")
+    alt = "The confusion matrix divided by family: instruments in rows, labels in columns"
+    return "\n".join([*lines, "", f"![{alt}](../figures/figure-classes-confusion.png)"])
 
 
 def main(arguments=None):
@@ -185,34 +173,12 @@ def main(arguments=None):
         prog="python -m pipeline.studies.instruments", description="Render solos of eleven instruments."
     )
     parser.add_argument("folder")
-    parser.add_argument("--solos", type=parsing.count, default=8, help="of each instrument and family (default: 8)")
-    parser.add_argument(
-        "--train", metavar="FILE", help="train on them, to model files with this beginning of their names"
-    )
-    parser.add_argument(
-        "--split", choices=SPLITS, action="append", help="train divided by this only (default: by family, then by file)"
-    )
-    parser.add_argument("--clips", type=parsing.count, default=6600, help="to learn from (default: 6600)")
-    parser.add_argument("--epochs", type=parsing.count, default=6, help="default: 6")
-    parser.add_argument(
-        "--into",
-        type=Path,
-        default=MODEL_PATH.parents[1],
-        metavar="FOLDER",
-        help="where data/results, figures and docs are (default: here)",
-    )
+    parser.add_argument("--train", metavar="NAME", help="train on them; the model files are named NAME-....npz")
     options = parser.parse_args(arguments)
     try:
-        write(options.folder, options.solos)
+        write(options.folder)
         if options.train:
-            study(
-                options.folder,
-                options.train,
-                options.into,
-                options.split or tuple(SPLITS),
-                options.clips,
-                options.epochs,
-            )
+            study(options.folder, options.train)
     except PipelineError as error:
         print(f"instruments: {error}", file=sys.stderr)
         return 2

@@ -1,4 +1,4 @@
-"""How fast, how large, how much: the measurements behind docs/scale.md, on the machine at hand.
+"""The measurements of speed and memory behind docs/scale.md, on the machine at hand.
 
 `python -m pipeline.studies.scale` measures what is missing in data/results/scale.json, draws the figures and writes the
 page's section. It needs a machine with nothing else to do, for about ten minutes on two cores.
@@ -8,7 +8,6 @@ import argparse
 import json
 import os
 import platform
-import sys
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -46,7 +45,7 @@ class Size:
     batches: int = 32  # of a dataset that the model learns from
 
 
-TINY = Size(song_seconds=8, repeats=1, songs=4, rounds=1, most=1000, labelled=4, batches=2)
+SIZE = Size()
 
 
 def lists(song, version, size):
@@ -153,30 +152,9 @@ def _in_new_process(function, *arguments):
 PARTS = {part.__name__: part for part in (lists, stages, workers, datasets, batches)}
 
 
-def main(arguments=None):
-    """Run the command line; returns its exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m pipeline.studies.scale", description="Measure throughput and memory on this machine."
-    )
-    choices = ", ".join(PARTS)
-    parser.add_argument(
-        "parts", nargs="*", metavar="PART", help=f"measured again, out of {choices} (default: what is missing)"
-    )
-    parser.add_argument(
-        "--into",
-        type=Path,
-        default=ROOT,
-        metavar="FOLDER",
-        help="where data/results, figures and docs/scale.md are (default: here)",
-    )
-    parser.add_argument("--tiny", action="store_true", help="try everything in a minute; the figures mean nothing")
-    options = parser.parse_args(arguments)
-    if unknown := set(options.parts) - set(PARTS):
-        parser.error(f"no such part: {', '.join(sorted(unknown))}; choose from {choices}")
-    if options.tiny and options.into == ROOT:
-        parser.error("--tiny measures nothing worth keeping; give --into FOLDER, with a copy of docs/scale.md")
-    size = TINY if options.tiny else Size()
-    path = options.into / "data/results/scale.json"
+def measure(parts=(), size=SIZE, folder=ROOT):
+    """Measure `parts`, or what is missing, into data/results of `folder`; with all parts there, write the page."""
+    path = folder / "data/results/scale.json"
     version = labelling.Version(str(recognition.MODEL_PATH), labelling.fingerprint(recognition.MODEL_PATH))
     machine = platform.machine(), f"{os.cpu_count()} cores", platform.system(), f"Python {platform.python_version()}"
     about = {
@@ -187,10 +165,10 @@ def main(arguments=None):
     results = json.loads(path.read_text()) if path.exists() else {}
     if any(results.get(name) != value for name, value in about.items()):
         results = about  # of another machine or network, nothing is kept
-    with tempfile.TemporaryDirectory() as folder:
-        song = Path(folder, "song.m4a")
+    with tempfile.TemporaryDirectory() as temporary:
+        song = Path(temporary, "song.m4a")
         workloads.make_song(song, size.song_seconds)
-        for name in options.parts or [name for name in PARTS if name not in results]:
+        for name in parts or [name for name in PARTS if name not in results]:
             started, rows = time.monotonic(), []
             for row in PARTS[name](str(song), version, size):
                 print(f"{name}: {row}", flush=True)
@@ -201,9 +179,23 @@ def main(arguments=None):
     if missing := [name for name in PARTS if name not in results]:
         print(f"Still to be measured: {', '.join(missing)}")
     else:
-        scale_page.write(results, options.into)
-    return 0
+        scale_page.write(results, folder)
+
+
+def main(arguments=None):
+    """Run the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.studies.scale", description="Measure throughput and memory on this machine."
+    )
+    choices = ", ".join(PARTS)
+    parser.add_argument(
+        "parts", nargs="*", metavar="PART", help=f"measured again, out of {choices} (default: what is missing)"
+    )
+    parts = parser.parse_args(arguments).parts
+    if unknown := set(parts) - set(PARTS):
+        parser.error(f"no such part: {', '.join(sorted(unknown))}; choose from {choices}")
+    measure(parts)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

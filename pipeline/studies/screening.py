@@ -1,7 +1,7 @@
-"""Which network, and which way to train it? Variants of the one that ships, on the same clips, judged by the same songs.
+"""Which network, and which way to train it? Variants of the released network, compared on the same clips.
 
-Every run is a file that a stopped screening finds again. The table has a row for each epoch of each run: what matters is
-not the best figure of one epoch but what a variant does over all epochs and seeds.
+Every run is a file, so a stopped screening goes on. The table has a row for each epoch of each run, because all epochs
+and seeds of a variant count, not its best epoch.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from pipeline.song.recognition import PIANO
 from pipeline.studies.experiments import hyphenated
 
 NARROW, MEDIUM = (16, 32, 64, 64), (24, 48, 96, 96)  # filters
-VARIANTS = {  # name: (network, share of piano clips that other sound is laid over, kinds of recordings left out...)
+VARIANTS = {  # name: network, share of piano clips that are mixed with other sound, kinds of recordings left out
     "thesis network": (thesis_network, 0.1),
     "recognizer": (recognizer_network, 0.1),
     "recognizer, packages alone": (recognizer_network, 0.1, "own"),
@@ -39,39 +39,29 @@ VARIANTS = {  # name: (network, share of piano clips that other sound is laid ov
 }
 
 
-def screen(data, recordings, folder, variants=VARIANTS, seeds=(0,), epochs=4, limit=33602):
-    """Train each variant once for each seed on `limit` clips of a dataset; a DataFrame with a row an epoch.
+def screen(data, recordings, folder, variants, seeds, epochs, limit):
+    """Train each variant once for each seed on `limit` clips of a dataset (None: all); a DataFrame with a row an epoch.
 
-    Columns: variant, seed, clips (the limit), dataset (its fingerprint), parameters, epoch, and the figures of
-    `History.epochs` with those of `recordings`, a folder of whole recordings that nothing is trained on; test_auc, of the
-    best epoch on the test split, is for looking on.
+    Columns: variant, seed, clips (the limit), dataset (its fingerprint), parameters, epoch, and the metrics of
+    `History.epochs` with those of `recordings`, a folder of held-out recordings. test_auc is that of the best epoch on
+    the test split; no choice is made by it.
     """
-    tables, (test_clips, test_labels, _, names), fingerprint = [], dataset.load(data, "test"), dataset.fingerprint(data)
+    tables, fingerprint = [], dataset.fingerprint(data)
+    test_clips, test_labels, _, names = dataset.load(data, "test")
     Path(folder).mkdir(parents=True, exist_ok=True)
     for variant in variants:
         network, share, *without = VARIANTS[variant]
         for seed in seeds:
             out = Path(folder) / f"{hyphenated(variant)}-{limit or 'all'}-{seed}.npz"
-            best = train(
-                data,
-                out,
-                network,
-                epochs,
-                seed=seed,
-                recordings=recordings,
-                monitor="recordings_loss",
-                augment=hide_piano(share),
-                limit=limit,
-                without=without,
-            )
-            parameters = sum(layer.n_parameters for layer in best.layers)
+            settings = {"monitor": "recordings_loss", "augment": hide_piano(share), "without": without}
+            best = train(data, out, network, epochs, seed=seed, recordings=recordings, limit=limit, **settings)
             test = binary_figures(test_labels == names.index(PIANO), piano_probabilities(best, test_clips))
             about = {
                 "variant": variant,
                 "seed": seed,
                 "clips": str(limit or "all"),
                 "dataset": fingerprint,
-                "parameters": parameters,
+                "parameters": sum(layer.n_parameters for layer in best.layers),
                 "test_auc": test["auc"],
             }
             tables.append(Model.load(f"{out}.checkpoint.npz").history.epochs.reset_index().assign(**about))
@@ -85,28 +75,19 @@ def main(arguments=None):
         prog="python -m pipeline.studies.screening", description="Compare networks and ways to train them."
     )
     parser.add_argument("data", help="a dataset made by pipeline.corpus.dataset")
-    parser.add_argument("recordings", help="whole recordings, by class, that judge and are never trained on")
-    parser.add_argument(
-        "--out", type=parsing.path, default="data/results/screening.csv", help="rows are added to this table"
-    )
+    parser.add_argument("recordings", help="a folder of held-out recordings, a sub-folder a class")
+    out_help = "rows are added to this table"
+    parser.add_argument("--out", type=parsing.path, default="data/results/screening.csv", help=out_help)
     parser.add_argument("--runs", default="data/generated/screening", help="folder for the runs")
     parser.add_argument("--variants", nargs="*", default=list(VARIANTS), choices=list(VARIANTS), metavar="NAME")
     parser.add_argument("--seeds", nargs="*", type=parsing.seed, default=[0])
     parser.add_argument("--epochs", type=parsing.count, default=4)
-    parser.add_argument(
-        "--clips", type=partial(parsing.count, least=0), default=33602, help="of the dataset to use; 0 for all"
-    )
+    clips_help = "of the dataset to use; 0 for all"
+    parser.add_argument("--clips", type=partial(parsing.count, least=0), default=33602, help=clips_help)
     options = parser.parse_args(arguments)
+    budget = options.seeds, options.epochs, options.clips or None
     try:
-        table = screen(
-            options.data,
-            options.recordings,
-            options.runs,
-            options.variants,
-            options.seeds,
-            options.epochs,
-            options.clips or None,
-        )
+        table = screen(options.data, options.recordings, options.runs, options.variants, *budget)
     except PipelineError as error:
         print(f"screening: {error}", file=sys.stderr)
         return 1

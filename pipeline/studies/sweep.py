@@ -1,7 +1,6 @@
-"""A search for better hyperparameters: many small trainings of networks that Optuna proposes, the weak ones cut short.
+"""A search for better hyperparameters: many short trainings of networks that Optuna proposes, the weak ones pruned.
 
-A study is a file that any number of processes and machines may work on at the same time, today or tomorrow: Optuna's
-journal, or a database by its URL.
+A study is Optuna's journal file, or a database by its URL. Any number of processes and machines may work on it.
 """
 
 import argparse
@@ -44,11 +43,8 @@ def study_network(trial, class_names=CLASS_NAMES, seed=0):
     pool_size, filters = trial.suggest_int("pool_size", 2, 3), trial.suggest_categorical("filters", (4, 8, 16))
     layers = [MelSpectrogram(), BatchNormalization(momentum=0.9)]
     for depth in range(trial.suggest_int("depth", 2, 5)):
-        layers += [
-            Conv2D(min(filters * 2**depth, MOST_FILTERS), shape),
-            ReLU(),
-            MaxPooling2D(pool_size, padding="same"),
-        ]
+        convolution = Conv2D(min(filters * 2**depth, MOST_FILTERS), shape)
+        layers += [convolution, ReLU(), MaxPooling2D(pool_size, padding="same")]
     layers += [Flatten(), Dropout(trial.suggest_float("dropout", 0.0, 0.6, step=0.1)), Dense(64), ReLU()]
     return Model([*layers, Dense(len(class_names)), Softmax()], INPUT_SHAPE, class_names, seed)
 
@@ -56,7 +52,7 @@ def study_network(trial, class_names=CLASS_NAMES, seed=0):
 def run_study(
     name, storage, clips_dir, n_trials=40, n_clips=2000, epochs=3, workers=None, dask=None, seed=0, progress=None
 ):
-    """Bring a study to `n_trials` finished trials; one that has them already is only opened.
+    """Bring a study to `n_trials` finished trials; a study that has them already is only opened.
 
     Parameters
     ----------
@@ -64,8 +60,9 @@ def run_study(
     storage : str or Path
         The file of Optuna's journal, or the URL of any Optuna storage, such as "postgresql://...".
     clips_dir : str or Path
-        A folder made by `pipeline.corpus.dataset.build`; trials learn from its train split and are judged by its validation
-        split, of which `n_clips` and half as many, equally many of each class, are drawn by `seed`.
+        A folder made by `pipeline.corpus.dataset.build`.
+    n_clips : int
+        Clips that a trial learns from, equally many of each class; it is validated on half as many.
     epochs : int
         Of each trial; the value of a trial is the best validation accuracy of its epochs.
     workers, dask
@@ -78,8 +75,9 @@ def run_study(
     optuna.Study
         Every trial has the user attributes `epochs` (a list of dicts, as in `History.epochs`) and `parameters`.
 
-    With one worker a seed fixes the trials; with more, what each learns from the others depends on their timing.
-    Raises PipelineError for a study that was begun with other clips, epochs or another seed, and for a storage that is none.
+    With one worker a seed fixes the trials; with more, the sampler's choices depend on their timing. Raises
+    PipelineError for a study that was begun with other clips, epochs or another seed, and for a storage that cannot be
+    opened.
     """
     import optuna
 
@@ -124,7 +122,7 @@ def run_study(
 
 
 def run_trial(name, storage, clips_dir, settings, seed, run):
-    """In some process: one more trial of the study, unless the run has this one already."""
+    """In some process: one more trial of the study, unless it has the trial of this run and seed already."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -137,7 +135,7 @@ def run_trial(name, storage, clips_dir, settings, seed, run):
     )
     task = {"run": run, "sampler_seed": seed}
     if any(task.items() <= trial.user_attrs.items() for trial in _finished(study)):
-        return  # a worker ended it, and died before it could say so
+        return  # a worker finished it, and died before it could report
 
     def objective(trial):
         for key, value in task.items():
@@ -161,7 +159,7 @@ def train(trial, clips_dir, n_clips, epochs, seed):
     reporter = _Reporter(trial, epochs)
     try:
         model.fit(data, validation, epochs, optimizer, callbacks=[reporter], progress=False)
-    except FloatingPointError:  # the learning rate was too large: a result, and a bad one
+    except FloatingPointError:  # the learning rate was too large
         raise optuna.TrialPruned from None
     if reporter.pruned:
         raise optuna.TrialPruned
@@ -171,7 +169,7 @@ def train(trial, clips_dir, n_clips, epochs, seed):
 
 
 class _Reporter(Callback):
-    """Tells Optuna how each epoch went, and stops where it sees no hope."""
+    """Reports each epoch to Optuna, and stops a trial that Optuna prunes."""
 
     def __init__(self, trial, epochs):
         self.trial, self.epochs, self.rows, self.pruned = trial, epochs, [], False
@@ -180,9 +178,8 @@ class _Reporter(Callback):
         self.rows.append(row)
         self.trial.set_user_attr("epochs", self.rows)
         self.trial.report(row["val_accuracy"], epoch)
-        self.pruned = (
-            epoch + 1 < self.epochs and self.trial.should_prune()
-        )  # after the last epoch there is nothing to cut
+        is_last = epoch + 1 == self.epochs  # then there is nothing left to prune
+        self.pruned = not is_last and self.trial.should_prune()
         return self.pruned
 
 
@@ -216,24 +213,17 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(
         prog="python -m pipeline.studies.sweep", description="Search for better hyperparameters."
     )
-    parser.add_argument("clips", help="a folder made by python -m pipeline.corpus.dataset")
-    parser.add_argument("--name", default="sweep", help="of the study (default: sweep)")
-    parser.add_argument(
-        "--storage", default="data/generated/sweep.journal", help="a file, or the URL of an Optuna storage"
-    )
-    parser.add_argument(
-        "--trials", type=parsing.count, default=40, help="finished trials that the study shall have (default: 40)"
-    )
-    parser.add_argument(
-        "--n-clips",
-        type=partial(parsing.count, least=8),
-        default=2000,
-        help="clips that a trial learns from (default: 2000)",
-    )
-    parser.add_argument("--epochs", type=parsing.count, default=3)
-    parser.add_argument("--workers", type=parsing.count, help="processes on this machine (default: one a core)")
-    parser.add_argument("--dask", metavar="ADDRESS", help="the workers of this Dask scheduler instead")
-    parser.add_argument("--seed", type=parsing.seed, default=0)
+    add = parser.add_argument
+    add("clips", help="a folder made by python -m pipeline.corpus.dataset")
+    add("--name", default="sweep", help="of the study (default: sweep)")
+    add("--storage", default="data/generated/sweep.journal", help="a file, or the URL of an Optuna storage")
+    add("--trials", type=parsing.count, default=40, help="finished trials that the study shall have (default: 40)")
+    least_8 = partial(parsing.count, least=8)
+    add("--n-clips", type=least_8, default=2000, help="clips that a trial learns from (default: 2000)")
+    add("--epochs", type=parsing.count, default=3)
+    add("--workers", type=parsing.count, help="processes on this machine (default: one a core)")
+    add("--dask", metavar="ADDRESS", help="the workers of this Dask scheduler instead")
+    add("--seed", type=parsing.seed, default=0)
     options = parser.parse_args(arguments)
     try:
         with tqdm(total=options.trials, unit="trial") as bar:
@@ -241,12 +231,12 @@ def main(arguments=None):
                 options.name,
                 options.storage,
                 options.clips,
-                options.trials,
-                options.n_clips,
-                options.epochs,
-                options.workers,
-                options.dask,
-                options.seed,
+                n_trials=options.trials,
+                n_clips=options.n_clips,
+                epochs=options.epochs,
+                workers=options.workers,
+                dask=options.dask,
+                seed=options.seed,
                 progress=lambda _, done, total: bar.update(done - bar.n),
             )
     except PipelineError as error:
@@ -255,7 +245,7 @@ def main(arguments=None):
     try:
         best = study.best_trial
     except ValueError:
-        print("sweep: no trial came to its end, all were pruned; ask for more --trials", file=sys.stderr)
+        print("sweep: all trials were pruned; ask for more --trials", file=sys.stderr)
         return 1
     print(f"trial {best.number}: validation accuracy {best.value:.4f} with {best.params}")
     return 0

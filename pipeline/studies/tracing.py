@@ -1,4 +1,4 @@
-"""A look at what runs through a model: one batch forward and backward, layer by layer, with the size of every array."""
+"""The activations and gradients of a model for one batch, layer by layer, and its dead units."""
 
 import numpy as np
 import pandas as pd
@@ -9,7 +9,7 @@ from pipeline.song.audio import rms
 
 
 def trace(model, samples, targets):
-    """Send a batch through `model` and its loss back; no parameter changes.
+    """Send a batch forward through `model` and its loss back; no parameter changes.
 
     Parameters
     ----------
