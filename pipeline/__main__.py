@@ -17,7 +17,32 @@ from pipeline.errors import Cancelled, PipelineError, printable
 
 def main(arguments=None):
     """Run the command line and return its exit code: 0 all worked, 1 some did not, 2 wrong usage."""
+    _open_streams()
     options = _parser().parse_args(arguments)
+    try:
+        return _run(options)
+    except PipelineError as error:
+        print(f"pipeline: {error}", file=sys.stderr)
+        return 2
+    except (KeyboardInterrupt, Cancelled):
+        print("\npipeline: stopped", file=sys.stderr)
+        return 130
+    except MemoryError:
+        print("pipeline: There is too little memory; close other programs, or give --workers 1.", file=sys.stderr)
+        return 1
+    except ImportError as error:
+        remedy = ".venv/bin/python -m pip install -r requirements.txt"
+        print(f"pipeline: A package is missing, or memory for it ({error}); install it with: {remedy}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):  # there the reader, such as `head`, has had enough
+            what = f"{error.strerror or error}" + (f": {printable(error.filename)}" if error.filename else "")
+            print(f"pipeline: {what}", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # takes what is left of the output
+        return 1
+
+
+def _run(options):
     from nn import ModelFileError
     from pipeline.song.download import end_in_order
 
@@ -25,20 +50,20 @@ def main(arguments=None):
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")  # a title may be in letters that the terminal's encoding has not
     try:
-        return options.command(options)
-    except (PipelineError, ModelFileError) as error:
-        print(f"pipeline: {error}", file=sys.stderr)
-        return 2
-    except (KeyboardInterrupt, Cancelled):
-        print("\npipeline: stopped", file=sys.stderr)
-        return 130
-    except OSError as error:
-        if not isinstance(error, BrokenPipeError):  # there the reader, such as `head`, has had enough
-            print(f"pipeline: {error.strerror or error}", file=sys.stderr)
-        os.dup2(
-            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
-        )  # where what is left of the output goes at the end
-        return 1
+        code = options.command(options)
+        sys.stdout.flush()
+        return code
+    except ModelFileError as error:
+        raise PipelineError("model", str(error)) from error
+
+
+def _open_streams():
+    """Put the null device in the place of standard streams that are closed, lest another file gets their number."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):  # opening takes the lowest number that is free
+        if getattr(sys, name) is None:  # what is written to a closed standard output still fails
+            null = os.open(os.devnull, os.O_WRONLY if name == "stderr" else os.O_RDONLY)
+            os.set_inheritable(null, True)
+            setattr(sys, name, open(null, "w" if number else "r"))  # noqa: SIM115 - open to the end
 
 
 def _parser():
@@ -123,6 +148,9 @@ def _add_batch(commands):
         default=PER_HOUR,
         metavar="N",
         help="at most so many downloads (default: %(default)s)",
+    )
+    batch.add_argument(
+        "--fail-fast", action="store_true", help="stop downloading where others wait for the network or for YouTube"
     )
     _add_judging(batch)
 
@@ -232,10 +260,11 @@ def _batch(options):
             n_clips=options.clips,
             seed=options.seed,
             retry_failed=options.retry_failed,
+            progress=show,
             per_hour=options.per_hour,
+            fail_fast=options.fail_fast,
             cookies=options.cookies,
             cookies_from_browser=options.cookies_from_browser,
-            progress=show,
         )
     reasons = ", ".join(f"{count:,} {kind}" for kind, count in summary.reasons.items())
     print(f"{summary.labelled:,} labelled, {summary.failed:,} failed{reasons and f' ({reasons})'}: {options.out}")

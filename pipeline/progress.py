@@ -7,6 +7,11 @@ from tqdm import tqdm
 _UNITS = {"downloading": ("B", True), "listening": ("s", False)}
 
 
+def note(text):
+    """Write a line on standard error, above the bars that stand there."""
+    tqdm.write(text, file=sys.stderr)
+
+
 class ProgressBar:
     """A progress callback that draws a bar on standard error, and nothing where that is not a terminal."""
 

@@ -9,9 +9,11 @@ import itertools
 import os
 import threading
 import time
+import warnings
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Future, ThreadPoolExecutor, wait
 
 from pipeline.errors import PipelineError
+from pipeline.progress import note
 
 TIMEOUT = 10  # seconds for a Dask scheduler to answer, and for its first worker to be there
 MOST_MEMORY = 3 * 2**30  # bytes that each process of this machine may grow by before another one takes its place
@@ -39,7 +41,7 @@ class Pool:
     Parameters
     ----------
     workers : int, optional
-        Processes on this machine; one a core by default.
+        Processes on this machine; one a core by default. Where none can be started, a thread of this one works instead.
     dask : str, optional
         The address of a Dask scheduler, such as "tcp://10.0.0.1:8786", whose workers are used instead.
 
@@ -47,7 +49,7 @@ class Pool:
     """
 
     def __init__(self, workers=None, dask=None):
-        self._engine = _Cluster(dask) if dask else _Machine(workers or _cores())
+        self._engine = _Cluster(dask) if dask else _Machine(workers)
 
     @property
     def slots(self):
@@ -86,9 +88,10 @@ class _Machine:
     """Processes of this machine. When one dies, loky gives up all of them: the tasks at hand are then run one by one."""
 
     def __init__(self, slots):
-        self.slots, self._closed = slots, False
+        self._closed = False
         self._lock, self._rescuer = threading.RLock(), ThreadPoolExecutor(1, "rescue")
-        self._executor = _processes(slots)
+        self.slots = slots or _cores()
+        self._start()
 
     def submit(self, function, arguments):
         task = Future()
@@ -96,10 +99,23 @@ class _Machine:
             try:
                 attempt = self._executor.submit(function, *arguments)
             except BrokenExecutor:
-                self._executor = _processes(self.slots)
+                self._start()
+                attempt = self._executor.submit(function, *arguments)
+            except OSError as error:  # no more processes, or no memory for them
+                self._work_here(error)
                 attempt = self._executor.submit(function, *arguments)
         attempt.add_done_callback(lambda done: self._settle(task, done, function, arguments))
         return task
+
+    def _start(self):
+        try:
+            self._executor = _processes(self.slots)
+        except OSError as error:  # no /dev/shm, or too many open files
+            self._work_here(error)
+
+    def _work_here(self, error):
+        note(f"Other processes cannot be started ({error.strerror or error}), so this one does all the work.")
+        self.slots, self._executor = 1, _Thread(1, "work")
 
     def _settle(self, task, attempt, function, arguments):
         if isinstance(attempt.exception(), BrokenExecutor) and not self._closed:
@@ -111,9 +127,10 @@ class _Machine:
         executor = _processes(1)
         try:
             attempt = executor.submit(function, *arguments)
-            task.set_exception(WorkerDied()) if isinstance(attempt.exception(), BrokenExecutor) else _hand_over(
-                attempt, task
-            )
+            if isinstance(attempt.exception(), BrokenExecutor):
+                task.set_exception(WorkerDied())
+            else:
+                _hand_over(attempt, task)
         finally:
             executor.shutdown(wait=False, kill_workers=True)
 
@@ -121,6 +138,13 @@ class _Machine:
         self._closed = True
         self._rescuer.shutdown(wait=False, cancel_futures=True)
         self._executor.shutdown(wait=True, kill_workers=True)
+
+
+class _Thread(ThreadPoolExecutor):
+    """A thread of this process in the place of loky's processes."""
+
+    def shutdown(self, wait=True, kill_workers=False):
+        super().shutdown(wait, cancel_futures=kill_workers)
 
 
 class _Cluster:
@@ -202,10 +226,14 @@ def _hand_over(attempt, task):
         task.set_result(attempt.result())
 
 
-def _processes(n):
-    from joblib.externals.loky import ProcessPoolExecutor
+def _loky():
+    with warnings.catch_warnings(action="ignore"):  # joblib's, where processes cannot share memory
+        from joblib.externals import loky
+    return loky
 
-    return ProcessPoolExecutor(n, env=ONE_THREAD, initializer=_begin, initargs=(os.getpid(),))
+
+def _processes(n):
+    return _loky().ProcessPoolExecutor(n, env=ONE_THREAD, initializer=_begin, initargs=(os.getpid(),))
 
 
 def _begin(parent):
@@ -226,6 +254,7 @@ def _begin(parent):
 
 
 def _cores():
-    from joblib import cpu_count
-
-    return cpu_count()
+    try:
+        return _loky().cpu_count()
+    except ValueError:  # LOKY_MAX_CPU_COUNT is no number
+        return os.cpu_count() or 1

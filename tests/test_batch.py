@@ -3,7 +3,9 @@
 import io
 import os
 import pty
+import re
 import resource
+import shutil
 import signal
 import socket
 import subprocess
@@ -29,7 +31,7 @@ from nn import BatchNormalization, ClipSequence, Dense, Flatten, MelSpectrogram,
 from pipeline import workers
 from pipeline.__main__ import main
 from pipeline.batch import labelling, song_list
-from pipeline.batch.downloader import ATTEMPTS, Downloader, DownloadsStopped
+from pipeline.batch.downloader import PAUSES, Downloader, DownloadsStopped
 from pipeline.batch.journal import BatchError, Journal
 from pipeline.errors import Cancelled, PipelineError, SourceError
 from pipeline.song import recognition
@@ -134,6 +136,17 @@ def test_a_task_that_kills_its_process_fails_alone(cluster, monkeypatch):
             assert [task.result(60) for task in tasks] == list(range(9))
             assert isinstance(pool.submit(os._exit, 1).exception(60), WorkerDied)
             assert isinstance(pool.submit(int, "no number").exception(60), ValueError)
+
+
+def test_without_other_processes_this_one_makes_the_same_rows(folder, expected, tmp_path, monkeypatch, capsys):
+    def refuse(n):
+        raise OSError(30, "Read-only file system")  # as where there is no /dev/shm
+
+    monkeypatch.setattr(workers, "_processes", refuse)
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "x")
+    labelling.run(folder / "Café songs", tmp_path / "out.parquet", folder / "model.npz")
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "out.parquet"), expected)
+    assert "Other processes cannot be started (Read-only file system)" in capsys.readouterr().err
 
 
 def grown(megabytes, kept=[]):
@@ -458,6 +471,42 @@ def test_links_and_playlists_are_downloaded_once_and_become_rows_in_their_order(
     assert rows.loc[4, "timeline"] == pytest.approx(rows.loc[3, "timeline"])
 
 
+def test_without_a_network_files_go_on_and_what_it_waits_for_is_said(folder, tmp_path):
+    lines = [f"https://youtu.be/{letter * 11}" for letter in "abcdefghijklmnop"] + [
+        str(folder / "Café songs" / "00.wav")
+    ]
+    (tmp_path / "list.txt").write_text("\n".join(lines))
+    out, model = str(tmp_path / "out.parquet"), str(folder / "model.npz")
+    command = [sys.executable, "-m", "pipeline", "batch", str(tmp_path / "list.txt"), "--out", out, "--model", model]
+    options = {"cwd": ROOT, "env": os.environ | {"https_proxy": "http://127.0.0.1:9"}, "text": True}
+    with subprocess.Popen([*command, "--workers", "1"], stderr=subprocess.PIPE, **options) as waiting:
+        said = next(filter(str.strip, waiting.stderr))
+        while journal_count(out) != (16, 1, 0):
+            time.sleep(0.1)
+        waiting.send_signal(signal.SIGINT)
+        assert waiting.wait(30) == 130
+    assert re.match(
+        r"YouTube cannot be reached.* next attempt is at \d\d:\d\d:\d\d, the last one at \d\d:\d\d:\d\d;", said
+    )
+    given_up = subprocess.run([*command, "--fail-fast"], capture_output=True, **options)
+    assert given_up.returncode == 2
+    assert re.match("pipeline: YouTube cannot be reached.* 1 labelled, 0 failed, 16 left", given_up.stderr)
+    assert list(pd.read_parquet(out)["source"]) == lines[-1:]
+    videos = {letter * 11: folder / "Café songs" / "01.wav" for letter in "abcdefghijklmnop"}
+    with LoopbackYouTube(videos) as youtube:
+        access = {"per_hour": FAST, "ydl_factory": youtube.ydl_factory}
+        assert labelling.run(tmp_path / "list.txt", out, model, workers=1, **access).labelled == 17
+    assert list(pd.read_parquet(out)["source"]) == lines
+
+
+def journal_count(out):
+    """How many songs are pending, done and failed, while another process holds the journal."""
+    for name in ("", "-wal"):
+        shutil.copy(f"{out}.journal{name}", f"{out}.copy.parquet.journal{name}")
+    with Journal(f"{out}.copy.parquet", {}) as journal:
+        return journal.count()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_batch_that_is_ended_from_outside_leaves_nothing_and_goes_on_with_a_bar(folder, tmp_path, number):
     (tmp_path / "list.txt").write_text(f"{folder / 'Café songs' / '00.wav'}\nhttps://youtu.be/{'a' * 11}\n")
@@ -535,7 +584,7 @@ def test_after_too_many_requests_downloads_wait_and_then_go_on(folder):
             video.how = "page_429"
             with pytest.raises(DownloadsStopped, match="too many requests"):
                 downloader.download(Link("video", ids)).result(60)
-            assert len(attempts) == 3 + ATTEMPTS
+            assert len(attempts) == 4 + PAUSES
 
 
 def test_downloads_keep_their_distance_and_stop_when_the_batch_does(folder):

@@ -59,6 +59,32 @@ def test_a_full_disk_behind_the_output(tmp_path):
     assert result.stderr == "pipeline: No space left on device\n"
 
 
+@pytest.mark.parametrize(("closed", "code"), [([0], 0), ([2], 0), ([0, 2], 0), ([1], 1), ([0, 1, 2], 1)])
+def test_standard_streams_that_are_closed(closed, code):
+    """What is written to a closed standard output is lost, which the exit code says; the others are not needed."""
+    result = run("label", PIANO, preexec_fn=lambda: [os.close(number) for number in closed])
+    assert result.returncode == code
+    assert ("Piano" in result.stdout) == (1 not in closed)
+    assert result.stderr == ("pipeline: Bad file descriptor\n" if closed == [1] else "")
+
+
+def test_the_output_of_a_batch_whose_streams_are_closed(tmp_path):
+    command = ["batch", PIANO.rpartition("/")[0], "--out", str(tmp_path / "out.parquet"), "--workers", "1"]
+    run(*command, preexec_fn=lambda: os.closerange(0, 3))
+    assert run(*command).stdout.startswith("11 labelled, 0 failed")
+
+
+def test_no_temporary_folder(tmp_path):
+    """The link fails with its own sentence, and the file after it is labelled."""
+    code = f"import tempfile; tempfile._candidate_tempdir_list = lambda: ['{tmp_path}/none']; from pipeline.__main__ import main"
+    link = "https://youtu.be/abcdefghijk"
+    command = [sys.executable, "-c", f"{code}; raise SystemExit(main(['label', '--json', '{link}', '{PIANO}']))"]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    failed, labelled = map(json.loads, result.stdout.splitlines())
+    assert (failed["error"], labelled["label"]) == ("temporary_folder", "Piano")
+    assert "set TMPDIR" in failed["message"]
+
+
 def test_a_list_is_read_with_its_comments_and_line_ends(tmp_path):
     (tmp_path / "song.wav").write_bytes(Path(PIANO).read_bytes())
     (tmp_path / "list.txt").write_bytes(

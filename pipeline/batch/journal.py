@@ -17,12 +17,13 @@ from pipeline.errors import PipelineError
 APPLICATION_ID = 0x50694F74  # "PiOt", written into the header of the file
 CHUNK = 1000  # rows of the Parquet file held in memory
 PENDING, DONE, FAILED, EXPANDED = range(4)
+IS_LINK = "substr(key, 1, 8) = CAST('https://' AS BLOB)"
 
 _TABLES = f"""
 CREATE TABLE about (json TEXT, is_written INTEGER);
 CREATE TABLE songs (id INTEGER PRIMARY KEY, line INTEGER, position INTEGER, source BLOB, key BLOB UNIQUE, state INTEGER, row TEXT);
 CREATE UNIQUE INDEX places ON songs (line, position);
-CREATE INDEX pending ON songs (line, position) WHERE state = {PENDING};
+CREATE INDEX pending ON songs (({IS_LINK}), line, position) WHERE state = {PENDING};
 CREATE INDEX states ON songs (state);
 PRAGMA application_id = {APPLICATION_ID};
 """
@@ -107,10 +108,10 @@ class Journal:
             self._insert((song.line, position, *entry) for position, entry in enumerate(entries, 1))
             self._database.execute("UPDATE songs SET state = ? WHERE id = ?", [EXPANDED, song.id])
 
-    def pending(self, n):
-        """The first `n` songs without a row, in their order."""
-        query = f"SELECT id, line, source FROM songs WHERE state = {PENDING} ORDER BY line, position LIMIT ?"
-        return [Song(id, line, os.fsdecode(source)) for id, line, source in self._database.execute(query, [n])]
+    def pending(self, n, links=False):
+        """The first `n` files, or links, that have no row yet: a list of Song, in the order of the list."""
+        query = f"SELECT id, line, source FROM songs WHERE state = {PENDING} AND ({IS_LINK}) = ? ORDER BY line, position LIMIT ?"
+        return [Song(id, line, os.fsdecode(source)) for id, line, source in self._database.execute(query, [links, n])]
 
     def record(self, song, row):
         """Keep the row of a song, a dict that has "error" where it failed."""
@@ -119,13 +120,12 @@ class Journal:
             self._database.execute(
                 "UPDATE songs SET state = ?, row = ? WHERE id = ?", [state, json.dumps(row), song.id]
             )
+            self._database.execute("UPDATE about SET is_written = 0 WHERE is_written")
 
     def retry_failed(self):
         """Make every failed song pending again."""
         with self._transaction():
-            failed = self._database.execute("UPDATE songs SET state = ?, row = NULL WHERE state = ?", [PENDING, FAILED])
-            if failed.rowcount:
-                self._database.execute("UPDATE about SET is_written = 0")
+            self._database.execute("UPDATE songs SET state = ?, row = NULL WHERE state = ?", [PENDING, FAILED])
 
     def count(self):
         """How many songs are pending, done and failed."""

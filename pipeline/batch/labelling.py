@@ -13,7 +13,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 
 from nn import ModelFileError, parallel
-from pipeline.batch import PER_HOUR, song_list
+from pipeline.batch import song_list
 from pipeline.batch.downloader import Downloader, DownloadsStopped
 from pipeline.batch.journal import BatchError, Journal
 from pipeline.errors import PipelineError
@@ -44,17 +44,15 @@ def run(
     n_clips=None,
     seed=0,
     retry_failed=False,
-    per_hour=PER_HOUR,
     progress=None,
-    **access,
+    **downloads,
 ):
     """Label the songs of a list into a Parquet file; the same call goes on with what was begun.
 
     Parameters
     ----------
     songs : str or Path
-        A text file with a link, file or folder on each line (blank lines and lines that begin with # do not count), or
-        a folder of sound files.
+        A list with a link, file or folder on each line, or a folder of sound files.
     out : str or Path
         The Parquet file, a row a song in the order of the list: the columns of `label --json`, and title. Beside it the
         journal grows, `out` with `.journal` appended; to go on it must stay there.
@@ -66,11 +64,11 @@ def run(
         As in `Recognizer.recognize_each`.
     retry_failed : bool
         Try again what has failed in an earlier run.
-    per_hour, access
-        As in `pipeline.batch.downloader.Downloader`.
     progress : callable, optional
         `progress("reading", songs_so_far, None)` now and then while a long list is read, then
-        `progress("listening", songs_done, songs_in_all)` after each song; what it raises, such as Cancelled, stops the run.
+        `progress("listening", songs_done, songs_in_all)` after each song. What it raises, such as Cancelled, stops the run.
+    downloads
+        As in `pipeline.batch.downloader.Downloader`.
 
     Returns
     -------
@@ -79,8 +77,9 @@ def run(
     Raises
     ------
     PipelineError
-        BatchError where `out` belongs to something else or cannot be written; SourceError for a bad list; "dask", "model",
-        "storage" where workers cannot do their part; DownloadsStopped. All but the first rows are kept.
+        BatchError where `out` belongs to something else or cannot be written; SourceError for a bad list; "dask",
+        "model", "storage" where workers cannot do their part; DownloadsStopped. Every row is kept, and after
+        DownloadsStopped they are in the Parquet file, too.
     """
     class_names = Recognizer(model).class_names
     version = Version(model and str(Path(model).absolute()), fingerprint(model or recognition.MODEL_PATH))
@@ -95,12 +94,17 @@ def run(
             journal.fill(_keyed(song_list.entries(songs), progress))
         if retry_failed:
             journal.retry_failed()
-        if journal.pending(1):
-            with Pool(workers, dask) as pool, Downloader(per_hour, **access) as downloader:
-                _Run(journal, pool, downloader, (version, n_clips, seed), Path(songs).parent, progress).run()
-        if not journal.is_written:
+        stopped = None
+        if journal.count()[0]:
+            with Pool(workers, dask) as pool, Downloader(**downloads) as downloader:
+                stopped = _Run(journal, pool, downloader, (version, n_clips, seed), Path(songs).parent, progress).run()
+        pending, labelled, failed = journal.count()
+        if labelled + failed and not journal.is_written:
             journal.write_parquet(class_names)
-        _, labelled, failed = journal.count()
+        if stopped:
+            raise DownloadsStopped(
+                stopped.kind, f"{stopped} {labelled:,} labelled, {failed:,} failed, {pending:,} left."
+            )
         return Summary(labelled, failed, journal.reasons())
 
 
@@ -166,26 +170,31 @@ class _Run:
         self.journal, self.pool, self.downloader = journal, pool, downloader
         self.settings, self.folder, self.progress = settings, folder, progress
         self.running = {}  # Future -> what to do with it when it is done
-        self.at_hand = set()  # ids of songs
+        self.at_hand = {}  # id of a song -> whether it is a link
+        self.stopped = None  # the DownloadsStopped after which only files go on
         self.pending, *done = journal.count()
         self.done = sum(done)
 
     def run(self):
+        """Label all that is pending; returns the DownloadsStopped that left links behind, or None."""
         self._tell()
         while self._start_some() or self.running:
             for task in wait(self.running, return_when=FIRST_COMPLETED).done:
                 self.running.pop(task)(task)
+        return self.stopped
 
     def _start_some(self):
         """Keep the workers busy; returns whether there was anything to start."""
-        room = AHEAD * self.pool.slots - len(self.at_hand)
-        if room <= 0:
-            return False
-        fresh = [song for song in self.journal.pending(len(self.at_hand) + room) if song.id not in self.at_hand]
-        for song in fresh:
-            self.at_hand.add(song.id)
-            self._start(song)
-        return bool(fresh)
+        started = False
+        for links in (False, True):  # files go on while links wait
+            n_at_hand, n_most = sum(is_link == links for is_link in self.at_hand.values()), AHEAD * self.pool.slots
+            if n_at_hand < n_most and not (links and self.stopped):
+                for song in self.journal.pending(n_most, links):
+                    if song.id not in self.at_hand:
+                        self.at_hand[song.id] = links
+                        self._start(song)
+                        started = True
+        return started
 
     def _start(self, song):
         targets = song_list.targets(song.source, self.folder)
@@ -245,20 +254,20 @@ class _Run:
         """What the downloader got, or None where it failed and that is its row."""
         try:
             return task.result()
-        except DownloadsStopped:
-            raise
+        except DownloadsStopped as error:
+            self.stopped = error
         except PipelineError as error:
             self._record(song, Failure(song.source, error).to_dict())
 
     def _put_in_place(self, song, sources):
         self.journal.expand(song, ((source, song_list.key(source)) for source in sources))
-        self.at_hand.discard(song.id)
+        self.at_hand.pop(song.id)
         self.pending = self.journal.count()[0]
         self._tell()
 
     def _record(self, song, row):
         self.journal.record(song, row)
-        self.at_hand.discard(song.id)
+        self.at_hand.pop(song.id)
         self.pending, self.done = self.pending - 1, self.done + 1
         self._tell()
 

@@ -86,7 +86,7 @@ def download(link, progress=None, cookies=None, cookies_from_browser=None, ydl_f
     DownloadError
         private, unavailable, age_restricted, members_only, geo_blocked, live, upcoming, too_long, too_large,
         protected, paid, sign_in, forbidden, rate_limited, no_network, timeout, incomplete, server_error, disk_full,
-        cookies, refused or outdated.
+        temporary_folder, cookies, refused or outdated.
     """
     with temporary_folder() as folder:
         options = _cookie_options(cookies, cookies_from_browser)
@@ -132,7 +132,14 @@ def playlist(link, limit=None, progress=None, cookies=None, cookies_from_browser
 
 def temporary_folder():
     """A TemporaryDirectory for one song, by whose name its machine can tell whether its process has ended."""
-    return tempfile.TemporaryDirectory(prefix=f"{FOLDER}{os.getpid()}-{platform.node()}-", ignore_cleanup_errors=True)
+    prefix = f"{FOLDER}{os.getpid()}-{platform.node()}-"
+    try:
+        return tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True)
+    except OSError as error:
+        message = (
+            f"There is no temporary folder for a song ({error.strerror}); set TMPDIR to a folder you may write to."
+        )
+        raise DownloadError("temporary_folder", message) from None
 
 
 def end_in_order():
