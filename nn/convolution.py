@@ -4,6 +4,7 @@ This is the plain form; `nn.fast` computes it together with the layers behind it
 """
 
 import itertools
+import math
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -30,7 +31,10 @@ class WindowLayer(Layer):
             kind = type(self).__name__
             raise ValueError(f"{kind} takes images (channels, height, width). Received: input_shape={input_shape}")
         channels, *size = input_shape
-        return channels, *(output_size(*axis, self.padding) for axis in zip(size, self.window, self.strides))
+        size = [output_size(*axis, self.padding) for axis in zip(size, self.window, self.strides)]
+        if math.prod([channels, *size, *self.window]) > 1 << 31:  # eight gigabytes for each image
+            raise ValueError(f"Expected smaller windows or images. Received: {self!r}, {input_shape=}")
+        return channels, *size
 
     def build(self, input_shape, rng):
         output_shape = super().build(input_shape, rng)

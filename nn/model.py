@@ -12,6 +12,7 @@ from nn.fast.fusion import fuse
 from nn.history import History
 from nn.layer import backward, forward
 from nn.parallel import one_blas_thread
+from nn.spectrogram import MelSpectrogram
 
 
 class Model:
@@ -144,6 +145,12 @@ class Model:
         if name not in self.class_names:
             raise ValueError(f"Expected one of {', '.join(self.class_names)}. Received: class_name={name!r}")
         return self.class_names.index(name)
+
+    @property
+    def sample_rate(self):
+        """Samples in a second of the clips, in Hz, as the spectrogram has it; None without one."""
+        features = (layer.features for layer in self.layers if isinstance(layer, MelSpectrogram))
+        return next((each.sample_rate for each in features), None)
 
     def summary(self):
         """The layers as a table: name, output shape and number of parameters, with their total."""

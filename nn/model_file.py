@@ -1,24 +1,32 @@
 """The model file: one .npz with architecture, weights, running statistics, optimizer and training record.
 
-It holds arrays and one text of JSON, and is read without pickle, so a file from a stranger can do no harm.
+It holds arrays and one text of JSON, and is read without pickle. Counts are limited before memory is taken and all
+values are checked, so a file from a stranger can do no harm.
 """
 
+import io
 import json
 import os
+import stat
 import zipfile
-import zlib
 from contextlib import contextmanager
 
 import numpy as np
 
 from nn import layers as layer_types
 from nn import optimizers
+from nn.checks import integer, number
 from nn.history import History
 
 FORMAT = 1  # raised when an older reader would misunderstand a file
-MAX_BYTES = 1 << 30  # unpacked; far above any network of this kind
 
-DAMAGE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, MemoryError)  # what bad content leads to
+# Limits, far above any network of this kind.
+MAX_BYTES = 384 << 20  # unpacked
+MAX_DIRECTORY = 1 << 20  # bytes of the list of arrays in the file
+MAX_TEXT = 1 << 24  # characters of JSON
+MAX_LAYERS = 1000
+MAX_CHANNELS = 1 << 24  # of all layers together
+MAX_BATCHES = 1 << 20  # in the history
 
 
 class ModelFileError(ValueError):
@@ -28,7 +36,9 @@ class ModelFileError(ValueError):
 def save(model, path, include_optimizer=True):
     """Write `model` to `path`; a file that is there already stays whole until the new one is.
 
-    Raises ValueError for a layer or optimizer that is not one of `nn`.
+    The new file is read back first, so that no model is lost in a file that cannot be loaded. Of the batches in the
+    history, the last million are kept. Raises ValueError for a layer or optimizer that is not one of `nn`, for weights
+    that are not finite and for a model beyond the limits; TypeError for metadata that are no plain values.
     """
     optimizer = model.optimizer if include_optimizer else None
     header = {
@@ -36,7 +46,7 @@ def save(model, path, include_optimizer=True):
         "layers": [_description(layer_types, layer) for layer in model.layers],
         "input_shape": model.input_shape,
         "class_names": model.class_names,
-        "seed": model.seed,
+        "seed": model.seed if isinstance(model.seed, int | np.integer) else None,
         "generators": {
             layer.name: layer.generator.bit_generator.state for layer in model.layers if layer.generator is not None
         },
@@ -44,13 +54,17 @@ def save(model, path, include_optimizer=True):
         "epochs": model.history.epoch_rows,
         "metadata": model.metadata,
     }
-    arrays = {f"params/{key}": array for key, array in model.params.items()}
-    arrays |= {f"buffers/{key}": array for key, array in model.buffers.items()}
-    if optimizer:
-        arrays |= {f"slots/{key}": array for key, array in optimizer.slots.items()}
-    arrays["batches"] = np.asarray(model.history.batch_rows, np.float64).reshape(-1, 4)
+    batches = np.asarray(model.history.batch_rows[-MAX_BATCHES:], np.float64).reshape(-1, 4)
+    arrays = {"header": np.array(json.dumps(header, default=_plain)), **_arrays(model, optimizer), "batches": batches}
     with replacing(path) as file:
-        np.savez_compressed(file, header=np.array(json.dumps(header, default=np.generic.item)), **arrays)
+        np.savez_compressed(file, **arrays)
+        file.flush()
+        try:
+            from nn.model import Model  # which imports this module
+
+            _read(Model, file.name, fast=False)
+        except Exception as error:
+            raise ValueError(f"This model cannot be saved: {_reason(error)}") from error
 
 
 @contextmanager
@@ -72,32 +86,121 @@ def replacing(path):
 
 def load(model_class, path, fast=True):
     """The model in the file at `path`. Raises ModelFileError."""
-    header, arrays = _read(path)
-    if header.get("format") != FORMAT:
-        raise ModelFileError(f"{path} was written in format {header.get('format')}, this version reads {FORMAT}")
     try:
-        layers = [_instance(layer_types, config) for config in header["layers"]]
-        model = model_class(layers, header["input_shape"], header["class_names"], _Blank(np.random.PCG64()), fast)
-        model.seed = header["seed"]
-        _fill(model.params, arrays, "params")
-        _fill(model.buffers, arrays, "buffers")
-        for name, state in header["generators"].items():
-            model[name].generator.bit_generator.state = state
-        if header["optimizer"]:
-            config = dict(header["optimizer"])
-            steps = config.pop("steps")
-            model.optimizer = _instance(optimizers, config)
-            model.optimizer.steps = steps
-            for key in [key for key in arrays if key.startswith("slots/")]:
-                _, name = key.split("/", 1)
-                model.optimizer.slots[name] = np.empty_like(model.params[name.rpartition("/")[0]])
-            _fill(model.optimizer.slots, arrays, "slots")
-        rows = ((int(epoch), int(batch), loss, accuracy) for epoch, batch, loss, accuracy in arrays["batches"].tolist())
-        model.history = History(rows, header["epochs"])
-        model.metadata = dict(header["metadata"])
-    except DAMAGE as error:
-        raise ModelFileError(f"{path} does not describe a model: {error}") from error
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise ValueError("it is a folder or a device")
+        return _read(model_class, path, fast)
+    except FileNotFoundError:
+        raise ModelFileError(f"No model file at {path}; train one, or check the path") from None
+    except Exception as error:  # the readers of zip, NumPy and JSON raise more kinds than they document
+        raise ModelFileError(f"{path} cannot be loaded as a model: {_reason(error)}") from error
+
+
+def _read(model_class, path, fast):
+    """The model in the file at `path`. Raises whatever a damaged file leads to."""
+    with _ShortReads(path) as file, zipfile.ZipFile(file) as archive:
+        if sum(entry.file_size for entry in archive.infolist()) > MAX_BYTES:
+            raise ValueError(f"it unpacks to more than {MAX_BYTES >> 20} MB")
+        header = json.loads(_array(archive, "header", 4 * MAX_TEXT).item())
+        if header["format"] != FORMAT:
+            raise ValueError(f"it was written in format {header['format']!r}, this version reads {FORMAT}")
+        model = _model(header, model_class, fast)
+        names = [entry.filename.removesuffix(".npy") for entry in archive.infolist()]
+        if header["optimizer"] is not None:
+            model.optimizer = _optimizer(header["optimizer"], model.params, names)
+        arrays = _arrays(model, model.optimizer)
+        if sorted(names) != sorted(["header", *arrays, "batches"]):
+            difference = sorted(set(arrays).symmetric_difference(names) - {"header", "batches"})
+            raise ValueError(f"arrays are missing, twice there or unknown: {', '.join(map(repr, difference))}")
+        for name, target in arrays.items():
+            array = _array(archive, name, target.nbytes)
+            _check(array, name, target.dtype, target.shape)
+            target[...] = array
+        batches = _array(archive, "batches", 32 * MAX_BATCHES)
+        _check(batches, "batches", np.float64, (len(batches), 4))
+    epochs, numbers, losses, accuracies = batches.T.tolist()
+    model.history = History(zip(map(int, epochs), map(int, numbers), losses, accuracies), header["epochs"])
     return model
+
+
+class _ShortReads(io.FileIO):
+    """A file that gives no more at once than a directory may have: `zipfile` reads that in one piece."""
+
+    def read(self, size=-1):
+        return super().read(min(size, MAX_DIRECTORY))
+
+
+def _array(archive, name, n_bytes):
+    """The array called `name`; of more than `n_bytes`, nothing is read."""
+    entry = archive.getinfo(f"{name}.npy")
+    if entry.file_size > n_bytes + (1 << 16):
+        raise ValueError(f"{name!r} is too long")
+    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"{name!r} is compressed in another way than NumPy's")  # zipfile does not limit what comes out
+    with archive.open(entry) as stream:
+        if stream.peek(8)[:8] != np.lib.format.magic(1, 0):
+            raise ValueError(f"{name!r} is no array in NumPy's format 1.0")  # in others, its description may be long
+        array = np.lib.format.read_array(stream, allow_pickle=False)
+        if stream.read(1):
+            raise ValueError(f"{name!r} goes on behind its array")
+    return array
+
+
+def _check(array, name, dtype, shape):
+    if array.dtype != dtype or array.shape != shape:
+        raise ValueError(f"{name!r} is {array.dtype}{array.shape}, expected {dtype}{shape}")
+    if not np.isfinite(array.sum(dtype=np.float64)):
+        raise ValueError(f"{name!r} has values that are not finite")
+    if name.endswith(("/variance", "/square")) and array.min() < 0:
+        raise ValueError(f"{name!r} has values below zero")
+
+
+def _model(header, model_class, fast):
+    """The model of a header, its arrays still blank."""
+    if len(header["layers"]) > MAX_LAYERS:
+        raise ValueError(f"it has more than {MAX_LAYERS} layers")
+    layers = [_instance(layer_types, config) for config in header["layers"]]
+    if sum(isinstance(layer, layer_types.MelSpectrogram) for layer in layers) > 1:
+        raise ValueError("it has more than one spectrogram")
+    input_shape = shape = tuple(integer(size, "input_shape") for size in header["input_shape"])
+    n_channels = 0
+    for layer in layers:
+        n_channels += shape[0]
+        shape = layer.compute_output_shape(shape)
+    if n_channels > MAX_CHANNELS:
+        raise ValueError(f"it has more than {MAX_CHANNELS} channels")
+    model = model_class(layers, input_shape, header["class_names"], _Blank(np.random.PCG64()), fast)
+    model.seed = header["seed"] if header["seed"] is None else integer(header["seed"], "seed", minimum=0)
+    generators = {layer.name: layer.generator for layer in model.layers if layer.generator is not None}
+    if generators.keys() != header["generators"].keys():
+        raise ValueError(f"the states of generators are those of {list(header['generators'])}")
+    for name, generator in generators.items():
+        generator.bit_generator.state = header["generators"][name]
+    model.metadata = {**header["metadata"]}
+    number(model.metadata.get("threshold", 0.5), "threshold")
+    for row in header["epochs"]:
+        for value in row.values():
+            value + 0.0  # raises TypeError
+    return model
+
+
+def _optimizer(config, params, names):
+    """The optimizer of a header, with blank averages for those among the `names` of arrays."""
+    config = dict(config)
+    steps = integer(config.pop("steps"), "steps", minimum=0)
+    optimizer = _instance(optimizers, config)
+    optimizer.steps = steps
+    keys = [name.removeprefix("slots/") for name in names if name.startswith("slots/")]
+    optimizer.slots = {key: np.empty_like(params[key.rpartition("/")[0]]) for key in keys}
+    if len(optimizer.slots) != len(params) * len({key.rpartition("/")[2] for key in keys}):
+        raise ValueError("averages of the optimizer are missing")
+    return optimizer
+
+
+def _arrays(model, optimizer):
+    """The arrays of a model by their names in the file."""
+    groups = {"params": model.params, "buffers": model.buffers, "slots": optimizer.slots if optimizer else {}}
+    return {f"{group}/{key}": array for group, arrays in groups.items() for key, array in arrays.items()}
 
 
 class _Blank(np.random.Generator):
@@ -110,23 +213,6 @@ class _Blank(np.random.Generator):
 
     def spawn(self, n_children):
         return [np.random.default_rng() for _ in range(n_children)]
-
-
-def _read(path):
-    """Header and arrays of the file at `path`."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            if sum(entry.file_size for entry in archive.infolist()) > MAX_BYTES:
-                raise ModelFileError(f"{path} unpacks to more than {MAX_BYTES >> 20} MB: not a model of this kind")
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-        return dict(json.loads(str(arrays.pop("header")))), arrays
-    except FileNotFoundError:
-        raise ModelFileError(f"No model file at {path}; train one, or check the path") from None
-    except ModelFileError:
-        raise
-    except (*DAMAGE, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        raise ModelFileError(f"{path} is not a model file, or a damaged one: {error}") from error
 
 
 def _description(module, thing):
@@ -146,9 +232,14 @@ def _instance(module, config):
     return getattr(module, kind)(**arguments)
 
 
-def _fill(targets, arrays, group):
-    for key, target in targets.items():
-        array = arrays[f"{group}/{key}"]
-        if array.shape != target.shape or array.dtype != target.dtype:
-            raise ValueError(f"{key} is {array.dtype}{array.shape}, expected {target.dtype}{target.shape}")
-        target[...] = array
+def _plain(value):
+    """For JSON: a number of NumPy's as one of Python's."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"A model file holds plain values: numbers, texts, lists and dicts. Received: {value!r}")
+
+
+def _reason(error):
+    """What was wrong, in one short line."""
+    text = " ".join(str(error).split())[:300]
+    return text if type(error) is ValueError else f"{type(error).__name__} {text}"

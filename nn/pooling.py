@@ -43,12 +43,8 @@ class MaxPooling2D(Pooling2D):
 class AveragePooling2D(Pooling2D):
     """The mean of each window, padded pixels left out, as in Keras (PyTorch: `count_include_pad=False`)."""
 
-    def build(self, input_shape, rng):
-        output_shape = super().build(input_shape, rng)
-        self._n_pixels = sum(self.phases(self.padded(np.ones((1, *input_shape), np.float32))))  # in each window
-        return output_shape
-
     def forward(self, inputs, training=False):
+        self._n_pixels = sum(self.phases(self.padded(np.ones_like(inputs[:1, :1]))))  # in each window
         self.output = sum(self.phases(self.padded(inputs))) / self._n_pixels
         return self.output
 

@@ -32,14 +32,10 @@ class FeatureConfig:
         for field in fields(self):
             check = integer if field.type is int else number
             check(getattr(self, field.name), field.name, minimum=0)
-        if (
-            not 2 <= self.win_length <= self.n_fft <= 1 << 16
-            or not 0 < self.n_mels <= self.n_fft
-            or not self.hop_length
-        ):
-            raise ValueError(
-                f"Expected 2 <= win_length <= n_fft <= 65536, 0 < n_mels <= n_fft and a hop. Received: {self}"
-            )
+        if not 2 <= self.win_length <= self.n_fft or not 0 < self.n_mels <= self.n_fft or not self.hop_length:
+            raise ValueError(f"Expected 2 <= win_length <= n_fft, 0 < n_mels <= n_fft and a hop. Received: {self}")
+        if self.n_fft > 1 << 16 or self.n_fft * self.n_mels > 1 << 22:  # the values in the matrix of filters
+            raise ValueError(f"Expected n_fft <= 65536 and n_fft * n_mels <= 4194304. Received: {self}")
         if not self.f_min < self.f_max <= self.sample_rate / 2 or not self.top_db:
             raise ValueError(f"Expected 0 <= f_min < f_max <= sample_rate / 2, and top_db > 0. Received: {self}")
 
@@ -75,7 +71,10 @@ class MelSpectrogram(Layer):
     def compute_output_shape(self, input_shape):
         if len(input_shape) != 1:
             raise ValueError(f"MelSpectrogram takes vectors of samples. Received: input_shape={input_shape}")
-        return 1, -(-input_shape[0] // self.features.hop_length), self.features.n_mels
+        n_frames = -(-input_shape[0] // self.features.hop_length)
+        if n_frames * self.features.n_fft > 1 << 28:  # a gigabyte for each clip
+            raise ValueError(f"Expected shorter clips, or a longer hop. Received: {n_frames} frames, {self.features}")
+        return 1, n_frames, self.features.n_mels
 
     def build(self, input_shape, rng):
         self._window = np.hanning(self.features.win_length + 1)[:-1]

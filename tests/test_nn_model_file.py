@@ -68,7 +68,7 @@ def test_truncated_files(path):
     whole = path.read_bytes()
     for length in (0, 1, 100, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:length])
-        with pytest.raises(nn.ModelFileError, match="model.npz is not a model file, or a damaged one"):
+        with pytest.raises(nn.ModelFileError, match="model.npz cannot be loaded as a model"):
             nn.Model.load(path)
 
 

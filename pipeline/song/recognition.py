@@ -113,10 +113,12 @@ class Recognizer:
             raise ModelFileError(
                 f"{path} takes clips of shape {self.model.input_shape}; give a model for one second, {SAMPLE_RATE:,} samples"
             )
+        if self.model.sample_rate not in (SAMPLE_RATE, None):
+            raise ModelFileError(
+                f"{path} takes sound of {self.model.sample_rate:,} Hz; give a model for {SAMPLE_RATE:,}"
+            )
         self.class_names = self.model.class_names
         self.threshold = self.model.metadata.get("threshold", 0.5)
-        if not isinstance(self.threshold, int | float):
-            raise ModelFileError(f"{path} has the threshold {self.threshold!r}, which is no number")
 
     def recognize(self, source, **options):
         """The Recognition of one link or file; of the first song, where the source stands for several.
