@@ -2,7 +2,7 @@
 PYTHON ?= python3
 RUN = .venv/bin/python
 
-.PHONY: demo app test test-peers lint notebooks recordings bench weights animations
+.PHONY: demo app test test-peers lint notebooks recordings youtube-test bench weights animations
 
 # What a user runs: the demo and the command line.
 .venv/ready: requirements.txt
@@ -51,6 +51,9 @@ notebooks: .venv/dev
 
 recordings: .venv/ready
 	$(RUN) -m pipeline.corpus.recordings
+
+youtube-test: .venv/ready
+	$(RUN) -m pipeline.studies.youtube_test
 
 bench: .venv-peers/keras
 	.venv-peers/bin/python tests/benchmark.py

@@ -275,3 +275,23 @@ def test_figures_of_an_evaluation():
     matrix = evaluation.confusion(counts).axes[0]
     assert matrix.images[0].get_array().tolist() == [[0.8, 0.2], [0, 0]]
     assert {text.get_text() for text in matrix.texts} == {"8", "2"}
+
+
+def test_what_was_scraped_counts_songs_by_label_and_family():
+    songs = pd.DataFrame(
+        {
+            "label": ["Piano", "Piano", "Other", "Other", "Other"],
+            "family": ["solo piano", "solo piano", "harp", "harp", "violin"],
+            "seconds": [3600, np.nan, 10, 10, np.nan],
+            "error": [None, "private", None, None, "unavailable"],
+        }
+    )
+    left, right = data.scraped(songs).axes
+    assert [bar.get_height() for bar in left.patches] == [1, 1, 2, 1]
+    assert [text.get_text() for text in left.texts] == ["1 came, 1.0 h\n1 gone", "2 came, 0.0 h\n1 gone"]
+    assert [bar.get_width() for bar in right.patches] == [0, 2, 1, 0]
+
+
+def test_disagreements_are_strips_of_seconds():
+    figure = evaluation.disagreements(["a", "b"], ["Piano", "Other"], [np.array([0.2, 0.9]), np.full(4, 0.7)])
+    assert [ax.patches[0].get_data().values.tolist() for ax in figure.axes] == [[0.2, 0.9], [0.7] * 4]

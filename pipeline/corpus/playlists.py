@@ -138,6 +138,18 @@ def scrape(path, folder=FOLDER, segments=False, progress=None, per_hour=PER_HOUR
     return table
 
 
+def scrape_with_bar(path, folder, segments=False, per_hour=PER_HOUR):
+    """`scrape`, with a bar that shows the time left on standard error."""
+    with tqdm(unit="song") as bar:
+
+        def show(done, total, url):
+            bar.total = total
+            bar.set_description_str(url[-11:])
+            bar.update(done - bar.n)
+
+        return scrape(path, folder, segments, show, per_hour)
+
+
 def _listed(row, downloader, songs):
     """The links of a row's songs; a playlist that cannot be listed becomes a row of `songs`."""
     if row.link.kind != "playlist":
@@ -222,14 +234,7 @@ def main(arguments=None):
     parser.add_argument("--per-hour", type=parsing.count, default=PER_HOUR, help=f"downloads (default: {PER_HOUR})")
     options = parser.parse_args(arguments)
     try:
-        with tqdm(unit="song") as bar:
-
-            def show(done, total, url):
-                bar.total = total
-                bar.set_description_str(url[-11:])
-                bar.update(done - bar.n)
-
-            songs = scrape(options.table, options.out, options.segments, show, options.per_hour)
+        songs = scrape_with_bar(options.table, options.out, options.segments, options.per_hour)
     except PipelineError as error:
         parser.exit(1, f"{error}\n")
     except KeyboardInterrupt:

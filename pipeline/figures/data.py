@@ -73,3 +73,33 @@ def _bars(ax, names, clips, colors):
     ax.xaxis.set_major_locator(plt.MaxNLocator(4))
     ax.xaxis.set_major_formatter("{x:,.0f}")
     ax.margins(x=0.14)
+
+
+def scraped(songs):
+    """What came of a list of songs, and what did not: by label, by family, and the seconds by label.
+
+    `songs`: a row a song, as `pipeline.corpus.playlists.scrape` gives it.
+    """
+    songs = songs.assign(came=songs["error"].isna(), family=songs["family"].fillna("").replace("", "no family"))
+    several = songs.groupby("label")["family"].transform("nunique") > 1
+    families = songs[several].groupby(["family", "label"])["came"].agg(["size", "sum"]).sort_index(ascending=False)
+    size = WIDTH, max(2.8, 0.13 * len(families) + 0.8)
+    figure, (left, right) = plt.subplots(1, 2, figsize=size, width_ratios=(1, 1.2))
+    for place, (label, part) in enumerate(songs.groupby("label", sort=False)):
+        n, gone, hours = len(part), int((~part["came"]).sum()), part["seconds"].sum() / 3600
+        left.bar(place, n - gone, color=class_color(label), width=0.6)
+        left.bar(place, gone, bottom=n - gone, color="white", edgecolor=class_color(label), hatch="////", width=0.6)
+        text = f"{n - gone} came, {hours:.1f} h\n{gone} gone"
+        left.text(place, n, text, ha="center", va="bottom", fontsize=8, color=DARK)
+    labels = list(songs["label"].drop_duplicates())
+    left.set(xticks=range(len(labels)), xticklabels=labels, ylabel="Songs", title="By label (hatched: gone)")
+    left.set_ylim(0, 1.2 * songs["label"].value_counts().max())
+    places, colors = np.arange(len(families)), [class_color(label) for _, label in families.index]
+    right.barh(places, families["sum"], color=colors, height=0.7)
+    missing = families["size"] - families["sum"]
+    right.barh(places, missing, left=families["sum"], color="white", edgecolor=colors, hatch="////", height=0.7)
+    right.set_yticks(places, [family for family, _ in families.index], fontsize=6)
+    right.set(title="By family", xlabel="Songs")
+    right.xaxis.set_major_locator(plt.MaxNLocator(integer=True))
+    right.margins(y=0.01)
+    return figure

@@ -118,3 +118,16 @@ def confusion(counts):
     ax.tick_params(length=0)
     ax.spines[["left", "bottom"]].set_visible(False)
     return figure
+
+
+def disagreements(names, labels, timelines):
+    """The probability of piano second by second, a strip a song; `labels` are what people said."""
+    figure, axes = plt.subplots(len(names), 1, figsize=(WIDTH, 0.62 * len(names) + 0.6), squeeze=False)
+    for ax, name, label, timeline in zip(axes[:, 0], names, labels, timelines):
+        seconds = np.arange(len(timeline) + 1)
+        ax.stairs(timeline, seconds, baseline=0.5, fill=True, color=class_color(label))
+        ax.axhline(0.5, **DASHED)
+        ax.set(xlim=(0, len(timeline)), ylim=(0, 1), yticks=(0, 1), yticklabels=("Other", "Piano"))
+        ax.set_title(f"{name}   people: {label}", fontsize=7, loc="left", pad=2)
+    axes[-1, 0].set_xlabel("Seconds")
+    return figure

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.stats import binomtest
 from sklearn.metrics import balanced_accuracy_score, precision_recall_fscore_support, roc_auc_score
 
 from pipeline.corpus.collection import class_files, naming
@@ -73,7 +74,7 @@ def by_recording(table, probabilities, threshold=0.5):
 
 
 def binary_figures(is_piano, score, threshold=0.5, predicted=None):
-    """Precision, recall, F1, balanced accuracy and AUC of the class Piano, as a dict; `score` (n,) is its probability.
+    """Accuracy, precision, recall, F1, balanced accuracy and AUC of the class Piano; `score` (n,) is its probability.
 
     `predicted` replaces `score > threshold` where the decision is a vote. With one class only, AUC is NaN.
     """
@@ -84,6 +85,7 @@ def binary_figures(is_piano, score, threshold=0.5, predicted=None):
     return {
         "n": len(is_piano),
         "n_piano": int(is_piano.sum()),
+        "accuracy": float((is_piano == predicted).mean()),
         "precision": float(precision),
         "recall": float(recall),
         "f1": float(f1),
@@ -93,10 +95,11 @@ def binary_figures(is_piano, score, threshold=0.5, predicted=None):
 
 
 def with_intervals(is_piano, score, predicted=None, groups=None):
-    """`binary_figures`, and under "intervals" their 95 % bootstrap intervals: name -> [low, high].
+    """`binary_figures`, and under "intervals" their 95 % intervals: name -> [low, high].
 
-    They come from rows drawn anew, with replacement; draws in which a class is missing do not count. `groups` (n,): rows
-    of one group are drawn together, as clips of one recording resemble each other.
+    They are bootstrap intervals over rows; resamples without both classes do not count. `groups` (n,): rows of one group
+    are drawn together, as clips of one recording resemble each other. Without groups, accuracy, precision and recall
+    are shares of independent rows, and their intervals are exact (Clopper and Pearson, 1934).
     """
     is_piano, score = np.asarray(is_piano, bool), np.asarray(score, float)
     predicted = score > 0.5 if predicted is None else np.asarray(predicted, bool)
@@ -109,7 +112,15 @@ def with_intervals(is_piano, score, predicted=None, groups=None):
             drawn.append(binary_figures(is_piano[rows], score[rows], predicted=predicted[rows]))
     table = pd.DataFrame(drawn).drop(columns=["n", "n_piano"], errors="ignore")
     ends = {name: table[name].quantile([0.025, 0.975]).tolist() for name in table}
+    if groups is None:
+        shares = {"accuracy": is_piano == predicted, "precision": is_piano[predicted], "recall": predicted[is_piano]}
+        ends |= {name: list(exact_interval(share.sum(), len(share))) for name, share in shares.items()}
     return binary_figures(is_piano, score, predicted=predicted) | {"intervals": ends}
+
+
+def exact_interval(n_right, n):
+    """The 95 % interval of Clopper and Pearson of a share: `(low, high)`; (0, 1) of none."""
+    return tuple(binomtest(int(n_right), int(n)).proportion_ci(method="exact")) if n else (0.0, 1.0)
 
 
 def as_text(figures):
