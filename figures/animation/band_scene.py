@@ -45,7 +45,11 @@ def tubes():
         x, source = -2.45 + 0.70 * number, sources[min(number, 7 - number)]
         tube = shapes.rod(f"tube {number}", (x, 2.3, 0.02), (x, 2.3, 2.6), 0.018, materials.lit("tube"))
         tint = [a + (b - a) * number / 7 for a, b in zip((0.03, 0.35, 1.0), (1.0, 0.10, 0.45))]
-        studio.animate(tube, "color", FRAMES, lambda at: (*tint, 0.20 + 0.80 * rhythm.pulse(source, at, 6)))
+
+        def color(at, tint=tint, source=source):
+            return *tint, 0.20 + 0.80 * rhythm.pulse(source, at, 6)
+
+        studio.animate(tube, "color", FRAMES, color)
 
 
 def microphone(place):

@@ -120,12 +120,11 @@ def strings(guitar):
         x = -0.022 + 0.0088 * number
         material = materials.copper() if number < 3 else materials.steel()
         string = bow_string(f"guitar string {number}", x, 0.0013 - 0.00012 * number, material, guitar)
-        studio.animate(
-            string,
-            "scale",
-            rhythm.FRAMES,
-            lambda at: (1 + 240 * 0.030 * rhythm.swing("strum", at - 0.4 * number, 2.6, 6.0), 1, 1),
-        )
+
+        def scale(at, number=number):
+            return 1 + 240 * 0.030 * rhythm.swing("strum", at - 0.4 * number, 2.6, 6.0), 1, 1
+
+        studio.animate(string, "scale", rhythm.FRAMES, scale)
 
 
 def bow_string(name, x, radius, material, guitar):

@@ -1,6 +1,7 @@
 """The scene "Piano": the grand piano plays the passage of `score`, key by key; each note rises as a glowing sign."""
 
 import itertools
+from functools import partial
 from math import cos, pi, radians, sin
 
 from . import keyboard, materials, piano_body, score, shapes, studio
@@ -59,8 +60,8 @@ def keys():
         solid = black_key(name, black_material, pin) if black else white_key(name, key, white_material, pin)
         solid.color = (*color, 0)
         if key in played:
-            studio.animate(solid, "rotation_euler.x", FRAMES, lambda frame: keyboard.key_angle(key, frame))
-            studio.animate(solid, "color", FRAMES, lambda frame: key_color(key, frame, color))
+            studio.animate(solid, "rotation_euler.x", FRAMES, partial(keyboard.key_angle, key))
+            studio.animate(solid, "color", FRAMES, lambda frame, key=key, color=color: key_color(key, frame, color))
 
 
 def white_key(name, key, material, pin):
@@ -168,15 +169,18 @@ def signs():
         sign = quaver(f"sign {number}", material, meshes)
         sign.color = (*HAND_COLOR[note.hand], 0.9)
         sign.rotation_euler = (radians(90), 0, radians(18))
-        studio.animate(sign, "location", FRAMES, lambda frame: sign_place(note, frame))
-        studio.animate(sign, "scale", FRAMES, lambda frame: (sign_size(note, frame),) * 3)
-        studio.animate(
-            sign, "rotation_euler.y", FRAMES, lambda frame: 0.35 * sin(0.13 * sign_age(note, frame) + note.key)
-        )
+        studio.animate(sign, "location", FRAMES, partial(sign_place, note))
+        studio.animate(sign, "scale", FRAMES, lambda frame, note=note: (sign_size(note, frame),) * 3)
+        studio.animate(sign, "rotation_euler.y", FRAMES, partial(sign_sway, note))
 
 
 def sign_age(note, frame):
     return (frame - note.start) % FRAMES
+
+
+def sign_sway(note, frame):
+    """The angle of a sign, in radians."""
+    return 0.35 * sin(0.13 * sign_age(note, frame) + note.key)
 
 
 def sign_place(note, frame):

@@ -134,4 +134,8 @@ def equalizer(centre, radius, spread):
         )
         tint = hsv_to_rgb(0.48 + 0.44 * band / (BANDS - 1), 0.80, 0.95)
         bar.color = (*(channel**2.2 for channel in tint), 0.55)
-        studio.animate(bar, "scale", rhythm.FRAMES, lambda at: (1, 1, 0.30 * rhythm.level(band, BANDS, at)))
+
+        def scale(at, band=band):
+            return 1, 1, 0.30 * rhythm.level(band, BANDS, at)
+
+        studio.animate(bar, "scale", rhythm.FRAMES, scale)
