@@ -1,5 +1,6 @@
 """The documents and the notebooks say what the results say, and the results are those of the released model."""
 
+import hashlib
 import json
 import re
 import subprocess
@@ -13,11 +14,13 @@ import pytest
 
 from nn import FeatureConfig, Model
 from nn.spectrogram import mel_filters
+from pipeline import files
+from pipeline.learning.evaluation import as_text
 from pipeline.learning.networks import dense_network, thesis_network
 from pipeline.learning.weights import markdown
 from pipeline.song import audio, cleaning
 from pipeline.song.recognition import MODEL_PATH
-from pipeline.studies import experiments, instruments, sweep, tracing
+from pipeline.studies import experiments, instruments, real_recordings, sweep, tracing
 
 CARD = Path("docs/model-card.md").read_text(encoding="utf-8")
 FIGURES = json.loads(Path("data/results/model.json").read_text())
@@ -33,6 +36,20 @@ def test_the_model_card_shows_the_results():
     changed = json.loads(json.dumps(FIGURES))
     changed["test clips"]["precision"] -= 0.1
     assert [line for line in markdown(changed).splitlines() if line not in CARD], "another figure would be noticed"
+
+
+def test_the_model_card_shows_the_real_recordings_and_the_readme_those_of_the_test():
+    results = json.loads(Path("data/results/real_recordings.json").read_text())
+    table = pd.read_csv("data/results/real_recordings.csv")
+    assert results["model"] == hashlib.sha256(MODEL_PATH.read_bytes()).hexdigest()
+    assert results["model"] in CARD
+    assert files.section("docs/model-card.md", "real recordings") == real_recordings.markdown(results["figures"])
+    test = results["figures"]["test"]
+    assert test == real_recordings.figures(table[table["use"] == "test"])
+    right = (table["label"] == table["predicted"])[table["use"] == "test"]
+    shown = as_text(test)
+    row = f"| {test['n']} ({test['n_piano']}) | {shown['f1']}; {right.sum()} of {len(right)} correct "
+    assert row + shown["accuracy"].split(" ")[1] in Path("README.md").read_text(encoding="utf-8")
 
 
 def test_the_model_card_says_what_noise_does():
