@@ -1,5 +1,6 @@
-"""JupyterLab and Voila as a person meets them: real servers on a scratch copy, and Debian's Chromium through Playwright.
-Nothing of the user's own Jupyter is read or written.
+"""JupyterLab and Voila as a person meets them: real servers on a scratch copy, and Chromium through Playwright.
+
+The user's own Jupyter is neither read nor written.
 """
 
 import os
@@ -27,8 +28,10 @@ ARGUMENTS = [
     "--force-color-profile=srgb",
 ]
 TOKEN = "a-token-of-the-tests"
+# Present on a page that can be used. JupyterLab shows a notebook before its kernel: Run All would run nothing yet.
+READY = {"voila": ".po-stage", "lab": '.jp-StatusBar-Item:has-text("| Idle")'}
 
-# Colours are read back from a canvas, whichever way they are written; what is translucent lies on what is behind it.
+# A canvas turns any notation of a colour into numbers, and lays translucent colours on those behind them.
 CONTRAST = """() => {
   const canvas = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
   const paint = (...colours) => {
@@ -53,7 +56,8 @@ CONTRAST = """() => {
     }
     const style = getComputedStyle(node), size = parseFloat(style.fontSize);
     const isLarge = size >= 24 || (size >= 18.66 && style.fontWeight >= 700);
-    const [dark, light] = [paint(...behind), paint(...behind, [style.color, opacity])].map(luminance).sort((a, b) => a - b);
+    const colours = [paint(...behind), paint(...behind, [style.color, opacity])];
+    const [dark, light] = colours.map(luminance).sort((a, b) => a - b);
     const contrast = (light + 0.05) / (dark + 0.05);
     if (contrast < (isLarge ? 3 : 4.5)) low.push([text, contrast]);
   }
@@ -137,23 +141,43 @@ def server(kind, folder, environment):
 
 
 def evidence(page, picture, log):
-    """What is left of a page that a test gave up: its picture in a file, and in words how its text and its server's log end."""
+    """What a failed test reports of its page: a screenshot in a file, the end of its text and of its server's log."""
     picture.parent.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=picture)
     text = page.locator("body").inner_text()
     return f"The page: {picture}\nIts text ends: {text[-800:]}\nThe log of its server ends: {log.read_text()[-3000:]}"
 
 
+def submit(page, link):
+    """Fill in a link and click on Submit."""
+    page.get_by_label("Link of a song").fill(link)
+    page.get_by_role("button", name="Submit").click()
+
+
+def answer(page, label, title):
+    """Wait for the answer to the song with this title, and for its player."""
+    page.locator(
+        f'.po-stage[data-phase="answer"]:has(.po-label:text-is("{label}")):has(.po-title:has-text("{title}"))'
+    ).wait_for()
+    page.locator(".po-player").wait_for()
+
+
+def is_playing(page, label):
+    """Wait until the animation of a label moves."""
+    video = f'document.querySelector(`.po-half[data-name="{label}"] video`)'
+    page.wait_for_function(f"{video}.currentTime > 0 && !{video}.paused")
+    before = page.evaluate(f"{video}.currentTime")
+    page.wait_for_function(f"{video}.currentTime != {before}")
+
+
 def comes_to_rest(page):
     """Wait until nothing fades or moves any more, the videos aside."""
-    moves = (
-        "document.querySelector('.po-app').getAnimations({subtree: true}).some((each) => each.playState === 'running')"
-    )
-    page.wait_for_function(f"!{moves}")
+    animations = "document.querySelector('.po-app').getAnimations({subtree: true})"
+    page.wait_for_function(f"!{animations}.some((each) => each.playState === 'running')")
 
 
 def unreadable(page):
-    """The texts of the app whose contrast with their background is below WCAG's 4.5, or 3 where they are large: a list of (text, contrast)."""
+    """The texts of the app whose contrast is below WCAG's 4.5, or 3 for large ones: a list of (text, contrast)."""
     return page.evaluate(CONTRAST)
 
 
@@ -164,7 +188,7 @@ def voila_command():
 
 
 def temporary_songs(folder):
-    """What the kernels of the servers in `folder` have left in their temporary folders."""
+    """The songs that the kernels of the servers in `folder` have left in their temporary folders."""
     return [path for home in folder.glob("home-*") for path in home.glob("song-*")]
 
 

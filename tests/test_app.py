@@ -269,7 +269,7 @@ def test_cancel_while_a_server_hangs(app, youtube, scratch, request_that_hangs):
 
 
 def in_a_process_of_its_own(youtube, model, songs, scratch, what):
-    """Start Python with a new App made twice at once, as a notebook does that is run twice, and `what` right after it."""
+    """Start a Python that makes the App twice, as a notebook does whose cell runs twice, and then does `what`."""
     start = f"from pipeline.app.app import App\nfor _ in range(2):\n    app = App({str(model)!r}, {str(songs)!r})\n"
     environment = youtube.environment | {"TMPDIR": str(scratch)}
     return subprocess.Popen(
@@ -278,7 +278,8 @@ def in_a_process_of_its_own(youtube, model, songs, scratch, what):
 
 
 def test_a_link_may_come_before_everything_is_loaded(youtube, model, songs, scratch):
-    ask_at_once = f"app.link.value = 'youtu.be/aaaaaaaaaaa'\napp.button.click()\nprint(app.done.wait({PATIENCE}), app.stage.view['phase'])"
+    ask_at_once = "app.link.value = 'youtu.be/aaaaaaaaaaa'\napp.button.click()\n"
+    ask_at_once += f"print(app.done.wait({PATIENCE}), app.stage.view['phase'])"
     with in_a_process_of_its_own(youtube, model, songs, scratch, ask_at_once) as process:
         assert process.stdout.read().split() == ["True", "answer"]
 

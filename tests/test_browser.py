@@ -1,27 +1,22 @@
-"""The demo as a person meets it: JupyterLab and Voila in a real browser, the shipped network, the songs that ship, and
-YouTube on a loopback server behind the real yt-dlp. Screenshots go to figures/generated, or to the folder in FIGURES.
+"""The demo in a real browser: JupyterLab and Voila, the released model, the sample songs, the real yt-dlp.
+
+YouTube is a loopback server. A screenshot of each page that fails a test goes to figures/generated.
 """
 
-import io
-import os
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import browser
 import pytest
-from PIL import Image
 from playwright.sync_api import expect
 from youtube import LoopbackYouTube, Video
 
 pytestmark = pytest.mark.xdist_group("browser")  # one set of servers, where the suite runs in several processes
 
 SAMPLES = browser.ROOT / "data" / "samples"
-FIGURES = Path(os.environ.get("FIGURES", browser.ROOT / "figures" / "generated"))
 PATIENCE = 90_000  # ms until a state is given up; a machine may be busy
 HOSTILE = "<img src=x onerror='window.hacked = 1'>"
-# What stands on a page that can be used. JupyterLab shows a notebook before its kernel: Run All would run nothing yet.
-READY = {"voila": ".po-stage", "lab": '.jp-StatusBar-Item:has-text("| Idle")'}
 # What anywidget says when a script needs more than two seconds to load; the demo must work all the same.
 TOO_BUSY = "[anywidget] Failed to initialize model."
 
@@ -80,7 +75,7 @@ def visit(servers, chromium, request):
         page.on("response", lambda response: _is_outside(response.url) and outside.append(response.url))
         try:
             page.goto(address)
-            page.locator(READY[kind]).wait_for()
+            page.locator(browser.READY[kind]).wait_for()
             yield page
             assert page.evaluate("window.hacked") is None
             assert set(errors) <= {TOO_BUSY}
@@ -104,90 +99,52 @@ def _is_outside(address):
     )
 
 
-def submit(page, link):
-    page.get_by_label("Link of a song").fill(link)
-    page.get_by_role("button", name="Submit").click()
-
-
-def answer(page, label, title):
-    """Wait for the answer to the song with this title, and for its player."""
-    page.locator(
-        f'.po-stage[data-phase="answer"]:has(.po-label:text-is("{label}")):has(.po-title:has-text("{title}"))'
-    ).wait_for()
-    page.locator(".po-player").wait_for()
-
-
-def is_playing(page, label):
-    """Wait until the animation of a label moves: what currentTime says twice is not the same."""
-    video = f'document.querySelector(`.po-half[data-name="{label}"] video`)'
-    page.wait_for_function(f"{video}.currentTime > 0 && !{video}.paused")
-    before = page.evaluate(f"{video}.currentTime")
-    page.wait_for_function(f"{video}.currentTime != {before}")
-
-
 def comes_into_sight(page, selector):
     """Wait until an element stands within the window, where nobody has to scroll."""
     expect(page.locator(selector)).to_be_in_viewport(ratio=0.99)
 
 
-def screenshot(page, name):
-    """Write the whole app as it looks now, in 256 colours: less than half the size, and hardly to be told apart."""
-    browser.comes_to_rest(page)
-    height = page.evaluate("document.querySelector('.po-app').scrollHeight") + 300
-    page.set_viewport_size({"width": page.viewport_size["width"], "height": height})
-    FIGURES.mkdir(parents=True, exist_ok=True)
-    picture = Image.open(io.BytesIO(page.locator(".po-app").screenshot())).convert("RGB")
-    colours = picture.quantize(kmeans=3)
-    picture.quantize(palette=colours, dither=Image.Dither.FLOYDSTEINBERG).save(FIGURES / f"{name}.png", optimize=True)
-
-
 def test_use_case_1_a_valid_link_of_a_piano_song(visit):
     with visit("voila") as page:
-        screenshot(page, "figure-3.13-app-start")
-        submit(page, "youtu.be/piano000001")
-        answer(page, "Piano", "Satie")
-        is_playing(page, "Piano")
-        screenshot(page, "figure-4.1-valid-link")
+        browser.submit(page, "youtu.be/piano000001")
+        browser.answer(page, "Piano", "Satie")
+        browser.is_playing(page, "Piano")
         page.get_by_role("button", name="Play the song").click()
         page.wait_for_function("document.querySelector('.po-player audio').currentTime > 0.5")
         page.wait_for_function("parseFloat(document.querySelector('.po-head').style.left) > 1")
-        screenshot(page, "figure-3.14-app-piano")
 
 
 def test_use_case_2_an_invalid_link(visit):
     with visit("voila") as page:
-        submit(page, "https://vimeo.com/123")
+        browser.submit(page, "https://vimeo.com/123")
         page.get_by_text("only links of YouTube work").first.wait_for()
         assert page.locator(".po-player, .po-session table").count() == 0
-        screenshot(page, "figure-4.2-invalid-link")
-        submit(page, "youtu.be/speech00001")
-        answer(page, "Other", "Somebody speaks")
-        is_playing(page, "Other")
-        screenshot(page, "figure-3.15-app-other")
+        browser.submit(page, "youtu.be/speech00001")
+        browser.answer(page, "Other", "Somebody speaks")
+        browser.is_playing(page, "Other")
 
 
 def test_use_case_3_a_confusing_song(visit):
     with visit("voila") as page:
-        submit(page, "https://www.youtube.com/watch?v=ensemble001")
-        answer(page, "Other", "An ensemble with a piano in it")
-        is_playing(page, "Other")
-        screenshot(page, "figure-4.3-confusing-song")
+        browser.submit(page, "https://www.youtube.com/watch?v=ensemble001")
+        browser.answer(page, "Other", "An ensemble with a piano in it")
+        browser.is_playing(page, "Other")
 
 
 def test_cancel_in_the_middle_then_two_songs_in_a_row(visit, servers):
     with visit("voila") as page:
-        submit(page, "youtu.be/stall000001")
+        browser.submit(page, "youtu.be/stall000001")
         page.get_by_text("Downloading").first.wait_for()
         page.get_by_role("button", name="Cancel").click()
         page.locator('.po-stage[data-phase="idle"]').wait_for()
         assert page.evaluate("document.activeElement.tagName") == "INPUT", (
             "the keyboard is back where the next link goes"
         )
-        submit(page, "youtu.be/hostile0001")
-        answer(page, "Other", "window.hacked")
-        submit(page, "youtu.be/piano000001")
-        answer(page, "Piano", "Satie")
-        is_playing(page, "Piano")
+        browser.submit(page, "youtu.be/hostile0001")
+        browser.answer(page, "Other", "window.hacked")
+        browser.submit(page, "youtu.be/piano000001")
+        browser.answer(page, "Piano", "Satie")
+        browser.is_playing(page, "Piano")
         assert page.locator(".po-session tbody tr").count() == 2
         assert page.evaluate("document.querySelector('.po-half[data-name=\"Other\"] video').paused")
         assert browser.temporary_songs(servers("voila")[1]) == []
@@ -198,8 +155,8 @@ def test_a_file_of_ones_own_and_a_playlist_with_a_failing_entry(visit, servers, 
         own = tmp_path / f"{HOSTILE.replace('/', '')}.opus"
         own.write_bytes((SAMPLES / "other-speech.opus").read_bytes())
         page.locator(".po-file input").set_input_files(own)
-        answer(page, "Other", "window.hacked")
-        submit(page, "https://www.youtube.com/playlist?list=PLplaylist01")
+        browser.answer(page, "Other", "window.hacked")
+        browser.submit(page, "https://www.youtube.com/playlist?list=PLplaylist01")
         page.get_by_text("3 songs: 1 Piano, 1 Other, 1 without an answer").first.wait_for()
         rows = page.locator(".po-session tbody tr")
         assert rows.count() == 4
@@ -227,7 +184,7 @@ def test_keyboard_only_in_a_narrow_window_without_motion(visit):
         _tab_to(page, ".po-link input")
         page.keyboard.type("youtu.be/piano000001")
         page.keyboard.press("Enter")
-        answer(page, "Piano", "Satie")
+        browser.answer(page, "Piano", "Satie")
         comes_into_sight(page, ".po-label")
         assert page.evaluate(
             "document.querySelector('.po-app').scrollWidth <= document.querySelector('.po-app').clientWidth"
@@ -236,7 +193,7 @@ def test_keyboard_only_in_a_narrow_window_without_motion(visit):
         assert page.evaluate("[...document.querySelectorAll('.po-half video')].every((video) => video.paused)")
         _tab_to(page, "[aria-label='Play animation']")
         page.keyboard.press("Enter")
-        is_playing(page, "Piano")
+        browser.is_playing(page, "Piano")
         _tab_to(page, "[aria-label='Position in the song']")
         for _ in range(3):
             page.keyboard.press("ArrowRight")
@@ -244,7 +201,6 @@ def test_keyboard_only_in_a_narrow_window_without_motion(visit):
         assert slider.get_attribute("aria-valuetext").startswith("0:03 of 0:30, ")
         page.keyboard.press("Space")
         page.wait_for_function("document.querySelector('.po-player audio').currentTime > 3.2")
-        screenshot(page, "app-narrow-dark")
 
 
 def test_every_text_can_be_read_in_light_and_in_the_dark(visit):
@@ -262,11 +218,11 @@ def test_every_text_can_be_read_in_light_and_in_the_dark(visit):
             ("hello", "This is not a link"),
             ("https://www.youtube.com/playlist?list=PLplaylist01", "3 songs: "),
         ]:
-            submit(page, link)
+            browser.submit(page, link)
             page.get_by_text(words).first.wait_for()
             assert unreadable() == []
-        submit(page, "youtu.be/speech00001")
-        answer(page, "Other", "Somebody speaks")
+        browser.submit(page, "youtu.be/speech00001")
+        browser.answer(page, "Other", "Somebody speaks")
         assert unreadable() == []
         page.evaluate("document.querySelector('.po-app').style.setProperty('--po-soft', '#888')")
         assert unreadable() != [], "what is too faint is found"
@@ -274,20 +230,23 @@ def test_every_text_can_be_read_in_light_and_in_the_dark(visit):
 
 def test_two_people_at_once(visit):
     with visit("voila") as one, visit("voila") as other:
-        submit(one, "youtu.be/piano000001")
-        submit(other, "youtu.be/speech00001")
-        answer(one, "Piano", "Satie")
-        answer(other, "Other", "Somebody speaks")
+        browser.submit(one, "youtu.be/piano000001")
+        browser.submit(other, "youtu.be/speech00001")
+        browser.answer(one, "Piano", "Satie")
+        browser.answer(other, "Other", "Somebody speaks")
         assert one.locator(".po-session tbody tr").count() == other.locator(".po-session tbody tr").count() == 1
 
 
 def test_a_browser_too_busy_for_anywidget(visit):
-    at_once = "const timeout = AbortSignal.timeout; AbortSignal.timeout = (ms) => timeout.call(AbortSignal, ms === 2000 ? 0 : ms)"
+    at_once = """
+      const timeout = AbortSignal.timeout;
+      AbortSignal.timeout = (ms) => timeout.call(AbortSignal, ms === 2000 ? 0 : ms);
+    """
     with visit("voila", script=at_once) as page:
         with page.expect_event("pageerror", lambda error: str(error) == TOO_BUSY):
             page.locator(".po-file input").set_input_files(SAMPLES / "other-speech.opus")
-        answer(page, "Other", "other-speech.opus")
-        is_playing(page, "Other")
+        browser.answer(page, "Other", "other-speech.opus")
+        browser.is_playing(page, "Other")
 
 
 def test_in_jupyterlab(visit, servers):
@@ -297,32 +256,31 @@ def test_in_jupyterlab(visit, servers):
         expect(page.locator(".po-app")).to_have_count(1)
         comes_into_sight(page, ".po-link input")  # Run All leads to the app
         comes_into_sight(page, ".po-submit")
-        submit(page, "youtu.be/piano000001")
-        answer(page, "Piano", "Satie")
+        browser.submit(page, "youtu.be/piano000001")
+        browser.answer(page, "Piano", "Satie")
         comes_into_sight(page, ".po-label")
-        is_playing(page, "Piano")
-        submit(page, "hello")
+        browser.is_playing(page, "Piano")
+        browser.submit(page, "hello")
         page.get_by_text("This is not a link").first.wait_for()
         page.get_by_role("button", name="♪ Speech").click()
-        answer(page, "Other", "Speech")
-        is_playing(page, "Other")
+        browser.answer(page, "Other", "Speech")
+        browser.is_playing(page, "Other")
         page.locator(".po-app").scroll_into_view_if_needed()
-        screenshot(page, "app-in-jupyterlab")
         _restart_kernel(page)
-        submit(page, "youtu.be/piano000001")
+        browser.submit(page, "youtu.be/piano000001")
         expect(page.locator(".po-sentence")).to_contain_text("has ended; run the cell again")
         expect(page.locator(".po-live")).to_contain_text("has ended; run the cell again")
-        page.locator(READY["lab"]).wait_for()
+        page.locator(browser.READY["lab"]).wait_for()
         _run_all(page)
-        submit(page, "youtu.be/piano000001")
-        answer(page, "Piano", "Satie")
+        browser.submit(page, "youtu.be/piano000001")
+        browser.answer(page, "Piano", "Satie")
     assert browser.temporary_songs(servers("lab")[1]) == []
 
 
 def test_a_kernel_that_does_not_answer(visit):
     with visit("voila") as page:
         page.evaluate("WebSocket.prototype.send = () => {}")
-        submit(page, "youtu.be/piano000001")
+        browser.submit(page, "youtu.be/piano000001")
         expect(page.locator(".po-sentence")).to_contain_text("does not answer")
 
 

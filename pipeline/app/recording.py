@@ -14,7 +14,7 @@ COLUMNS = 1200  # of the waveform and of the spectrogram: sharp on a wide screen
 LONG = 900  # seconds; the copy of a longer song has LOW_BIT_RATE
 BIT_RATE, LOW_BIT_RATE = 32_000, 16_000  # bits a second
 GLOW = np.array([1.0, 0.6, 0.05])  # red, green and blue
-BATCH = 64  # clips made into a spectrogram at once
+MINUTE = 60  # seconds made into a spectrogram at once
 
 
 class Recording:
@@ -50,28 +50,27 @@ def peaks(samples, columns=COLUMNS):
 def spectrogram(samples, progress=None):
     """The mel spectrogram of a whole song as a PNG, time to the right, pitch upwards; int16 (n,) -> bytes.
 
-    The level of each second is kept, so that soft passages look soft: 0 dB is the loudest of the song.
+    The layer's 0 dB is the maximum of its input. A loud tone behind each minute makes it the same for all minutes.
     """
     from nn.spectrogram import MelSpectrogram
 
-    layer = MelSpectrogram(top_db=200.0)
-    layer.build((SAMPLE_RATE,), np.random.default_rng(0))
-    n_clips = -(-len(samples) // SAMPLE_RATE)
-    bins = max(1, min(layer.features.clip_frames, -(-COLUMNS // n_clips)))  # columns drawn of a second
-    decibels = np.empty((n_clips, bins, layer.features.n_mels), np.float32)
-    for first in range(0, n_clips, BATCH):
-        part = samples[first * SAMPLE_RATE : (first + BATCH) * SAMPLE_RATE]
-        clips = np.pad(part, (0, -len(part) % SAMPLE_RATE)).reshape(-1, SAMPLE_RATE).astype(np.float32) / 32768
-        pictures = layer.forward(clips)[:, 0] + 20 * np.log10(np.abs(clips).max(axis=1) + 1e-5)[:, None, None]
-        edges = np.linspace(0, pictures.shape[1], bins, endpoint=False).astype(int)
-        decibels[first : first + BATCH] = np.maximum.reduceat(pictures, edges, axis=1)
+    layer, n = MelSpectrogram(top_db=200.0), MINUTE * SAMPLE_RATE
+    clip = np.zeros((1, n + SAMPLE_RATE), np.float32)
+    clip[0, -SAMPLE_RATE // 2 :] = 10 * np.sin(2 * np.pi * 1000 * np.arange(SAMPLE_RATE // 2) / SAMPLE_RATE)
+    layer.build(clip.shape[1:], np.random.default_rng(0))
+    hop = layer.features.hop_length
+    group = max(1, len(samples) // hop // COLUMNS)  # frames of a column
+    columns = []
+    for start in range(0, len(samples), n):
+        part = samples[start : start + n]
+        clip[0, :n] = 0
+        clip[0, : len(part)] = part / np.float32(32768)
+        frames = layer.forward(clip)[0, 0, : -(-len(part) // hop)]
+        columns.append(np.maximum.reduceat(frames, np.arange(0, len(frames), group)))
         if progress:
-            progress("drawing", first, n_clips)
-    image = decibels.reshape(-1, layer.features.n_mels)[: -(-len(samples) * bins // SAMPLE_RATE)]
-    image = np.maximum(image - image.max(), -80)
-    if len(image) > COLUMNS:
-        image = np.maximum.reduceat(image, np.linspace(0, len(image), COLUMNS, endpoint=False).astype(int))
-    return _png(_magma(image.T[::-1] / 80 + 1))
+            progress("drawing", start, len(samples))
+    image = np.concatenate(columns).T[::-1]
+    return _png(_magma((image - image.max()) / 80 + 1))
 
 
 def encode(samples, progress=None):

@@ -165,7 +165,7 @@ function render({ model, el }) {
     }
     const section = element("div");
     section.append(element("h3", "po-heading", "The clearest second of each class"), box);
-    const legend = "Its mel spectrogram, 0 to 8 kHz, in grey. What glows is where a change would alter the decision most.";
+    const legend = "In grey the mel spectrogram of that second, 0 to 8 kHz. It glows where a change would alter the decision most.";
     section.append(element("p", "po-detail", legend));
     return section;
   }
