@@ -176,6 +176,9 @@ def _add_train(commands):
     train.add_argument(
         "--clips", type=parsing.count, metavar="N", help="clips of one second to learn from (default: 1,000 a class)"
     )
+    train.add_argument(
+        "--skip-broken", action="store_true", help="leave out files that cannot be used, which are named in any case"
+    )
     train.add_argument("--epochs", type=parsing.count, default=8, metavar="N", help="default: 8")
     train.add_argument(
         "--workers", type=parsing.count, metavar="N", help="processes that prepare the clips (default: one a core)"
@@ -283,12 +286,11 @@ def _train(options):
         options.workers,
         options.dask,
         options.seed,
+        options.skip_broken,
     )
     print(evaluation.by_class.round(3).to_string())
-    low, high = evaluation.interval()
-    print(
-        f"{evaluation.accuracy:.1%} of the test recordings are right (95 % interval {low:.1%} to {high:.1%}): {options.out}"
-    )
+    interval = "95 % interval {:.1%} to {:.1%}".format(*evaluation.interval())
+    print(f"{evaluation.accuracy:.1%} of the test recordings are classified correctly ({interval}): {options.out}")
     return 0
 
 

@@ -6,20 +6,26 @@ recordings that belong together, is on two sides. The figures are those of the t
 
 import shutil
 import unicodedata
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from sklearn.metrics import precision_recall_fscore_support
+from tqdm import tqdm
 
 from nn import Model
 from pipeline import files
 from pipeline.batch import labelling
 from pipeline.corpus import collection, dataset
 from pipeline.corpus.sounds import Recorded
-from pipeline.errors import SourceError
+from pipeline.errors import PipelineError, SourceError, printable
 from pipeline.learning import report
 from pipeline.learning.training import train
+from pipeline.progress import note
+from pipeline.song.cleaning import clean
+from pipeline.song.sources import in_folder
 from pipeline.workers import Pool
 
 MOST_CLASSES = 50
@@ -41,103 +47,126 @@ class Evaluation:
     class_names: list
 
     @property
+    def judged(self):
+        """The rows of the recordings that got a label."""
+        return self.recordings.dropna(subset=["label"])
+
+    @property
     def confusion(self):
         """How many recordings of each class (rows) got which label (columns), as a DataFrame of int."""
-        judged = self.recordings.dropna(subset=["label"])
-        counts = pd.crosstab(judged["truth"], judged["label"])
+        counts = pd.crosstab(self.judged["truth"], self.judged["label"])
         return counts.reindex(index=self.class_names, columns=self.class_names, fill_value=0)
 
     @property
     def accuracy(self):
-        """Share of the recordings that got their label."""
-        return float(np.trace(self.confusion) / max(self.confusion.to_numpy().sum(), 1))
+        """Share of the judged recordings that got their label."""
+        return float((self.judged["truth"] == self.judged["label"]).mean())
 
     @property
     def by_class(self):
         """Recordings, precision, recall and F1 of each class, as a DataFrame."""
-        counts = self.confusion.to_numpy()
-        right, truth, said = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
-        precision, recall = right / np.maximum(said, 1), right / np.maximum(truth, 1)
-        f1 = 2 * right / np.maximum(truth + said, 1)
-        columns = {"recordings": truth, "precision": precision, "recall": recall, "F1": f1}
+        precision, recall, f1, n = precision_recall_fscore_support(
+            self.judged["truth"], self.judged["label"], labels=self.class_names, zero_division=0
+        )
+        columns = {"recordings": n, "precision": precision, "recall": recall, "F1": f1}
         return pd.DataFrame(columns, index=pd.Index(self.class_names, name="class"))
 
-    def interval(self, n_draws=1000, seed=0):
+    def interval(self, n_resamples=1000):
         """95 % bootstrap interval of the accuracy, over recordings."""
-        right = (self.recordings["truth"] == self.recordings["label"]).to_numpy()[self.recordings["label"].notna()]
-        drawn = np.random.default_rng(seed).integers(len(right), size=(n_draws, len(right)))
+        right = (self.judged["truth"] == self.judged["label"]).to_numpy()
+        drawn = np.random.default_rng(0).integers(len(right), size=(n_resamples, len(right)))
         return tuple(np.percentile(right[drawn].mean(axis=1), [2.5, 97.5]).tolist())
 
 
-def recordings(folder, groups=None, seed=0):
+def recordings(folder, groups=None, seed=0, left_out=()):
     """The recordings of a folder with a sub-folder for each class, divided into splits: a list of collection.Recording.
 
     `groups` is a CSV file with the columns file (a path within the folder) and group; each file is its own group by
-    default. Every class is in every split. Raises SourceError where that cannot be.
+    default. Files named in `left_out` do not count. Every class is in every split, or SourceError is raised.
     """
     folder = Path(folder).absolute()
     if not folder.is_dir():
         raise SourceError("missing", f"There is no folder {folder}; check the spelling.")
-    found = collection.class_files(folder)
-    names, labels = [name for _, name, _ in found], [_composed(label) for _, _, label in found]
-    if not 2 <= len(set(labels)) <= MOST_CLASSES:
-        raise SourceError(
-            "classes",
-            f"{folder} has {len(set(labels))} sub-folders with sound in them; make one for each class, "
-            f"2 to {MOST_CLASSES}.",
-        )
+    found = [(path, name) for path, name, fault in _sounds(folder) if not fault and name not in left_out]
+    names, labels = [name for _, name in found], [_composed(name.partition("/")[0]) for _, name in found]
+    if not 2 <= (n_classes := len(set(labels))) <= MOST_CLASSES:
+        message = f"{folder} has {n_classes} sub-folders with sound in them; make one for each class"
+        raise SourceError("classes", f"{message}, 2 to {MOST_CLASSES}.")
     groups = _read_groups(groups, names) if groups else names
-    splits = divide(list(zip(labels, groups)), seed)
+    splits, source = divide(list(zip(labels, groups)), seed), files.as_text(folder.name)
     return [
-        collection.Recording(
-            name,
-            label,
-            files.as_text(folder.name),
-            group,
-            "own",
-            "own",
-            "recording",
-            splits[group],
-            Recorded(str(path)),
-        )
-        for (path, name, _), label, group in zip(found, labels, groups)
+        collection.Recording(*(name, label, source, group, "own", "own", "recording"), splits[group], Recorded(path))
+        for (path, name), label, group in zip(found, labels, groups)
     ]
+
+
+def faults(folder, workers=None, dask=None):
+    """What cannot be used of a folder of classes: {name within the folder: why, in a word}. Every file is decoded.
+
+    That is what `label` refuses, such as empty, damaged and silent files; files in no sub-folder; and sub-folders that
+    cannot be read or hold no sound.
+    """
+    folder = Path(folder).absolute()
+    found = _sounds(folder)
+    known = {name: fault for _, name, fault in found}
+    used = {name.partition("/")[0] for name in known}
+    for name in (files.as_text(path.name) for path in folder.iterdir() if path.is_dir()):
+        if name not in used and not name.startswith(".") and not files.is_system(name):
+            known[name] = "no sound"
+    tasks = [(path, name) for path, name, fault in found if not fault]
+    with Pool(workers, dask) as pool:
+        for checked in tqdm(pool.run(_check, tasks), "checking", len(tasks), unit="file", disable=None):
+            name, known[name] = checked.result()
+    return {name: fault.replace("_", " ") for name, fault in sorted(known.items()) if fault}
+
+
+def _sounds(folder):
+    """What is in a folder: `[(path, name within the folder, why it is no recording of a class or None), ...]`."""
+    found = []
+    for path, target in in_folder(folder):
+        name = files.as_text(Path(path).relative_to(folder))
+        if not name.startswith("."):
+            in_class = None if "/" in name else "in no class"
+            found.append((path, name, target.kind if isinstance(target, SourceError) else in_class))
+    return found
+
+
+def _check(path, name):
+    """In some process: the name, and the kind of error for which the file at `path` cannot be used, or None."""
+    try:
+        deque(clean(path), maxlen=0)
+    except PipelineError as error:
+        return name, error.kind
+    return name, None
 
 
 def divide(pairs, seed=0):
     """A split for each group: `pairs` are (label, group), one a recording; returns {group: split}.
 
-    Of each class `SHARE` of the groups, and at least one, goes to the test and to validation each, the rest to training;
-    classes with few groups choose first. Raises SourceError for a class that would be missing in a split.
+    Of each class `SHARE` of the groups, and at least one, goes to the test and to validation each, the rest to
+    training.
+    Classes with few groups choose first. Raises SourceError for a class that would be missing in a split.
     """
     rng, splits = np.random.default_rng(seed), {}
-    groups_of = {
-        label: sorted({group for other, group in pairs if other == label})
-        for label in sorted({label for label, _ in pairs})
-    }
-    few = [label for label, groups in groups_of.items() if len(groups) < 3]
-    if few:
-        raise SourceError(
-            "classes",
-            f"{', '.join(few)}: each class needs at least three recordings (or groups), for training, "
-            "validation and test; add some, or take the class out.",
-        )
+    labels = sorted({label for label, _ in pairs})
+    groups_of = {label: sorted({group for other, group in pairs if other == label}) for label in labels}
+    if few := [label for label, groups in groups_of.items() if len(groups) < 3]:
+        message = "each class needs at least three recordings (or groups), for training, validation and test"
+        raise SourceError("classes", f"{', '.join(few)}: {message}; add some, or take the class out.")
     for split in ("test", "validation"):
-        for label, groups in sorted(groups_of.items(), key=lambda item: len(item[1])):
+        for groups in sorted(groups_of.values(), key=len):
             wanted = max(1, round(SHARE * len(groups))) - sum(splits.get(group) == split for group in groups)
             free = [group for group in rng.permutation(groups).tolist() if group not in splits]
             splits |= dict.fromkeys(free[: max(wanted, 0)], split)
     splits = {group: splits.get(group, "train") for groups in groups_of.values() for group in groups}
     for split in collection.SPLITS:
-        missing = [label for label, groups in groups_of.items() if split not in [splits[group] for group in groups]]
-        if missing:
-            raise SourceError(
-                "groups", f"{', '.join(missing)}: the groups leave no recording for {split}; choose smaller groups."
-            )
+        if missing := [label for label in labels if split not in [splits[group] for group in groups_of[label]]]:
+            message = f"the groups leave no recording for {split}; choose smaller groups"
+            raise SourceError("groups", f"{', '.join(missing)}: {message}.")
     return splits
 
 
-def learn(folder, out, groups=None, n_clips=None, epochs=8, workers=None, dask=None, seed=0, progress=True):
+def learn(folder, out, groups=None, n_clips=None, epochs=8, workers=None, dask=None, seed=0, skip_broken=False):
     """Train a model on a folder of recordings and write it to `out`, and beside it an evaluation page (.html).
 
     Parameters
@@ -145,12 +174,14 @@ def learn(folder, out, groups=None, n_clips=None, epochs=8, workers=None, dask=N
     folder, groups, seed
         As in `recordings`.
     out : str or Path
-        A model file (.npz) that is not there yet, nor the page. While it is made, `out` with `.work` appended holds clips and
-        a checkpoint; the same call goes on with them.
+        A model file (.npz) that is not there yet, nor the page. While it is made, `out` with `.work` appended holds
+        clips and a checkpoint; the same call goes on with them.
     n_clips : int, optional
         Clips of one second to make of the recordings, equally many of each class; 1,000 a class by default.
     workers, dask
         Who makes the clips and judges the test recordings; see `pipeline.workers.Pool`.
+    skip_broken : bool
+        Leave out what cannot be used, instead of raising SourceError "broken" that names all of it.
 
     Returns the Evaluation on the test recordings. Raises SourceError for a folder that cannot be used.
     """
@@ -159,32 +190,34 @@ def learn(folder, out, groups=None, n_clips=None, epochs=8, workers=None, dask=N
     if out.suffix != ".npz":
         raise SourceError("output", f"{out} would be a model file; give --out a name that ends in .npz.")
     if out.exists() or (page.exists() and not work.exists()):  # a run that was stopped may have left its page
-        raise SourceError(
-            "output", f"{out if out.exists() else page} is there already; choose another --out, or delete it."
-        )
+        there = out if out.exists() else page
+        raise SourceError("output", f"{there} is there already; choose another --out, or delete it.")
     if not out.parent.is_dir():
         raise SourceError("output", f"There is no folder {out.parent}; make it, or choose another --out.")
     found = recordings(folder, groups, seed)
+    broken = faults(folder, workers, dask)
+    if broken:
+        named = ", ".join(f"{printable(name)} ({fault})" for name, fault in broken.items())
+        if not skip_broken:
+            remedy = "mend or remove them, or leave them out with --skip-broken"
+            raise SourceError("broken", f"These cannot be used: {named}; {remedy}.")
+        note(f"Left out: {named}.")
+        found = recordings(folder, groups, seed, broken)
     n_clips = n_clips or 1000 * len({recording.label for recording in found})
     learned = [recording for recording in found if recording.split != "test"]
+    tested = [recording for recording in found if recording.split == "test"]
     dataset.build(work, n_clips=n_clips, recordings=learned, seed=seed, jobs=workers, dask=dask)
-    model = train(work, work / "model.npz", epochs=epochs, seed=seed, progress=progress)
-    evaluation = evaluate(
-        work / "model.npz", [recording for recording in found if recording.split == "test"], workers, dask
-    )
-    model.metadata = {
-        "folder": files.as_text(Path(folder).name),
-        "seed": seed,
-        "clips": n_clips,
-        "test accuracy": evaluation.accuracy,
-    }
+    model = train(work, work / "model.npz", epochs=epochs, seed=seed)
+    evaluation = evaluate(work / "model.npz", tested, workers, dask)
+    source = files.as_text(Path(folder).name)
+    model.metadata = {"folder": source, "seed": seed, "clips": n_clips, "test accuracy": evaluation.accuracy}
+    counts = [sum(recording.split == split for recording in found) for split in collection.SPLITS]
     about = {
-        "recordings for training, validation, test": [
-            sum(r.split == split for r in found) for split in collection.SPLITS
-        ],
+        "recordings for training, validation, test": counts,
         "clips of one second": n_clips,
         "seed": seed,
         "groups": groups or "each recording by itself",
+        "left out": ", ".join(broken) or "nothing",
     }
     report.write(evaluation, model.history, page, f"{files.as_text(out.name)}: {len(model.class_names)} classes", about)
     model.save(out, include_optimizer=False)  # last, since what is there counts as done
@@ -198,9 +231,7 @@ def evaluate(model_path, found, workers=None, dask=None):
     tasks = ((recording.sound.path, None, recording.id, recording.id, version, None, 0) for recording in found)
     with Pool(workers, dask) as pool:
         rows = pd.DataFrame([finished.result() for finished in pool.run(labelling.listen, tasks)])
-    known = pd.DataFrame(
-        {"source": [r.id for r in found], "group": [r.group for r in found], "truth": [r.label for r in found]}
-    )
+    known = pd.DataFrame([(r.id, r.group, r.label) for r in found], columns=["source", "group", "truth"])
     rows = known.merge(rows.reindex(columns=rows.columns.union(["label", "error", "message"])), on="source")
     return Evaluation(rows.rename(columns={"source": "recording"}), list(Model.load(model_path).class_names))
 
@@ -210,20 +241,15 @@ def _read_groups(path, names):
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:
-        raise SourceError(
-            "groups", f"{path} cannot be read as a table ({error}); give a CSV file with the columns file and group."
-        ) from None
+        message = f"{path} cannot be read as a table ({error}); give a CSV file with the columns file and group."
+        raise SourceError("groups", message) from None
     if not {"file", "group"} <= set(table.columns):
         raise SourceError("groups", f"{path} has the columns {', '.join(table.columns)}; it needs file and group.")
-    group_of = {
-        _composed(file.replace("\\", "/")): group for file, group in zip(table["file"], table["group"]) if group
-    }
-    missing = [name for name in names if _composed(name) not in group_of]
-    if missing:
-        raise SourceError(
-            "groups",
-            f"{path} names no group for {missing[0]}" + (f" and {len(missing) - 1} more." if missing[1:] else "."),
-        )
+    rows = zip(table["file"], table["group"])
+    group_of = {_composed(file.replace("\\", "/")): group for file, group in rows if group}
+    if missing := [name for name in names if _composed(name) not in group_of]:
+        more = f" and {len(missing) - 1} more" if missing[1:] else ""
+        raise SourceError("groups", f"{path} names no group for {missing[0]}{more}.")
     return [group_of[_composed(name)] for name in names]
 
 

@@ -1,4 +1,4 @@
-"""The evaluation of a model as one page of HTML that stands alone: who was taken for whom, and in which recordings."""
+"""The evaluation of a model as one page of HTML: accuracy, confusion matrix, and the misclassified recordings."""
 
 from datetime import date
 from html import escape
@@ -33,22 +33,26 @@ def write(evaluation, history, path, title, about):
     """
     low, high = evaluation.interval()
     failed = evaluation.recordings[evaluation.recordings["label"].isna()]
-    judged = evaluation.recordings.dropna(subset=["label"])
+    judged = evaluation.judged
     wrong = judged[judged["truth"] != judged["label"]].sort_values("confidence", ascending=False)
     n_groups = judged["group"].nunique()
+    groups = "one group" if n_groups == 1 else f"{n_groups} groups"
+    caution = "; with so few groups, other ones may do better or worse than the interval says" if n_groups < 10 else ""
+    facts = [f"{name}: {value}" for name, value in about.items()] + [f"written on {date.today():%Y-%m-%d}"]
     page = f"""<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>{escape(title)}</title><style>{STYLE}</style>
 <h1>{escape(title)}</h1>
-<p><span class="big">{evaluation.accuracy:.1%}</span> of {len(judged)} test recordings got the right label
-<span class="dim">(95 % bootstrap interval over recordings: {low:.1%} to {high:.1%})</span>. A recording's label is the one
-that most of its seconds vote for. The test recordings come from {n_groups} {"group" if n_groups == 1 else "groups"} of
-which nothing was in training or validation{"; with so few groups, other ones may do better or worse than the interval says" if n_groups < 10 else ""}.</p>
-<h2>Who was taken for whom</h2>{_matrix(evaluation.confusion)}
+<p><span class="big">{evaluation.accuracy:.1%}</span> of {len(judged)} test recordings were classified correctly
+<span class="dim">(95 % bootstrap interval over recordings: {low:.1%} to {high:.1%})</span>. The label of a recording is
+the one that most of its seconds vote for. The test recordings come from {groups} of which nothing was in training or
+validation{caution}.</p>
+<h2>Confusion matrix</h2>{_matrix(evaluation.confusion)}
 <h2>Class by class</h2>{_table(evaluation.by_class.reset_index())}
-<h2>Recordings that got another label</h2>{_table(wrong[["recording", "truth", "label", "confidence"]]) if len(wrong) else "<p>None.</p>"}
+<h2>Misclassified recordings</h2>
+{_table(wrong[["recording", "truth", "label", "confidence"]]) if len(wrong) else "<p>None.</p>"}
 {"<h2>Recordings that could not be judged</h2>" + _table(failed[["recording", "message"]]) if len(failed) else ""}
 <h2>Training</h2>{_table(history.epochs.reset_index())}
-<ul>{"".join(f"<li>{escape(str(name))}: {escape(str(value))}</li>" for name, value in about.items())}<li>written on {date.today():%Y-%m-%d}</li></ul>
+<ul>{"".join(f"<li>{escape(fact)}</li>" for fact in facts)}</ul>
 </html>
 """
     files.write_text(path, page)
@@ -62,15 +66,13 @@ def _matrix(counts):
         cells = []
         for label, count in row.items():
             share = count / max(row.sum(), 1)
-            colour = "0, 114, 178" if truth == label else "213, 94, 0"
-            text = "#fff" if share > 0.6 else "#222"
-            cells.append(
-                f"<td style='background: rgba({colour}, {share:.2f}); color: {text}'>{count or '<span class=dim>·</span>'}</td>"
-            )
+            background = f"rgba({'0, 114, 178' if truth == label else '213, 94, 0'}, {share:.2f})"
+            style = f"background: {background}; color: {'#fff' if share > 0.6 else '#222'}"
+            cells.append(f"<td style='{style}'>{count or '<span class=dim>·</span>'}</td>")
         rows.append(f"<tr><th scope='row'>{escape(truth)}</th>{''.join(cells)}</tr>")
     return (
-        f"<div><table class='matrix'><caption>Rows: the class; columns: the label</caption><thead><tr><td></td>{head}</tr></thead>"
-        f"<tbody>{''.join(rows)}</tbody></table></div>"
+        "<div><table class='matrix'><caption>Rows: true class; columns: label</caption>"
+        f"<thead><tr><td></td>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
     )
 
 
