@@ -13,6 +13,7 @@ from pathlib import Path
 from pipeline import parsing
 from pipeline.batch import PER_HOUR
 from pipeline.errors import Cancelled, PipelineError, printable
+from pipeline.text import clock, percent
 
 
 def main(arguments=None):
@@ -212,7 +213,10 @@ def _label(options):
         ):
             failed |= isinstance(result, Failure)
             bar.clear()
-            print(json.dumps(result.to_dict()) if options.json else _row(result, options.sources), flush=True)
+            print(
+                json.dumps(result.to_dict(), allow_nan=False) if options.json else _row(result, options.sources),
+                flush=True,
+            )
     return int(failed)
 
 
@@ -222,15 +226,14 @@ def _row(result, sources):
 
     if isinstance(result, Failure):
         return f"{'-':<12} {printable(result.source)[:120]}: {printable(str(result.error))}"
-    votes, all_votes = result.votes[result.label], sum(result.votes.values())
-    length = f"{int(result.seconds) // 60}:{int(result.seconds) % 60:02}"
+    votes = f"{result.votes[result.label]} of {sum(result.votes.values())}"
     file = Path(result.source)
     name = next(
         (file.relative_to(folder) for folder in sources if Path(folder) in file.parents and file.is_file()),
         result.title,
     )
     return (
-        f"{printable(result.label):<12} {result.confidence:>10.1%}  {f'{votes} of {all_votes}':>14}  {length:>7}  "
+        f"{printable(result.label):<12} {percent(result.confidence):>10}  {votes:>14}  {clock(result.seconds):>7}  "
         f"{printable(name)}"
     )
 

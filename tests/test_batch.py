@@ -291,13 +291,15 @@ def test_a_list_as_people_write_it(folder, tmp_path, cluster):
 
 
 def test_names_that_are_no_text_are_written_all_the_same(tmp_path):
-    name = os.fsdecode(b"l\xe9.wav")
+    names = [os.fsdecode(b"l\xe8.wav"), os.fsdecode(b"l\xe9.wav")]
     with Journal(tmp_path / "out.parquet", {}) as journal:
-        journal.fill([(name, name)])
-        journal.record(journal.pending(1)[0], {"title": name, "error": "no_audio", "message": name})
+        journal.fill((name, name) for name in names)
+        for song in journal.pending(2):
+            journal.record(song, {"title": song.source, "error": "no_audio", "message": song.source})
         journal.write_parquet(["Piano", "Other"])
-    assert pd.read_parquet(tmp_path / "out.parquet")[["source", "title", "message"]].values.tolist() == [["l?.wav"] * 3]
-    assert str(next(expand([name]))[1]).startswith("l?.wav is neither")
+    rows = pd.read_parquet(tmp_path / "out.parquet")[["source", "title", "message"]]
+    assert rows.values.tolist() == [["l\\udce8.wav"] * 3, ["l\\udce9.wav"] * 3]
+    assert str(next(expand(names[:1]))[1]).startswith("l?.wav is neither")
 
 
 @pytest.mark.parametrize(

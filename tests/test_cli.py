@@ -6,7 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from nn import Model
 
 ROOT = Path(__file__).parents[1]
 SAMPLES = ROOT / "data" / "samples"
@@ -83,6 +86,23 @@ def test_no_temporary_folder(tmp_path):
     failed, labelled = map(json.loads, result.stdout.splitlines())
     assert (failed["error"], labelled["label"]) == ("temporary_folder", "Piano")
     assert "set TMPDIR" in failed["message"]
+
+
+def test_a_model_that_would_answer_with_what_is_no_number(tmp_path):
+    """Weights and thresholds that are no number are refused when the file is read, too large ones with the first song."""
+    model = Model.load(ROOT / "data" / "model.npz")
+    weights = next(layer for layer in reversed(model.layers) if layer.params).params["kernel"]
+    weights[:] = np.resize([3e38, -3e38], weights.shape)
+    model.save(tmp_path / "large.npz", include_optimizer=False)
+    arrays = dict(np.load(ROOT / "data" / "model.npz"))
+    name = next(name for name, array in arrays.items() if array.dtype == np.float32)
+    np.savez(tmp_path / "nan.npz", **arrays | {name: arrays[name] * np.nan})
+    for file in ("large.npz", "nan.npz"):
+        for command in (["label", "--json", PIANO], ["batch", str(SAMPLES), "--out", str(tmp_path / "out.parquet")]):
+            result = run(*command, "--model", str(tmp_path / file))
+            assert result.returncode == 2
+            assert "Traceback" not in result.stderr
+            assert not result.stdout
 
 
 def test_a_list_is_read_with_its_comments_and_line_ends(tmp_path):

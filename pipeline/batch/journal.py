@@ -156,10 +156,7 @@ class Journal:
                 with parquet.ParquetWriter(temporary, schema, compression="zstd") as writer:
                     while chunk := rows.fetchmany(CHUNK):
                         found = [json.loads(row) | {"source": os.fsdecode(source)} for source, row in chunk]
-                        found = [
-                            row | {name: _text(row.get(name)) for name in ("source", "title", "message")}
-                            for row in found
-                        ]
+                        found = [{name: _text(value) for name, value in row.items()} for row in found]
                         writer.write_table(pa.Table.from_pylist(found, schema))
                 with open(temporary, "rb+") as file:
                     os.fsync(file.fileno())
@@ -217,9 +214,9 @@ def _said_plainly(file):
         ) from error
 
 
-def _text(text):
-    """A file's name may hold bytes that are no text."""
-    return text and text.encode("utf-8", "replace").decode()
+def _text(value):
+    """Text that Parquet takes: bytes of a file's name that are no text become escapes, so that two names stay two."""
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
 
 
 def _compare(path, found, about):

@@ -141,6 +141,8 @@ def listen(path, seconds, source, title, version, n_clips, seed):
         answer = recognizer.judge(clips, n_clips, seed, source=source, title=title)
     except PipelineError as error:
         answer = Failure(source, error)
+    except ModelFileError as error:
+        raise BatchError("model", str(error)) from None
     except Exception as error:  # one odd song must not end a run of days
         answer = Failure(source, PipelineError("unexpected", f"{type(error).__name__}: {error}"[:500]))
     return {"title": title} | answer.to_dict()

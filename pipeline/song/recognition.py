@@ -180,6 +180,8 @@ class Recognizer:
             if progress:
                 progress("listening", batch[-1][1].stop, None)
         probabilities = np.concatenate(probabilities)
+        if not np.isfinite(probabilities).all():
+            raise ModelFileError("The probabilities of this model are no numbers: its weights are too large.")
         mean = dict(zip(self.class_names, pooled(probabilities, np.concatenate(weights)).tolist()))
         votes = Counter(self.class_names[vote] for vote in self._votes(probabilities))
         votes = {name: votes[name] for name in self.class_names}
