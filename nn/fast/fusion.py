@@ -51,7 +51,7 @@ class FusedStack:
         def propagate(part):
             images = [stage.images(part, inputs.dtype) for stage in stages]
             enter(inputs[part], stages[0].lines[0], images[0].inlet)
-            targets = [each.inlet for each in images[1:]] + [output[part].swapaxes(0, 1)]
+            targets = [each.inlet for each in images[1:]] + [output[part].transpose(0, 2, 3, 1)]
             for stage, own, target in zip(stages, images, targets):
                 yield from stage.forward(own, target)
 
@@ -67,8 +67,8 @@ class FusedStack:
 
         def propagate(part):
             images = [stage.images(part, dtype) for stage in stages]
-            gradient, sums = output_gradient[part].swapaxes(0, 1), []
-            sinks = [None if result is None else result[part].swapaxes(0, 1)] + [each.gradient for each in images[:-1]]
+            gradient, sums = output_gradient[part].transpose(0, 2, 3, 1), []
+            sinks = [None if result is None else result[part].transpose(0, 2, 3, 1)] + [each.gradient for each in images[:-1]]
             for stage, own, sink in reversed(list(zip(stages, images, sinks))):
                 sums.append((yield from stage.backward(own, self._inputs[part], gradient, sink)))
                 gradient = sink

@@ -8,6 +8,9 @@ import numpy as np
 from nn.activations import ReLU
 from nn.convolution import Conv2D
 from nn.normalization import BatchNormalization
+from nn.fast.tiles import Winograd, tiles_of
+from nn.fast.windows import Windows
+from nn.parallel import SLICE
 from nn.pooling import MaxPooling2D
 
 
@@ -23,13 +26,7 @@ def find_run(layers, may_lead):
 
 
 def _fits(layer):
-    if type(layer) is Conv2D:
-        # `Blocks.layout` grows with the square of this; the plain layer does not.
-        return layer.use_bias and math.prod(layer.kernel_size + layer.strides) <= 1 << 12
-    if type(layer) is not MaxPooling2D:
-        return True
-    # `Inference` has filters of their own for each column of a window: not for many.
-    return layer.strides == layer.pool_size and layer.padding == "valid" and layer.pool_size[1] <= 4
+    return type(layer) is not MaxPooling2D or layer.strides == layer.pool_size and layer.padding == "valid"
 
 
 class Run:
@@ -43,8 +40,17 @@ class Run:
             layers[kinds.index(kind, at)] if kind in kinds[at:] else None
             for kind in (BatchNormalization, ReLU, MaxPooling2D)
         )
-        self.pool = pool.pool_size if pool else (1, 1)
+        pool_size = pool.pool_size if pool else (1, 1)
         self.input_shape, self.output_shape = self.conv.input_shape, layers[-1].output_shape
+        self.tiles = tiles_of(self.conv, pool_size)
+        self.windows = Windows(self.tiles, pool_size)
+
+    def group_of(self, n_bytes):
+        """How many images to work on together, so that the largest array for them has so many bytes."""
+        tiles = self.tiles
+        rows = math.prod(tiles.patch) * max(tiles.channels, tiles.filters if type(tiles) is Winograd else 0)
+        rows = max(rows, math.prod(tiles.tile) * tiles.filters)
+        return int(np.clip(n_bytes // (4 * rows * math.prod(tiles.grid)), 1, SLICE))
 
     def lead(self, inputs, training):
         """The `lines` of the leading normalization for a batch, of which `enter` takes the first."""
@@ -53,9 +59,9 @@ class Run:
 
 def enter(inputs, line, inlet):
     """Write inputs `(n, channels, height, width)` to an inlet, scaled and shifted by channel if there is a line."""
+    inputs = inputs.transpose(0, 2, 3, 1)
     if line is None:
-        np.copyto(inlet, inputs.swapaxes(0, 1))
+        np.copyto(inlet, inputs)
     else:
-        scale, shift = (values.reshape(-1, 1, 1, 1) for values in line)
-        np.multiply(inputs.swapaxes(0, 1), scale, out=inlet)
-        np.add(inlet, shift, out=inlet)
+        np.multiply(inputs, line[0], out=inlet)
+        np.add(inlet, line[1], out=inlet)

@@ -1,0 +1,82 @@
+"""Pooling of outputs that stand in tiles: the largest of each window, and the gradient back to it."""
+
+import math
+
+import numpy as np
+
+from nn.parallel import workspace
+
+AXES = 3, 1, 4, 5  # of `Windows.split`, that the largest is taken along: each is gone before the next one
+
+
+class Windows:
+    """Pooling windows on tiles: along each axis of the images, a tile holds whole windows or a window whole tiles.
+
+    The largest value is found along one axis after the other. `winners`, one array for each axis, tell where a value was
+    larger than all before it.
+    """
+
+    def __init__(self, tiles, pool):
+        self.inside = [math.gcd(m, p) for m, p in zip(tiles.tile, pool)]
+        self.across = [p // inside for p, inside in zip(pool, self.inside)]
+        self.per_tile = [m // inside for m, inside in zip(tiles.tile, self.inside)]
+        self.grid = [n // across for n, across in zip(tiles.grid, self.across)]
+        self.is_cropped = any(n % across for n, across in zip(tiles.grid, self.across))
+        counts = *self.inside[::-1], *self.across
+        self._last = max((number for number, count in enumerate(counts, start=1) if count > 1), default=None)
+
+    def pooled(self, n_images, filters, dtype):
+        """Zeros `(n, height, width, filters)` for the largest values, and the view of them that `largest` takes."""
+        (rows, columns), (down, across) = self.grid, self.per_tile
+        values = np.zeros((n_images, rows * down, columns * across, filters), dtype)
+        windows = values.reshape(n_images, rows, down, columns, across, filters)
+        return values, windows.transpose(2, 4, 0, 1, 3, 5)
+
+    def winners(self, outputs, pooled):
+        """Memory for the winners of what `largest` is to write."""
+        levels = self._levels(outputs, pooled)
+        counts = [level.shape[axis] for level, axis in zip(levels, AXES)]
+        return [np.zeros((count - 1, *level.shape), bool) for count, level in zip(counts, levels[1:])]
+
+    def largest(self, outputs, pooled, winners=(None,) * len(AXES)):
+        """Write the largest of each window of `outputs` `(*tile, n, *grid, filters)` to `pooled`; note the winners."""
+        levels = self._levels(outputs, pooled)
+        for axis, values, largest, won in zip(AXES, levels, levels[1:], winners):
+            first, *others = np.moveaxis(values, axis, 0)
+            for number, value in enumerate(others):
+                if won is not None:
+                    np.greater(value, first, out=won[number])
+                first = np.maximum(first, value, out=largest)
+        if self._last is None:
+            np.copyto(pooled, levels[-1])
+
+    def share(self, pooled_gradient, winners, gradient):
+        """Write to `gradient`, in the place of each winner, that of its window, and zero elsewhere."""
+        if self.is_cropped:
+            gradient.fill(0)
+        levels = self._levels(gradient, pooled_gradient)
+        if self._last is None:
+            np.copyto(levels[-1], pooled_gradient)
+        for axis, shares, rest, won in reversed(list(zip(AXES, levels, levels[1:], winners))):
+            first, *others = np.moveaxis(shares, axis, 0)
+            for share, wins in reversed(list(zip(others, won))):
+                np.multiply(rest, wins, out=share)
+                rest = np.subtract(rest, share, out=first)
+
+    def _levels(self, outputs, pooled):
+        """Views and memory for `outputs`, split by their place in a window, and for what is left after each axis."""
+        (down, across), (rows, columns), (n_down, n_across) = self.inside, self.grid, self.across
+        whole = outputs[:, :, :, : rows * n_down, : columns * n_across]
+        shape = self.per_tile[0], down, self.per_tile[1], across, outputs.shape[2], rows, n_down, columns, n_across
+        levels = [whole.reshape(*shape, -1)]
+        for number, axis in enumerate(AXES, start=1):
+            values = np.moveaxis(levels[-1], axis, 0)
+            if number == self._last:
+                for place in reversed(AXES[number:]):  # axes of one value, which are left
+                    pooled = np.expand_dims(pooled, place)
+                levels.append(pooled)
+            elif len(values) == 1:
+                levels.append(values[0])
+            else:
+                levels.append(workspace(("windows", number), values.shape[1:], outputs.dtype))
+        return levels
