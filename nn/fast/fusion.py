@@ -51,7 +51,7 @@ class FusedStack:
         def propagate(part):
             images = [stage.images(part, inputs.dtype) for stage in stages]
             enter(inputs[part], stages[0].lines[0], images[0].inlet)
-            targets = [each.inlet for each in images[1:]] + [output[part].transpose(0, 2, 3, 1)]
+            targets = [each.inlet for each in images[1:]] + [[(slice(None), output[part].transpose(0, 2, 3, 1))]]
             for stage, own, target in zip(stages, images, targets):
                 yield from stage.forward(own, target)
 

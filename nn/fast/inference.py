@@ -3,18 +3,12 @@
 import numpy as np
 
 from nn.fast.parallel import of_thread
-from nn.fast.run import Run
+from nn.fast.run import Run, finish
 from nn.parallel import workspace
-
-GROUP_BYTES = 1 << 21  # of products or patches of images worked on together: more leave the cache
 
 
 class Inference(Run):
     """A run of layers at inference: from an array with a frame of zeros to the next one's."""
-
-    def __init__(self, layers):
-        super().__init__(layers)
-        self.group = self.group_of(GROUP_BYTES)
 
     def prepare(self, inputs):
         """Transform the weights for all slices, with the normalization behind them and the averages it keeps."""
@@ -32,24 +26,24 @@ class Inference(Run):
         return of_thread(self, (n_images, dtype), lambda: Padded(self, n_images, dtype))
 
     def forward(self, images, target):
-        """From `images` to `target` `(n, rows, columns, filters)`; see `map_slices_together`: it waits for nobody."""
-        for start in range(0, len(target), self.group):
-            part = slice(start, start + self.group)
-            patches, pooled = images.patches[:, :, part], images.windows[:, :, part]
-            outputs = workspace("outputs", self.tiles.outputs_shape(patches.shape[2]), target.dtype)
+        """From `images` to the inlet `target`; see `map_slices_together`: it waits for nobody."""
+        for patches, pooled in images.groups:
+            outputs = workspace("outputs", self.tiles.outputs_shape(patches), pooled.dtype)
             self.tiles.apply(self.tiles.load(patches), outputs)
             self.windows.largest(outputs, pooled)
-        np.add(images.pooled, self._bias, out=target)
-        if self.relu:
-            np.maximum(target, 0, out=target)
+        finish(np.add(images.pooled, self._bias, out=images.pooled), self.relu, target)
         return ()
 
 
 class Padded:
-    """Images inside of a frame of zeros; `inlet` `(n, height, width, channels)` is where they are written."""
+    """Images inside of a frame of zeros; the `inlet` is where they are written."""
 
     def __init__(self, run, n_images, dtype):
         frame, (rows, columns) = run.tiles.frame(n_images, dtype), run.output_shape[1:]
-        self.inlet, self.patches = run.tiles.inlet(frame), run.tiles.patches(frame)
-        pooled, self.windows = run.windows.pooled(n_images, run.conv.filters, dtype)
+        self.inlet, patches = list(run.tiles.inlet(frame)), list(run.tiles.patches(frame))
+        pooled, windows = run.windows.pooled(n_images, run.conv.filters, dtype)
         self.pooled = pooled[:, :rows, :columns]
+        self.groups = [
+            ([each[:, :, part, of_tiles] for each in patches], windows[:, :, part, of_tiles.start : of_tiles.stop // run.windows.across[0]])
+            for part, of_tiles in run.groups(n_images)
+        ]

@@ -8,10 +8,11 @@ import numpy as np
 from nn.activations import ReLU
 from nn.convolution import Conv2D
 from nn.normalization import BatchNormalization
-from nn.fast.tiles import Winograd, tiles_of
+from nn.fast.tiles import tiles_of
 from nn.fast.windows import Windows
-from nn.parallel import SLICE
 from nn.pooling import MaxPooling2D
+
+GROUP_BYTES = 1 << 20  # of patches or products worked on together: more leave the cache, fewer take Python longer
 
 
 def find_run(layers, may_lead):
@@ -45,12 +46,20 @@ class Run:
         self.tiles = tiles_of(self.conv, pool_size)
         self.windows = Windows(self.tiles, pool_size)
 
-    def group_of(self, n_bytes):
-        """How many images to work on together, so that the largest array for them has so many bytes."""
-        tiles = self.tiles
-        rows = math.prod(tiles.patch) * max(tiles.channels, tiles.filters if type(tiles) is Winograd else 0)
-        rows = max(rows, math.prod(tiles.tile) * tiles.filters)
-        return int(np.clip(n_bytes // (4 * rows * math.prod(tiles.grid)), 1, SLICE))
+    def groups(self, n_images):
+        """Slices of images, and of their rows of tiles, to work on together: few enough to stay in the cache."""
+        tiles, (rows, columns) = self.tiles, self.tiles.grid
+        n_values = max(math.prod(tiles.patch) * tiles.channels, tiles.n_products * tiles.filters) * columns
+        n_rows = max(GROUP_BYTES // (4 * n_values), 1)
+        if n_rows < rows and self.windows.across[0] == 1:
+            n_parts = -(-rows // n_rows)
+            edges = [rows * number // n_parts for number in range(n_parts + 1)]
+            for image in range(n_images):
+                yield from ((slice(image, image + 1), slice(*pair)) for pair in itertools.pairwise(edges))
+        else:
+            size = max(n_rows // rows, 1)
+            for start in range(0, n_images, size):
+                yield slice(start, min(start + size, n_images)), slice(0, rows)
 
     def lead(self, inputs, training):
         """The `lines` of the leading normalization for a batch, of which `enter` takes the first."""
@@ -60,8 +69,18 @@ class Run:
 def enter(inputs, line, inlet):
     """Write inputs `(n, channels, height, width)` to an inlet, scaled and shifted by channel if there is a line."""
     inputs = inputs.transpose(0, 2, 3, 1)
-    if line is None:
-        np.copyto(inlet, inputs)
-    else:
-        np.multiply(inputs, line[0], out=inlet)
-        np.add(inlet, line[1], out=inlet)
+    for columns, target in inlet:
+        if line is None:
+            np.copyto(target, inputs[:, :, columns])
+        else:
+            np.multiply(inputs[:, :, columns], line[0], out=target)
+            np.add(target, line[1], out=target)
+
+
+def finish(values, has_relu, inlet):
+    """Write values `(n, height, width, channels)` to an inlet, through a ReLU if there is one."""
+    for columns, target in inlet:
+        if has_relu:
+            np.maximum(values[:, :, columns], 0, out=target)
+        else:
+            np.copyto(target, values[:, :, columns])

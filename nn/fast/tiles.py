@@ -12,16 +12,17 @@ import numpy as np
 
 from nn.parallel import workspace
 
-N_POINTS = 6  # of a patch along an axis in `Winograd`: more round too coarsely for training
-POINTS = 0, 1, -1, 2, -2  # and infinity: small powers of two, whose powers are exact
+LARGEST_TILE = 4  # of `Winograd`: 2 takes more products, 6 more room at the edges of images, and both more time
+MOST_TAPS = 5  # for which there are `POINTS`: small powers of two, whose powers are exact, and infinity
+POINTS = 0, 1, -1, 2, -2, 0.5, -0.5
 FEW_CHANNELS = 4  # below, the products of `Winograd` would have too few columns
+BLOCK = 1024  # tiles in a product of `Direct`: with more, both sides leave the cache
 
 
 def tiles_of(conv, pool):
     """The faster of `Winograd` and `Direct` for a convolution, with tiles that fit the pooling window."""
-    if conv.strides == (1, 1) and max(conv.kernel_size) < N_POINTS and conv.input_shape[0] >= FEW_CHANNELS:
-        sizes = [range(N_POINTS + 1 - taps, 0, -1) for taps in conv.kernel_size]
-        return Winograd(conv, [next(m for m in axis if m % p == 0 or p % m == 0) for axis, p in zip(sizes, pool)])
+    if conv.strides == (1, 1) and max(conv.kernel_size) <= MOST_TAPS and conv.input_shape[0] >= FEW_CHANNELS:
+        return Winograd(conv, [next(m for m in range(LARGEST_TILE, 0, -1) if m % p == 0 or p % m == 0) for p in pool])
     return Direct(conv, pool if conv.input_shape[0] < FEW_CHANNELS and math.prod(pool) < 10 else (1, 1))
 
 
@@ -42,44 +43,52 @@ class Tiles:
         self.step = [m * stride for m, stride in zip(tile, conv.strides)]
         self.patch = [(m - 1) * stride + k for m, stride, k in zip(tile, conv.strides, conv.kernel_size)]
         axes = zip(self.grid, self.step, self.patch, self.before, self.image)
-        self.frame_size = [max((n - 1) * step + patch, before + size) for n, step, patch, before, size in axes]
+        height, width = [max((n - 1) * step + patch, before + size) for n, step, patch, before, size in axes]
+        self.frame_shape = height, self.step[1], -(-width // self.step[1]), self.channels
+        self.n_products = math.prod(tile)  # for each pair of a channel and a filter
         self.left_over = [m * n - size for m, n, size in zip(tile, self.grid, self.size)]
 
     def frame(self, n_images, dtype):
-        """Zeros `(n, height, width, channels)` for the images and what filters meet around them."""
-        return np.zeros((n_images, *self.frame_size, self.channels), dtype)
+        """Zeros for the images and what filters meet around them, `(n, height, step, width / step, channels)`.
+
+        Every `step`-th column stands beside the other, so that what the tiles of a row meet is one piece of memory.
+        """
+        return np.zeros((n_images, *self.frame_shape), dtype)
 
     def inlet(self, frame):
-        """The view `(n, height, width, channels)` of the images in a frame."""
-        (top, left), (height, width) = self.before, self.image
-        return frame[:, top : top + height, left : left + width]
+        """The images in a frame, as pairs of a slice of columns and the view `(n, height, columns, channels)` of them."""
+        (top, left), (height, width), step = self.before, self.image, self.step[1]
+        for start in range(min(step, width)):
+            column, phase = divmod(left + start, step)
+            n_columns = len(range(start, width, step))
+            yield slice(start, None, step), frame[:, top : top + height, phase, column : column + n_columns]
 
-    def patches(self, frame, first=(0, 0), size=None):
-        """The view `(*size, n, *grid, channels)` of the pixels at each place of a patch, from the place `first` on."""
-        image, row, pixel, value = frame.strides
-        (down, across), (y, x), size = self.step, first, size or self.patch
-        strides = row, pixel, image, down * row, across * pixel, value
-        shape = *size, len(frame), *self.grid, self.channels
-        return np.ndarray(shape, frame.dtype, frame, y * row + x * pixel, strides)
+    def patches(self, frame):
+        """Views of the pixels at each place of a patch, in steps: `(rows, up to a step, n, *grid, channels)`."""
+        image, row, phase, pixel, value = frame.strides
+        (rows, columns), (down, across) = self.patch, self.step
+        strides = row, phase, image, down * row, pixel, value
+        for first in range(0, columns, across):
+            shape = rows, min(across, columns - first), len(frame), *self.grid, self.channels
+            yield np.ndarray(shape, frame.dtype, frame, first // across * pixel, strides)
 
     def add_patches(self, patches, frame):
-        """Write to the frame what overlapping patches `(*patch, n, *grid, channels)` add up to."""
-        frame.fill(0)
-        (down, across), (rows, columns) = self.step, self.patch
-        for y in range(0, rows, down):  # places less than a step apart do not overlap
-            for x in range(0, columns, across):
-                part = patches[y : y + down, x : x + across]
-                places = self.patches(frame, (y, x), part.shape[:2])
-                np.add(places, part, out=places)
+        """Add overlapping patches `(*patch, n, *grid, channels)` to a frame, or to some rows of tiles in it."""
+        down, across = self.step
+        for number, places in enumerate(frame):
+            part = patches[:, number * across :][:, :across]
+            for y in range(0, len(places), down):  # places less than a step apart do not overlap
+                target = places[y : y + down]
+                np.add(target, part[y : y + down], out=target)
 
-    def outputs_shape(self, n_images):
-        """The shape `(*tile, n, *grid, filters)` of the outputs of a convolution."""
-        return *self.tile, n_images, *self.grid, self.filters
+    def outputs_shape(self, patches):
+        """The shape `(*tile, n, *grid, filters)` of the outputs for some patches."""
+        return *self.tile, *patches[0].shape[2:5], self.filters
 
-    def clear(self, outputs):
+    def clear(self, outputs, has_last_row):
         """Set to zero what stands beyond the last row and column of the images."""
         (rows, columns), (down, across) = self.left_over, self.tile
-        if rows:
+        if rows and has_last_row:
             outputs[down - rows :, :, :, -1] = 0
         if columns:
             outputs[:, across - columns :, :, :, -1] = 0
@@ -94,6 +103,10 @@ class Winograd(Tiles):
     way in reverse, with the matrices transposed.
     """
 
+    def __init__(self, conv, tile):
+        super().__init__(conv, tile)
+        self.n_products = math.prod(self.patch)
+
     def prepare(self, kernel, training=False):
         """Transform the kernel `(filters, channels, *taps)` for a batch."""
         pairs = zip(*(toom_cook(*axis, kernel.dtype) for axis in zip(self.tile, self.taps)))
@@ -105,9 +118,10 @@ class Winograd(Tiles):
             self._turned = np.ascontiguousarray(self._weights.swapaxes(1, 2))
 
     def load(self, patches):
-        """What `apply` and `backward` take, from a view that `Tiles.patches` returned."""
-        inputs = workspace("inputs", patches.shape, patches.dtype)
-        np.copyto(inputs, patches)
+        """What `apply` and `backward` take, from what `Tiles.patches` returned."""
+        inputs = workspace("inputs", (*self.patch, *patches[0].shape[2:]), patches[0].dtype)
+        for first, part in zip(range(0, self.patch[1], self.step[1]), patches):
+            np.copyto(inputs[:, first : first + self.step[1]], part)
         return _transform(self._to_inputs, inputs, inputs)
 
     def apply(self, inputs, outputs):
@@ -117,16 +131,16 @@ class Winograd(Tiles):
         np.matmul(inputs, self._weights, out=products)
         _transform(self._from_products, products.reshape(*self.patch, -1), outputs)
 
-    def backward(self, inputs, output_gradient, frame=None):
-        """The gradient of the weights, and into `frame`, if there is one, that of the images; uses `inputs` up."""
+    def backward(self, inputs, output_gradient, patches=None):
+        """The gradient of the weights; adds that of the images to their `patches`, if there are; uses `inputs` up."""
         shape, inputs = inputs.shape, inputs.reshape(len(self._weights), -1, self.channels)
         products = workspace("products", (*inputs.shape[:2], self.filters), inputs.dtype)
         _transform([matrix.T for matrix in self._from_products], output_gradient, products.reshape(*self.patch, -1))
         gradient = products.swapaxes(1, 2) @ inputs
-        if frame is not None:
+        if patches is not None:
             np.matmul(products, self._turned, out=inputs)
-            patches = inputs.reshape(shape)
-            self.add_patches(_transform([matrix.T for matrix in self._to_inputs], patches, patches), frame)
+            inputs = inputs.reshape(shape)
+            self.add_patches(_transform([matrix.T for matrix in self._to_inputs], inputs, inputs), patches)
         return gradient
 
     def contract(self, gradient):
@@ -157,27 +171,34 @@ class Direct(Tiles):
 
     def load(self, patches):
         """As `Winograd.load`."""
-        columns = workspace("inputs", (*self.patch, self.channels, *patches.shape[2:5]), patches.dtype)
-        np.copyto(columns, np.moveaxis(patches, -1, 2))
+        columns = workspace("inputs", (*self.patch, self.channels, *patches[0].shape[2:5]), patches[0].dtype)
+        for first, part in zip(range(0, self.patch[1], self.step[1]), patches):
+            np.copyto(columns[:, first : first + self.step[1]], np.moveaxis(part, -1, 2))
         return columns.reshape(self._weights.shape[1], -1)
 
     def apply(self, columns, outputs):
         """As `Winograd.apply`."""
-        np.matmul(columns.T, self._weights, out=outputs.reshape(len(self._weights), -1, self.filters))
+        outputs = outputs.reshape(len(self._weights), -1, self.filters)
+        for part in _blocks(outputs.shape[1]):
+            np.matmul(columns[:, part].T, self._weights, out=outputs[:, part])
 
-    def backward(self, columns, output_gradient, frame=None):
+    def backward(self, columns, output_gradient, patches=None):
         """As `Winograd.backward`."""
         rows = output_gradient.reshape(len(self._weights), -1, self.filters)
-        if frame is not None:
-            patches = sum(weights @ part.T for weights, part in zip(self._weights, rows))
-            patches = patches.reshape(*self.patch, self.channels, len(frame), *self.grid)
-            self.add_patches(np.moveaxis(patches, 2, -1), frame)
-        return columns @ rows
+        if patches is not None:
+            gradient = sum(weights @ part.T for weights, part in zip(self._weights, rows))
+            gradient = gradient.reshape(*self.patch, self.channels, *patches[0].shape[2:5])
+            self.add_patches(np.moveaxis(gradient, 2, -1), patches)
+        return sum(columns[:, part] @ rows[:, part] for part in _blocks(rows.shape[1]))
 
     def contract(self, gradient):
         """As `Winograd.contract`."""
         gradient = gradient.reshape(*self.tile, *self.patch, self.channels, self.filters)
         return sum(self._placed(gradient)).transpose(3, 2, 0, 1)
+
+
+def _blocks(n_tiles):
+    return [slice(start, start + BLOCK) for start in range(0, n_tiles, BLOCK)]
 
 
 def _transform(matrices, values, out):

@@ -1,14 +1,13 @@
 """A run of layers in training: forward, and back to its gradients."""
 
 import math
+from functools import cache
 from types import SimpleNamespace
 
 import numpy as np
 
-from nn.fast.run import Run, enter
-from nn.parallel import SLICE, workspace
-
-GROUP_BYTES = 1 << 21  # of products or patches of images worked on together: more leave the cache
+from nn.fast.run import Run, enter, finish
+from nn.parallel import workspace
 
 
 class Training(Run):
@@ -16,7 +15,6 @@ class Training(Run):
 
     def __init__(self, layers):
         super().__init__(layers)
-        self.group = self.group_of(GROUP_BYTES)
         self._images = {}
 
     def images(self, part, dtype):
@@ -39,22 +37,22 @@ class Training(Run):
         self.tiles.prepare(kernel.astype(dtype), training=True)
 
     def forward(self, images, target):
-        """From the inlet of `images` to `target`, `(n, rows, columns, filters)`; see `map_slices_together`."""
-        images.target, moments = target, np.zeros((2, self.conv.filters))
+        """From the inlet of `images` to the inlet `target`; see `map_slices_together`."""
+        moments = np.zeros((2, self.conv.filters))
         for group in images.groups:
             self.tiles.apply(self.tiles.load(group.patches), group.outputs)
             if self.norm:
-                self.tiles.clear(group.outputs)
+                self.tiles.clear(group.outputs, group.is_last)
                 moments += _sum(group.outputs), _sum_product(group.outputs, group.outputs)
             self.windows.largest(group.outputs, group.pooled, group.winners)
+        values, shift = images.pooled, self._bias
         if self.norm:
-            scale, shift = yield self._normalize, moments
-            np.multiply(images.pooled, scale, out=target)
-            np.add(target, shift, out=target)
-        else:
-            np.add(images.pooled, self._bias, out=target)
+            scale, shift = yield self._normalize, moments  # after which this may be another thread
+            values = np.multiply(values, scale, out=workspace("values", values.shape, values.dtype))
+        values = np.add(values, shift, out=workspace("values", values.shape, values.dtype))
         if self.relu:
-            np.maximum(target, 0, out=target)
+            np.greater(values, 0, out=images.live)
+        finish(values, self.relu, target)
 
     def _normalize(self, moments):
         """Scale and shift of the normalization, from the sums of all values and squares; moves its averages.
@@ -74,39 +72,42 @@ class Training(Run):
 
         Returns the slice's share of what `collect` takes.
         """
-        kernel_gradient, total, pooled_gradient = 0, 0, images.pooled_gradient
-        gradient = images.gradient
+        kernel_gradient, total, whole = 0, 0, images.whole_gradient
         if self.relu:
-            live = np.greater(images.target, 0, out=images.live)
-            np.multiply(output_gradient, live, out=gradient)
-        elif gradient is not output_gradient:
-            np.copyto(gradient, output_gradient)
-        bias_gradient = _sum(pooled_gradient)
+            np.multiply(output_gradient, images.live, out=images.gradient)
+        else:
+            np.copyto(images.gradient, output_gradient)
+        bias_gradient = _sum(whole)
         if self.norm:
-            sums = np.array([bias_gradient, _sum_product(pooled_gradient, images.all_pooled)], np.float64)
+            sums = np.array([bias_gradient, _sum_product(whole, images.whole_pooled)], np.float64)
             scale, slope, offset = yield self._normalize_backward, sums
-            np.multiply(pooled_gradient, scale, out=pooled_gradient)
+            np.multiply(whole, scale, out=whole)
         if self.leading:
             enter(inputs, self.lines[1], images.inlet)
+            total = np.zeros((*self.tiles.tile, *self.tiles.grid, self.conv.filters), whole.dtype)
+        frame = None if sink is None else workspace("frame", images.frame.shape, whole.dtype)
+        if sink is not None:
+            frame.fill(0)
+            places = list(self.tiles.patches(frame))
         for group in images.groups:
-            gradient = group.outputs if self.norm else workspace("outputs", group.outputs.shape, inputs.dtype)
             if self.norm:
-                shares = workspace("outputs", gradient.shape, inputs.dtype)
-                self.windows.share(group.pooled_gradient, group.winners, shares)
+                gradient, shares = group.outputs, workspace("outputs", group.outputs.shape, whole.dtype)
+                self.windows.share(group.gradient, group.winners, shares)
                 rows = gradient.reshape(-1, slope.size)
                 np.multiply(rows, slope, out=rows)
                 np.add(rows, offset, out=rows)
                 np.add(gradient, shares, out=gradient)
-                self.tiles.clear(gradient)
+                self.tiles.clear(gradient, group.is_last)
             else:
-                self.windows.share(group.pooled_gradient, group.winners, gradient)
+                gradient = workspace("outputs", group.outputs.shape, whole.dtype)
+                self.windows.share(group.gradient, group.winners, gradient)
             if self.leading:
-                total = total + gradient.sum(axis=2)
-            frame = None if sink is None else workspace("frame", (group.size, *images.frame.shape[1:]), inputs.dtype)
-            inputs_ = self.tiles.load(group.patches)
-            kernel_gradient = kernel_gradient + self.tiles.backward(inputs_, gradient, frame)
-            if sink is not None:
-                np.copyto(sink[group.part], self.tiles.inlet(frame))
+                total[:, :, group.rows] += gradient.sum(axis=2)
+            patches = None if sink is None else [each[:, :, group.part, group.rows] for each in places]
+            kernel_gradient = kernel_gradient + self.tiles.backward(self.tiles.load(group.patches), gradient, patches)
+        if sink is not None:
+            for columns, values in self.tiles.inlet(frame):
+                np.copyto(sink[:, :, columns], values)
         return kernel_gradient, total if self.leading else bias_gradient
 
     def _normalize_backward(self, sums):
@@ -129,8 +130,9 @@ class Training(Run):
         if self.leading:
             # Inside the image the filters met gamma * normalized + beta, around it zeros.
             frame, total = self.tiles.frame(1, total.dtype), total[:, :, np.newaxis]
-            self.tiles.inlet(frame)[...] = 1
-            ones = self.tiles.load(self.tiles.patches(frame))
+            for _, inlet in self.tiles.inlet(frame):
+                inlet[...] = 1
+            ones = self.tiles.load(list(self.tiles.patches(frame)))
             of_ones, kernel = self._contract(self.tiles.backward(ones, total)), self.conv.params["kernel"]
             for name, part in (("gamma", gradient), ("beta", of_ones)):
                 self.leading.grads[name] = (kernel * part).sum(axis=(0, 2, 3))
@@ -150,28 +152,29 @@ class Images:
 
     Attributes
     ----------
-    inlet : ndarray `(n, height, width, channels)`
-        Where the run before writes its output: inside of a frame of zeros.
-    target, gradient : ndarray `(n, rows, columns, filters)`
-        Where the run writes its own, and the gradient with respect to it.
+    inlet : list
+        Where the run before writes its output, inside of a frame of zeros: see `Tiles.inlet`.
+    gradient : ndarray `(n, rows, columns, filters)`
+        Of the run's own output.
     groups : list
-        Views of a few images each, which are worked on together.
+        Views of a few images, or rows of tiles, each, which are worked on together.
     """
 
     def __init__(self, run, n_images, dtype):
         tiles, windows, filters = run.tiles, run.windows, run.conv.filters
         (rows, columns), self.frame = run.output_shape[1:], tiles.frame(n_images, dtype)
-        self.inlet = tiles.inlet(self.frame)
-        self.all_pooled, pooled = windows.pooled(n_images, filters, dtype)
-        self.pooled_gradient, pooled_gradient = windows.pooled(n_images, filters, dtype)
-        self.pooled, self.gradient = (array[:, :rows, :columns] for array in (self.all_pooled, self.pooled_gradient))
+        self.inlet, patches = list(tiles.inlet(self.frame)), list(tiles.patches(self.frame))
+        self.whole_pooled, pooled = windows.pooled(n_images, filters, dtype)
+        self.whole_gradient, gradient = windows.pooled(n_images, filters, dtype)
+        self.pooled, self.gradient = (array[:, :rows, :columns] for array in (self.whole_pooled, self.whole_gradient))
         self.live = np.zeros(self.gradient.shape, bool)  # what the ReLU has let through
         self.groups = []
-        for start in range(0, n_images, run.group):
-            part = slice(start, min(start + run.group, n_images))
-            group = SimpleNamespace(part=part, size=part.stop - start, patches=tiles.patches(self.frame[part]))
-            group.pooled, group.pooled_gradient = pooled[:, :, part], pooled_gradient[:, :, part]
-            group.outputs = np.zeros(tiles.outputs_shape(group.size), dtype)
+        for part, of_tiles in run.groups(n_images):
+            group = SimpleNamespace(part=part, rows=of_tiles, is_last=of_tiles.stop == tiles.grid[0])
+            group.patches = [each[:, :, part, of_tiles] for each in patches]
+            of_windows = slice(of_tiles.start, of_tiles.stop // windows.across[0])
+            group.pooled, group.gradient = pooled[:, :, part, of_windows], gradient[:, :, part, of_windows]
+            group.outputs = np.zeros(tiles.outputs_shape(group.patches), dtype)
             group.winners = windows.winners(group.outputs, group.pooled)
             self.groups.append(group)
 
@@ -179,9 +182,12 @@ class Images:
 def _sum(values):
     """The sum of values `(..., filters)` for each filter, by a matrix product: faster than a sum over leading axes."""
     rows = values.reshape(-1, values.shape[-1])
-    ones = workspace("ones", (len(rows),), values.dtype)
-    ones.fill(1)
-    return ones @ rows
+    return _ones(len(rows), values.dtype) @ rows
+
+
+@cache
+def _ones(size, dtype):
+    return np.ones(size, dtype)
 
 
 def _sum_product(values, others):

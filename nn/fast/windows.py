@@ -65,7 +65,8 @@ class Windows:
 
     def _levels(self, outputs, pooled):
         """Views and memory for `outputs`, split by their place in a window, and for what is left after each axis."""
-        (down, across), (rows, columns), (n_down, n_across) = self.inside, self.grid, self.across
+        (down, across), (n_down, n_across) = self.inside, self.across
+        rows, columns = outputs.shape[3] // n_down, outputs.shape[4] // n_across
         whole = outputs[:, :, :, : rows * n_down, : columns * n_across]
         shape = self.per_tile[0], down, self.per_tile[1], across, outputs.shape[2], rows, n_down, columns, n_across
         levels = [whole.reshape(*shape, -1)]
