@@ -13,7 +13,7 @@ class Inference(Run):
     def prepare(self, inputs):
         """Transform the weights for all slices, with the normalization behind them and the averages it keeps."""
         self.lines = self.lead(inputs, training=False)
-        kernel, bias, norm = self.conv.params["kernel"], self.conv.params["bias"], self.norm
+        kernel, bias, norm = self.conv.params["kernel"], self.bias, self.norm
         if norm:
             scale, shift = norm.line(norm.buffers["mean"], norm.buffers["variance"])
             kernel, bias = kernel * scale.reshape(-1, 1, 1, 1), bias * scale + shift

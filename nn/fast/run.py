@@ -46,6 +46,11 @@ class Run:
         self.tiles = tiles_of(self.conv, pool_size)
         self.windows = Windows(self.tiles, pool_size)
 
+    @property
+    def bias(self):
+        """Of the convolution, zeros if it has none."""
+        return self.conv.params.get("bias", np.zeros(self.conv.filters, np.float32))
+
     def groups(self, n_images):
         """Slices of images, and of their rows of tiles, to work on together: few enough to stay in the cache."""
         tiles, (rows, columns) = self.tiles, self.tiles.grid

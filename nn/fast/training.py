@@ -28,7 +28,7 @@ class Training(Run):
         """Weights and bias for all slices of a batch."""
         dtype, self.lines = inputs.dtype, self.lead(inputs, training=True)
         self._n_values, kernel = len(inputs) * math.prod(self.conv.output_shape[1:]), self.conv.params["kernel"]
-        self._bias = self.conv.params["bias"].astype(dtype)
+        self._bias = self.bias.astype(dtype)
         if self.norm:
             # A filter whose channel will be scaled by a negative number is turned around, so that the largest value
             # before the normalization is the largest after it. The bias cancels out.
@@ -62,7 +62,7 @@ class Training(Run):
         """
         mean, square = moments / self._n_values
         variance = np.maximum(square - mean * mean, 0)
-        self.norm.follow(self._sign * mean + self.conv.params["bias"], variance)
+        self.norm.follow(self._sign * mean + self.bias, variance)
         scale, shift = self.norm.line(mean, variance, np.abs(self.norm.params["gamma"]))
         self._statistics = mean, 1 / np.sqrt(variance + self.norm.epsilon), scale
         return [values.astype(self._bias.dtype) for values in (scale, shift)]
@@ -139,7 +139,9 @@ class Training(Run):
             gamma, beta = (self.leading.params[name].reshape(-1, 1, 1) for name in ("gamma", "beta"))
             gradient = gamma * gradient + beta * of_ones
             bias_gradient = _sum(total)
-        self.conv.grads = {"kernel": gradient, "bias": np.zeros_like(bias_gradient) if self.norm else bias_gradient}
+        self.conv.grads = {"kernel": gradient}
+        if self.conv.use_bias:
+            self.conv.grads["bias"] = np.zeros_like(bias_gradient) if self.norm else bias_gradient
 
     def _contract(self, gradient):
         """The gradient of the kernel from that of the weights."""
