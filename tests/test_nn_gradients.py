@@ -6,8 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nn
-from nn.fast.fusion import FusedStack, fuse
-from nn.layer import Layer, backward, forward
+from nn.layer import backward, forward
 
 settings.register_profile("quick", max_examples=30, deadline=None, derandomize=True)
 settings.load_profile("quick")
@@ -116,74 +115,6 @@ def test_normalized_vectors_and_flatten():
     rng = np.random.default_rng(1)
     layers = build([nn.Flatten(), nn.BatchNormalization(), nn.Dense(3)], (2, 3, 4), rng)
     check_gradients(layers, rng.normal(size=(5, 2, 3, 4)), rng)
-
-
-@given(
-    shape=st.tuples(st.integers(2, 11), st.integers(1, 5), st.integers(7, 13), st.integers(7, 13)),
-    kernel=pairs, strides=st.sampled_from([(1, 1), (1, 1), (2, 1), (2, 3)]), padding=paddings, pool=pairs,
-    leading=st.sampled_from(["nothing", "normalization", "trained"]), tail=st.tuples(*[st.booleans()] * 3), seed=seeds,
-)  # fmt: skip
-@settings(max_examples=150)
-def test_fused_runs_are_their_layers(shape, kernel, strides, padding, pool, leading, tail, seed):
-    """Outputs, gradients and running statistics of a fused run are those of its plain layers."""
-
-    def layers():
-        run = [nn.Conv2D(3, kernel, strides, padding)]
-        run += [kind() for kind, wanted in zip((nn.BatchNormalization, nn.ReLU), tail) if wanted]
-        run += [nn.MaxPooling2D(pool)] if tail[2] and min(run[0].strides) == 1 else []
-        head = {"nothing": [], "normalization": [nn.BatchNormalization()], "trained": [Scale()]}[leading]
-        return build(head + run, shape[1:], np.random.default_rng(seed))
-
-    plain, fused = layers(), layers()
-    steps = fuse(fused)
-    assert isinstance(steps[-1], FusedStack)
-    rng = np.random.default_rng(seed)
-    inputs = rng.normal(size=shape)
-    for training in (False, True):
-        expected = forward(plain, inputs, training)
-        np.testing.assert_allclose(forward(steps, inputs, training), expected, rtol=1e-9, atol=1e-9)
-    projection = rng.normal(size=expected.shape)
-    expected, gradient = backward(plain, projection), backward(steps, projection)
-    if leading == "trained":
-        np.testing.assert_allclose(gradient, expected, rtol=1e-8, atol=1e-9)
-    for one, other in zip(plain, fused):
-        for kind in ("grads", "buffers"):
-            for name, array in getattr(one, kind).items():
-                np.testing.assert_allclose(getattr(other, kind)[name], array, rtol=1e-8, atol=1e-8, err_msg=name)
-
-
-class Scale(Layer):
-    """A trained layer, so that what follows must give it the gradient of its output."""
-
-    def build(self, input_shape, rng):
-        self.params = {"factor": np.ones(1)}
-        return super().build(input_shape, rng)
-
-    def forward(self, inputs, training=False):
-        self.output = inputs * self.params["factor"]
-        return self.output
-
-    def backward(self, output_gradient):
-        self.grads = {"factor": np.sum(output_gradient * self.output, keepdims=True).reshape(1) / self.params["factor"]}
-        return output_gradient * self.params["factor"]
-
-
-@pytest.mark.parametrize("bn", [False, True])
-@pytest.mark.parametrize("one_by_one", [False, True])
-def test_a_whole_fused_network(bn, one_by_one, monkeypatch):
-    if one_by_one:
-        monkeypatch.setattr("nn.fast.run.GROUP_BYTES", 1)
-    rng = np.random.default_rng(3)
-    layers = [nn.BatchNormalization()]
-    for filters, size in ((4, 3), (6, 5)):
-        layers += [nn.Conv2D(filters, size)] + [nn.BatchNormalization()] * bn + [nn.ReLU(), nn.MaxPooling2D(2)]
-    layers = build([*layers, nn.Flatten(), nn.Dense(5), nn.ReLU(), nn.Dense(3)], (1, 12, 17), rng)
-    steps, inputs = fuse(layers), rng.normal(size=(9, 1, 12, 17))
-    for training in (False, True):
-        expected = forward(layers, inputs, training)
-        np.testing.assert_allclose(forward(steps, inputs, training), expected, rtol=1e-9, atol=1e-9)
-    backward(steps, np.ones_like(expected))  # of which nothing is left in the gradients of the next batch
-    check_gradients(layers, inputs, rng, steps=steps)
 
 
 @pytest.mark.parametrize("fused", [False, True])

@@ -1,8 +1,5 @@
 """What each layer computes: by hand, against naive loops, and at the edges."""
 
-import gc
-import weakref
-
 import naive
 import numpy as np
 import pytest
@@ -10,10 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nn
-from nn.fast.fusion import FusedStack, fuse
-from nn.fast.inference import plain_sum, toom_cook
+from nn.fast.fusion import fuse
 from nn.layer import forward
-from nn.parallel import set_threads
 
 pairs = st.tuples(st.integers(1, 4), st.integers(1, 4))
 
@@ -74,87 +69,6 @@ def test_convolution_and_pooling_are_the_naive_ones(shape, filters, kernel, stri
     assert conv.output_shape == expected.shape[1:]
     pool = built(nn.MaxPooling2D(kernel, strides, padding), shape[1:])
     np.testing.assert_array_equal(pool.forward(images), naive.max_pool2d(images, kernel, strides, padding))
-
-
-def test_a_pool_over_the_whole_image_after_few_channels():
-    images = np.random.default_rng(0).normal(size=(3, 1, 20, 30)).astype(np.float32)
-    for pool in ((20, 30), (20, 2)):
-        layers = [nn.Conv2D(4, 3), nn.ReLU(), nn.MaxPooling2D(pool), nn.Flatten()]
-        shape = (1, 20, 30)
-        for layer in layers:
-            shape = built(layer, shape).output_shape
-        for training in (True, False):
-            expected = forward(layers, images, training)
-            np.testing.assert_allclose(forward(fuse(layers), images, training), expected, rtol=1e-5)
-
-
-@pytest.mark.parametrize("taps", range(1, 10))
-@pytest.mark.parametrize("algorithm", [toom_cook, plain_sum])
-def test_products_of_values_at_points_are_a_correlation(algorithm, taps):
-    from_products, to_kernel, to_inputs = algorithm(taps)
-    rng, n_inputs = np.random.default_rng(taps), to_inputs.shape[1]
-    assert n_inputs == len(from_products) + taps - 1
-    if algorithm is toom_cook and 1 < taps < 8:
-        assert (len(to_kernel), len(from_products)) == (8, 9 - taps)
-    inputs, kernel = rng.integers(-9, 10, n_inputs), rng.integers(-9, 10, taps)
-    outputs = from_products @ ((to_kernel @ kernel) * (to_inputs @ inputs))
-    expected = [sum(kernel[j] * inputs[i + j] for j in range(taps)) for i in range(len(from_products))]
-    np.testing.assert_allclose(outputs, expected, atol=1e-10)
-
-
-@pytest.mark.parametrize("height", range(1, 10))
-def test_inference_rounds_and_training_keeps_the_plain_sum(height):
-    """Whole numbers come out of a plain sum exactly, even in float32, and of Toom-Cook with its rounding."""
-    layer, rng = built(nn.Conv2D(5, (height, 3)), (4, 30, 11)), np.random.default_rng(height)
-    layer.params["kernel"][...] = rng.integers(-9, 10, layer.params["kernel"].shape)
-    images = rng.integers(-99, 100, (3, 4, 30, 11)).astype(np.float32)
-    expected = naive.conv2d(images, layer.params["kernel"], layer.params["bias"], (1, 1), "same")
-    np.testing.assert_array_equal(forward(fuse([layer]), images, training=True), expected)
-    predicted = forward(fuse([layer]), images)
-    assert np.linalg.norm(predicted - expected) < 1e-5 * np.linalg.norm(expected)
-    assert (predicted == expected).all() == (height in (1, 8, 9))
-
-
-def test_inference_is_the_same_with_any_number_of_threads():
-    layers = [nn.BatchNormalization(), nn.Conv2D(4, 3), nn.ReLU(), nn.MaxPooling2D(2), nn.Conv2D(8, 5)]
-    shape = (1, 20, 14)
-    for layer in layers:
-        shape = built(layer, shape).output_shape
-    steps, images = fuse(layers), np.random.default_rng(0).normal(size=(37, 1, 20, 14)).astype(np.float32)
-    outputs = []
-    try:
-        for n_threads in (1, 2, 3):
-            set_threads(n_threads)
-            outputs.append(forward(steps, images).copy())
-    finally:
-        set_threads(2)
-    np.testing.assert_array_equal(outputs[1:], outputs[:1] * 2)
-
-
-@pytest.mark.parametrize("training", [True, False])
-def test_memory_goes_with_the_layers_that_it_was_for(training):
-    layers = [built(nn.Conv2D(8, 3), (1, 20, 14)), built(nn.MaxPooling2D(2), (8, 20, 14))]
-    steps, images = fuse(layers), np.ones((40, 1, 20, 14), np.float32)
-    forward(steps, images, training)
-    kept = weakref.ref(steps[0]._training[0] if training else steps[0]._inference[0])
-    assert kept()
-    del steps
-    gc.collect()
-    assert kept() is None
-
-
-def test_memory_used_again_does_not_mix_batches():
-    """A smaller last batch, another length of slice, and the first batch again give what they gave at first."""
-    layers = [nn.BatchNormalization(), nn.Conv2D(4, 3), nn.ReLU(), nn.MaxPooling2D(2), nn.Conv2D(8, 3), nn.ReLU()]
-    shape = (1, 9, 14)
-    for layer in layers:
-        shape = built(layer, shape).output_shape
-    steps, rng = fuse(layers), np.random.default_rng(0)
-    batches = [rng.normal(size=(n, 1, 9, 14)).astype(np.float32) for n in (32, 5, 17)]
-    first = [forward(steps, batch).copy() for batch in batches]
-    for batch, expected in zip(batches, first):
-        np.testing.assert_array_equal(forward(steps, batch), expected)
-        np.testing.assert_allclose(expected, forward(layers, batch), atol=1e-5)
 
 
 def test_dropout():
@@ -237,22 +151,3 @@ def test_mistakes_are_named():
         nn.BatchNormalization(momentum=1)
     with pytest.raises(ValueError, match="win_length"):
         nn.MelSpectrogram(win_length=600)
-
-
-def test_runs_are_found():
-    def kinds(layers):
-        shape = (1, 16, 16)
-        for layer in layers:
-            shape = built(layer, shape).output_shape
-        return [
-            [len(run) for run in step.runs] if isinstance(step, FusedStack) else type(step).__name__
-            for step in fuse(layers)
-        ]
-
-    conv, norm, relu, pool = lambda: nn.Conv2D(2, 3), nn.BatchNormalization, nn.ReLU, nn.MaxPooling2D
-    assert kinds([norm(), conv(), norm(), relu(), pool(), conv(), conv(), pool()]) == [[5, 1, 2]]
-    assert kinds([conv(), norm(), norm(), conv(), nn.MaxPooling2D(3, 2)]) == [
-        [2], "BatchNormalization", [1], "MaxPooling2D"
-    ]  # fmt: skip
-    assert kinds([relu(), norm(), conv(), nn.Flatten()]) == ["ReLU", [2], "Flatten"]
-    assert kinds([relu(), norm(), relu(), nn.Flatten()]) == ["ReLU", "BatchNormalization", "ReLU", "Flatten"]

@@ -68,7 +68,8 @@ class FusedStack:
         def propagate(part):
             images = [stage.images(part, dtype) for stage in stages]
             gradient, sums = output_gradient[part].transpose(0, 2, 3, 1), []
-            sinks = [None if result is None else result[part].transpose(0, 2, 3, 1)] + [each.gradient for each in images[:-1]]
+            first = None if result is None else result[part].transpose(0, 2, 3, 1)
+            sinks = [first] + [each.gradient for each in images[:-1]]
             for stage, own, sink in reversed(list(zip(stages, images, sinks))):
                 sums.append((yield from stage.backward(own, self._inputs[part], gradient, sink)))
                 gradient = sink

@@ -39,11 +39,11 @@ class Padded:
     """Images inside of a frame of zeros; the `inlet` is where they are written."""
 
     def __init__(self, run, n_images, dtype):
-        frame, (rows, columns) = run.tiles.frame(n_images, dtype), run.output_shape[1:]
+        frame, (height, width) = run.tiles.frame(n_images, dtype), run.output_shape[1:]
         self.inlet, patches = list(run.tiles.inlet(frame)), list(run.tiles.patches(frame))
         pooled, windows = run.windows.pooled(n_images, run.conv.filters, dtype)
-        self.pooled = pooled[:, :rows, :columns]
+        self.pooled, across = pooled[:, :height, :width], run.windows.across[0]
         self.groups = [
-            ([each[:, :, part, of_tiles] for each in patches], windows[:, :, part, of_tiles.start : of_tiles.stop // run.windows.across[0]])
-            for part, of_tiles in run.groups(n_images)
+            ([each[:, :, part, rows] for each in patches], windows[:, :, part, rows.start : rows.stop // across])
+            for part, rows in run.groups(n_images)
         ]

@@ -1,6 +1,7 @@
 """Threads that agree on something about the batch, and what each of them keeps from batch to batch."""
 
 import threading
+from functools import partial
 from weakref import WeakKeyDictionary
 
 from nn.parallel import map_items, slices
@@ -15,13 +16,13 @@ def map_slices_together(function, n_images):
     """
     calls, answer = [function(part) for part in slices(n_images)], None
     while True:
-        outcomes = map_items(lambda call: _advance(call, answer), calls)
+        outcomes = map_items(partial(_advance, answer), calls)
         if outcomes[0][0] is None:
             return [result for _, result in outcomes]
         answer = outcomes[0][0](sum(share for _, share in outcomes))
 
 
-def _advance(call, answer):
+def _advance(answer, call):
     try:
         return call.send(answer)
     except StopIteration as end:

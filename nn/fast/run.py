@@ -7,9 +7,9 @@ import numpy as np
 
 from nn.activations import ReLU
 from nn.convolution import Conv2D
-from nn.normalization import BatchNormalization
 from nn.fast.tiles import tiles_of
 from nn.fast.windows import Windows
+from nn.normalization import BatchNormalization
 from nn.pooling import MaxPooling2D
 
 GROUP_BYTES = 1 << 20  # of patches or products worked on together: more leave the cache, fewer take Python longer
@@ -27,7 +27,7 @@ def find_run(layers, may_lead):
 
 
 def _fits(layer):
-    return type(layer) is not MaxPooling2D or layer.strides == layer.pool_size and layer.padding == "valid"
+    return type(layer) is not MaxPooling2D or (layer.strides == layer.pool_size and layer.padding == "valid")
 
 
 class Run:

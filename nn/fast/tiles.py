@@ -1,8 +1,8 @@
 """Convolution tile by tile, channels last: what training and inference are built of.
 
-The outputs of a convolution are cut into tiles of a few pixels. A tile looks at a patch of the input, which overlaps with
-its neighbours' patches. All patches of some images are sorted by the place of a pixel in its patch, so that each place is
-one long matrix `(tiles, channels)`: what follows are a few products of large matrices, and sums of long arrays.
+The outputs of a convolution are cut into tiles of a few pixels. A tile looks at a patch of the input, which overlaps
+with the patches of its neighbours. The patches of some images are sorted by the place of a pixel in its patch. So each
+place is one long matrix `(tiles, channels)`, and what follows are a few products of large matrices.
 """
 
 import math
@@ -56,7 +56,7 @@ class Tiles:
         return np.zeros((n_images, *self.frame_shape), dtype)
 
     def inlet(self, frame):
-        """The images in a frame, as pairs of a slice of columns and the view `(n, height, columns, channels)` of them."""
+        """The images in a frame: pairs of a slice of their columns and the view `(n, height, columns, channels)`."""
         (top, left), (height, width), step = self.before, self.image, self.step[1]
         for start in range(min(step, width)):
             column, phase = divmod(left + start, step)
@@ -211,7 +211,7 @@ def _transform(matrices, values, out):
 
 
 @cache
-def toom_cook(n_outputs, taps, dtype=np.dtype(float)):
+def toom_cook(n_outputs, taps, dtype=float):
     """Matrices `(outputs, n)`, `(n, taps)`, `(n, inputs)` of correlation in `n = outputs + taps - 1` products.
 
     `correlate(inputs, kernel) = outputs_matrix @ ((kernel_matrix @ kernel) * (inputs_matrix @ inputs))`.

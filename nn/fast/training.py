@@ -57,8 +57,8 @@ class Training(Run):
     def _normalize(self, moments):
         """Scale and shift of the normalization, from the sums of all values and squares; moves its averages.
 
-        Of the squares float32 loses the more, the further the mean lies from zero: at a thousand times the spread, gradients
-        are off by 5e-3, those of the plain layers by 1e-4.
+        Float32 loses the more of the squares, the further the mean lies from zero: at a thousand times the spread,
+        gradients are off by 5e-3, those of the plain layers by 1e-4.
         """
         mean, square = moments / self._n_values
         variance = np.maximum(square - mean * mean, 0)
@@ -150,7 +150,7 @@ class Training(Run):
 
 
 class Images:
-    """What one slice of a batch leaves behind in a `Training` run for the backward pass: made once, used by every batch.
+    """What one slice of a batch leaves behind for the backward pass: made once, used by every batch.
 
     Attributes
     ----------

@@ -12,8 +12,8 @@ AXES = 3, 1, 4, 5  # of `Windows.split`, that the largest is taken along: each i
 class Windows:
     """Pooling windows on tiles: along each axis of the images, a tile holds whole windows or a window whole tiles.
 
-    The largest value is found along one axis after the other. `winners`, one array for each axis, tell where a value was
-    larger than all before it.
+    The largest value is found along one axis after the other. `winners`, one array for each axis, say where a value
+    was larger than all before it.
     """
 
     def __init__(self, tiles, pool):
@@ -38,10 +38,10 @@ class Windows:
         counts = [level.shape[axis] for level, axis in zip(levels, AXES)]
         return [np.zeros((count - 1, *level.shape), bool) for count, level in zip(counts, levels[1:])]
 
-    def largest(self, outputs, pooled, winners=(None,) * len(AXES)):
+    def largest(self, outputs, pooled, winners=None):
         """Write the largest of each window of `outputs` `(*tile, n, *grid, filters)` to `pooled`; note the winners."""
         levels = self._levels(outputs, pooled)
-        for axis, values, largest, won in zip(AXES, levels, levels[1:], winners):
+        for axis, values, largest, won in zip(AXES, levels, levels[1:], winners or [None] * len(AXES)):
             first, *others = np.moveaxis(values, axis, 0)
             for number, value in enumerate(others):
                 if won is not None:
