@@ -143,8 +143,17 @@ def test_samples_that_are_no_numbers(tmp_path):
     assert error_of(media.write(tmp_path / "nan.wav", samples * np.nan, RATE, subtype="FLOAT")).kind == "not_finite"
 
 
-def test_samples_beyond_full_scale_are_clipped(tmp_path):
-    samples = media.tone(1, RATE, level=3.0)
+@pytest.mark.parametrize("scale", [3, 20, 2**15, 2**23, 2**31])
+def test_floats_beyond_full_scale_are_scaled_and_not_clipped(tmp_path, scale):
+    samples = media.tone(1, RATE) * np.float32(scale)
+    loaded = audio.load(media.write(tmp_path / "song.wav", samples, RATE, subtype="FLOAT"))
+    assert 0.001 < np.abs(loaded).max() <= 1
+    assert np.allclose(loaded / np.abs(loaded).max(), samples / np.abs(samples).max(), atol=1e-6)
+    assert scale != 2**15 or np.array_equal(loaded, samples / 2**15)  # the same as from a file of integers
+
+
+def test_the_overshoot_of_a_lossy_codec_is_clipped(tmp_path):
+    samples = media.tone(1, RATE, level=1.2)
     loaded = audio.load(media.write(tmp_path / "song.wav", samples, RATE, subtype="FLOAT"))
     assert np.array_equal(loaded, np.clip(samples, -1, 1))
 

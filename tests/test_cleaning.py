@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import AudioError, Cancelled
-from pipeline.song.cleaning import CLIP, FAINTEST, THRESHOLD, WINDOW, clean, cut, cut_array, envelope, mask
+from pipeline.song.cleaning import CLIP, LEVEL, SOFT, THRESHOLD, WINDOW, Clips, clean, cut, cut_array, envelope, mask
 
 RATE = 16_000
 
@@ -18,6 +18,8 @@ def noise(n_samples, level=0.3, seed=0):
 
 def naive_cut(samples):
     """The same by definition, sample by sample: the oracle. Returns clips and, for each, its samples' positions."""
+    peak = np.abs(samples).max(initial=0)
+    samples = samples * np.float32(LEVEL / peak if 0 < peak < SOFT else 1)
     loud = np.abs(samples) > THRESHOLD
     positions = np.array([i for i in range(len(samples)) if loud[max(i - WINDOW // 2, 0) : i + WINDOW // 2].any()], int)
     groups = [positions[i : i + CLIP] for i in range(0, len(positions), CLIP)]
@@ -119,10 +121,6 @@ def test_short_sounds_and_last_parts(seconds, n_clips):
         ("too_short", noise(4799)),
         ("too_short", np.concatenate([noise(3000), np.zeros(12_999, np.float32)])),
         ("silent", np.zeros(50_000, np.float32)),
-        (
-            "silent",
-            np.random.default_rng(0).integers(-4, 5, 50_000).astype(np.float32) / 32768,
-        ),  # the dither of a silent file
     ],
 )
 def test_too_little_to_judge(kind, samples):
@@ -149,12 +147,37 @@ def test_a_metronome_has_a_timeline():
     assert clips.timeline().tolist() == [0] * 8
 
 
-def test_a_faint_recording_is_judged_by_a_threshold_below_its_peak():
-    samples = np.concatenate([noise(2 * RATE, 3 * FAINTEST), np.zeros(RATE, np.float32), noise(RATE, 3 * FAINTEST)])
-    assert np.abs(samples).max() < THRESHOLD
-    clips = cut([samples])
-    assert len(list(clips)) == 3
-    assert clips.timeline().tolist() == [0, 1, -1, 2]
+def song(level):
+    """Two seconds of noise, one of silence, one of noise."""
+    return np.concatenate([noise(2 * RATE, level), np.zeros(RATE, np.float32), noise(RATE, level, 1)])
+
+
+def test_a_soft_song_has_the_same_clips_at_every_volume():
+    expected = [clip.samples for clip in cut([song(0.06)])]
+    for decibels in (-10, -20, -30, -40, -50, -60):
+        clips = cut(np.split(song(0.06) * np.float32(10 ** (decibels / 20)), [5000, 40_000]))
+        assert np.allclose([clip.samples for clip in clips], expected, atol=1e-6)
+        assert clips.timeline().tolist() == [0, 1, -1, 2]
+    assert np.abs(expected).max() == pytest.approx(LEVEL)
+
+
+def test_a_song_of_ordinary_level_is_left_as_it_is_even_where_it_begins_softly():
+    samples = np.concatenate([noise(2 * RATE, 0.01), noise(RATE, SOFT + 0.001)])
+    blocks = [samples[:RATE], samples[RATE : 2 * RATE], samples[2 * RATE :]]
+    assert np.array_equal(np.concatenate([clip.samples for clip in cut(blocks)]), samples)
+
+
+def test_a_soft_song_is_not_held_back_for_ever(monkeypatch):
+    monkeypatch.setattr("pipeline.song.cleaning.LONGEST_SOFT", 3 * RATE)
+    began = []
+
+    def blocks():
+        for second in range(10):
+            began.append(second)
+            yield noise(RATE, 0.01)
+
+    next(iter(Clips(blocks)))
+    assert began == [0, 1, 2]
 
 
 def test_a_file_is_cleaned_while_it_is_decoded(tmp_path):

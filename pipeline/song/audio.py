@@ -1,63 +1,31 @@
 """A sound file of any usual format -> mono samples at 16 kHz, as a stream.
-PyAV (the libraries of FFmpeg) decodes and resamples block by block: a long file takes no more memory than a short one.
-An Ogg file that FFmpeg refuses is tried with libsndfile, which is less strict with its headers.
+The frames that `containers` decodes are resampled and mixed block by block: a long file takes no more memory.
 A file that is damaged, cut short or has no sound in it ends in one sentence that says so.
 """
 
 import stat
-from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import numpy as np
 
 from pipeline.errors import AudioError, SourceError, printable
+from pipeline.song import containers
 
 SAMPLE_RATE = 16_000
 BLOCK = 10 * SAMPLE_RATE  # samples; long blocks keep the work out of Python
+MAX_SECONDS = 4 * 3600  # of a song
+MIN_RATE = 4_000  # samples a second; below, even a piano no longer sounds like one
 
-AUDIO_SUFFIXES = frozenset(
-    [
-        ".3gp",
-        ".aac",
-        ".aif",
-        ".aifc",
-        ".aiff",
-        ".amr",
-        ".asf",
-        ".au",
-        ".caf",
-        ".flac",
-        ".flv",
-        ".m4a",
-        ".m4b",
-        ".m4v",
-        ".mka",
-        ".mkv",
-        ".mov",
-        ".mp2",
-        ".mp3",
-        ".mp4",
-        ".oga",
-        ".ogg",
-        ".opus",
-        ".w64",
-        ".wav",
-        ".weba",
-        ".webm",
-        ".wma",
-    ]
-)
-
-# An uploaded file may call itself song.mp3 and be a playlist that makes FFmpeg open other files and addresses:
-# only containers of sound are read, and only from the file itself.
-_OPTIONS = {
-    "format_whitelist": "aac,aiff,amr,asf,au,caf,flac,flv,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,mpeg,mpegts,ogg,"
-    "w64,wav",
-    "protocol_whitelist": "file",
-}
-_GUESSED_DURATION = frozenset({"aac", "amr", "mp3", "mpeg", "mpegts", "ogg"})  # guessed from the size or the last page
-_HEADER_TOLERANCE = 0.5  # seconds by which sound may be shorter than its file's header says: encoders pad the ends
+AUDIO_SUFFIXES = containers.SUFFIXES
+_READ_WHEN_CUT = frozenset(["mp3", "wav", "w64"])  # often cut short, and any part of them can be read
+_HEADER_TOLERANCE = 0.5  # seconds by which a file may be shorter than its header says: encoders pad the ends
 _VIDEO_TOLERANCE = 2.0  # of a video: YouTube announces whole seconds, and the sound may end before the picture
+
+FAINTEST = 2**-15  # the peak of a song; softer is the noise of 16 bits
+_FAINTEST_STEPS = 8  # the same in steps: below, rounding has changed what is heard (and the answer for some songs)
+_OVERSHOOT = 1.5  # lossy codecs exceed full scale by as much
+_CANCELLED = 0.2  # of the level that unrelated channels would have when mixed
+_OFFSET = 0.02  # of the peak; a smaller mean is no offset
 
 
 def is_audio(path):
@@ -68,7 +36,9 @@ def is_audio(path):
 def decode(path, expected_seconds=None, progress=None):
     """Decode a file to mono at 16 kHz, block by block.
 
-    Channels are averaged; samples that are no number become 0, and those beyond full scale are clipped.
+    Of several tracks it is the default one, or where that is silent the first that sounds. Channels are averaged; where
+    they cancel each other out, the loudest is taken. Samples that are no number become 0, and a constant offset is
+    removed. Floats far beyond full scale are divided by 32768 where they seem to be integers, else by their peak so far.
 
     Parameters
     ----------
@@ -83,47 +53,53 @@ def decode(path, expected_seconds=None, progress=None):
     float32 array (n,)
         In -1..1. All blocks but the last have `BLOCK` samples, except where a file changes its format midway.
 
+    Returns
+    -------
+    bool
+        Whether the file is an mp3, wav or ogg file that was cut short; others raise `truncated`.
+
     Raises
     ------
     SourceError
         missing, folder or unreadable.
     AudioError
-        empty, not_audio, no_sound (a video without any), corrupt, not_finite (no sample is a number) or truncated
-        (the sound ends before it should); the last three are raised after the blocks. A wav, ogg or mp3 file that
-        was cut short does not tell, unless `expected_seconds` does.
+        empty, not_audio, no_sound (a video without any), low_rate, too_long; after the blocks corrupt, not_finite (no
+        sample is a number), truncated (the file ends before it should) or too_quiet (it lies in the noise).
     """
     path = Path(path)
     name = printable(path.name)
     _check_file(path)
-    container = _open(path)
-    with container or nullcontext():
-        if container is None:
-            frames, announced, tolerance = _ogg_frames(path), expected_seconds, _VIDEO_TOLERANCE
-        elif not container.streams.audio:
-            raise AudioError("no_sound", f"{name} has no sound in it; choose a file or video with sound.")
-        else:
-            stream = container.streams.audio[0]
-            announced, tolerance = _announced_seconds(container, stream, expected_seconds)
-            frames = _frames(container, stream)
-        n_samples, n_finite = 0, 0
-        for frame in _resampled(frames):
-            block = frame.to_ndarray().reshape(-1, frame.layout.nb_channels)
-            finite = np.isfinite(block)
+    n_samples, n_finite, total, peak, full_scale = 0, 0, 0.0, 0.0, 1.0
+    for sound in containers.sounds(path, _is_heard):
+        announced = max(expected_seconds or 0, sound.seconds or 0) or None
+        for frame in _resampled(sound.frames()):
+            channels = frame.to_ndarray().reshape(-1, frame.layout.nb_channels)
+            finite = np.abs(channels) < 1e30
             n_finite += int(np.count_nonzero(finite))
-            if not finite.all():
-                block = np.nan_to_num(block, nan=0.0, posinf=1.0, neginf=-1.0)
+            block = _mixed(np.where(finite, channels, 0))
             n_samples += len(block)
-            yield np.clip(block, -1, 1).mean(axis=1, dtype=np.float32)
+            if max(announced or 0, n_samples / SAMPLE_RATE) > MAX_SECONDS:
+                message = f"{name} lasts longer than {MAX_SECONDS // 3600} hours, the limit; give a part of it."
+                raise AudioError("too_long", message)
+            total += float(block.sum(dtype=np.float64))
+            if abs(total / n_samples) > _OFFSET * np.abs(block).max(initial=0):
+                block = block - np.float32(total / n_samples)
+            loudest = float(np.abs(block).max(initial=0))
+            full_scale = max(full_scale, _full_scale(loudest))
+            peak = max(peak, loudest / full_scale)
+            yield np.clip(block / np.float32(full_scale), -1, 1)
             if progress:
                 progress("decoding", n_samples / SAMPLE_RATE, announced)
-    decoded = n_samples / SAMPLE_RATE
     if not n_samples:
         raise AudioError("corrupt", f"Nothing in {name} could be decoded; it is damaged or not what its name says.")
     if not n_finite:
         raise AudioError("not_finite", f"No sample in {name} is a number; export the sound again.")
-    if announced and decoded < announced - tolerance:
-        message = f"{name} ends after {decoded:.1f} of {announced:.1f} seconds; fetch or copy it again."
-        raise AudioError("truncated", message)
+    is_cut = _check_length(name, sound, n_samples / SAMPLE_RATE, expected_seconds)
+    if 0 < peak < max(FAINTEST, _FAINTEST_STEPS * sound.step):
+        bits = 8 if sound.step > FAINTEST else 16
+        message = f"{name} is too quiet: what is heard lies in the noise of {bits} bits; record it again, and louder."
+        raise AudioError("too_quiet", message)
+    return is_cut
 
 
 def load(path):
@@ -134,6 +110,22 @@ def load(path):
 def rms(samples):
     """The root mean square of an array of any shape, as a float; of nothing it is 0."""
     return float(np.sqrt(np.mean(np.square(samples, dtype=np.float64)))) if np.size(samples) else 0.0
+
+
+def _mixed(channels):
+    """The mean of the channels, or the loudest where they cancel each other out; (n, channels) -> float32 (n,)."""
+    mean = channels.mean(axis=1, dtype=np.float32)
+    levels = [rms(channel) for channel in channels.T]
+    if rms(mean) < _CANCELLED * np.linalg.norm(levels) / len(levels):
+        return channels[:, np.argmax(levels)]
+    return mean
+
+
+def _full_scale(peak):
+    """What a sample of full scale is in a file with this peak: 1, or 2**15 or 2**31 where floats hold integers."""
+    if peak <= _OVERSHOOT:
+        return 1.0
+    return peak if peak < 64 or peak > 2**31 else 2.0**15 if peak < 2**16 else 2.0**31
 
 
 def _check_file(path):
@@ -154,51 +146,22 @@ def _check_file(path):
         raise SourceError("unreadable", f"{shown} cannot be read: {str(reason).lower()}.") from None
 
 
-def _open(path):
-    """The container of a sound file, or None for an Ogg file that FFmpeg does not accept."""
-    import av
-
-    # Before 19, PyAV refused a file whose title is not UTF-8, unless it was told not to.
-    lenient = {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "replace"}
-    try:
-        return av.open(f"file:{path}", options=_OPTIONS, **lenient)
-    except (av.error.FFmpegError, OSError, ValueError):
-        if _is_ogg(path):
-            return None
-        message = (
-            f"{printable(path.name)} cannot be read as sound: it is damaged, cut short or something else; "
-            "fetch it again, or try m4a, mp3, ogg, flac or wav."
-        )
-        raise AudioError("not_audio", message) from None
+def _check_length(name, sound, decoded, expected_seconds):
+    """Whether the file ends before its header says; raise `truncated` where it must not be used."""
+    reached, announced = sound.ends(decoded)
+    if (expected_seconds or 0) - reached > _VIDEO_TOLERANCE:
+        announced = expected_seconds
+    elif sound.is_cut or announced - reached <= _HEADER_TOLERANCE:
+        return sound.is_cut
+    elif sound.container in _READ_WHEN_CUT:
+        return True
+    message = f"{name} ends after {reached:.1f} of {announced:.1f} seconds; fetch or copy it again."
+    raise AudioError("truncated", message)
 
 
-def _announced_seconds(container, stream, expected_seconds):
-    """The length announced by the caller or the file's header, whichever asks for more, and how much may be missing."""
-    lengths = [(expected_seconds, _VIDEO_TOLERANCE)] if expected_seconds else []
-    if not set(container.format.name.split(",")) & _GUESSED_DURATION:
-        if stream.duration:
-            lengths.append((float(stream.duration * stream.time_base), _HEADER_TOLERANCE))
-        elif container.duration:
-            tolerance = _VIDEO_TOLERANCE if container.streams.video else _HEADER_TOLERANCE
-            lengths.append((container.duration / 1e6, tolerance))
-    return max(lengths, key=lambda length: length[0] - length[1], default=(None, 0))
-
-
-def _is_ogg(path):
-    with open(path, "rb") as file:
-        return file.read(4) == b"OggS"
-
-
-def _ogg_frames(path):
-    """The frames of an Ogg file as libsndfile decodes it, mono; none if it cannot read it either."""
-    import av
-    import soundfile
-
-    with suppress(soundfile.LibsndfileError), soundfile.SoundFile(path) as file:
-        for block in file.blocks(BLOCK, dtype="float32", always_2d=True):
-            frame = av.AudioFrame.from_ndarray(block.mean(axis=1)[np.newaxis], format="flt", layout="mono")
-            frame.sample_rate = file.samplerate
-            yield frame
+def _is_heard(frames):
+    """Whether frames hold more than the noise of 16 bits anywhere."""
+    return any(np.abs(frame.to_ndarray()).max() > FAINTEST for frame in _resampled(frames))
 
 
 def _resampled(frames):
@@ -214,6 +177,9 @@ def _resampled(frames):
         for frame in frames:
             # At the start, and where the recording of a radio stream changes its format.
             if form != (frame.format.name, frame.layout.name, frame.sample_rate):
+                if frame.sample_rate < MIN_RATE:
+                    rates = f"{frame.sample_rate:,} samples a second; music needs {MIN_RATE:,} or more"
+                    raise AudioError("low_rate", f"This file has {rates}.")
                 if resampler:
                     yield from resampler.resample(None)
                 form = (frame.format.name, frame.layout.name, frame.sample_rate)
@@ -225,19 +191,3 @@ def _resampled(frames):
     except av.error.FFmpegError:  # 65 channels, or a rate beyond all measure
         message = "The sound in this file has a form that cannot be read; export it again, in stereo at 44,100 Hz."
         raise AudioError("corrupt", message) from None
-
-
-def _frames(container, stream):
-    """Decode packet by packet; damaged packets are left out, and the length at the end tells how much was lost."""
-    import av
-
-    n_good = n_damaged = 0
-    with suppress(av.error.FFmpegError):  # raised where the demuxer finds no way on
-        for packet in container.demux(stream):
-            try:
-                yield from packet.decode()
-                n_good += 1
-            except av.error.InvalidDataError:
-                n_damaged += 1
-    if n_damaged > n_good:
-        raise AudioError("corrupt", "Most of this file could not be decoded; it is damaged or not what its name says.")

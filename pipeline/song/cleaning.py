@@ -1,17 +1,16 @@
 """Samples of a song -> the one-second clips that the network judges, without the silence.
 A sound envelope (the rolling maximum over 50 ms) says where there is sound; what is left is cut into clips of 1 s.
-Every clip knows which seconds of the song it came from, so that the song's timeline can be told afterwards.
+A soft song is made louder first, so that its answer does not depend on its volume.
 """
 
 from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
 
 import numpy as np
 from scipy.ndimage import maximum_filter1d
 
 from pipeline.errors import AudioError
-from pipeline.song.audio import BLOCK, SAMPLE_RATE, decode
+from pipeline.song.audio import BLOCK, FAINTEST, SAMPLE_RATE, decode
 
 CLIP = SAMPLE_RATE  # samples of a clip: one second
 WINDOW = SAMPLE_RATE // 20  # samples of the envelope's window: 50 ms
@@ -20,10 +19,11 @@ MIN_SOUND = round(0.3 * SAMPLE_RATE)  # samples; less sound than this is not jud
 MIN_LAST = CLIP // 2  # samples; a shorter rest at the end of a song is dropped, a longer one is padded with zeros
 MIN_SECOND = SAMPLE_RATE // 10  # samples; a second with less sound counts as masked, unless no second has as much
 
-# A recording that lies wholly below the threshold is judged by a threshold relative to its peak, unless that peak is
-# no more than the dither of a silent 16-bit file.
-FAINTEST = 4 / 32768
-FAINT_THRESHOLD = 0.01  # of the peak: 40 dB below it
+# The threshold is absolute, as in training, so a song that never reaches SOFT is scaled as a whole until its peak is
+# LEVEL, that of most recordings. Louder songs are left as they are: the network itself is indifferent to their level.
+SOFT = 1 / 16
+LEVEL = 0.5
+LONGEST_SOFT = 1800 * SAMPLE_RATE  # samples held back until the peak is known; more would not fit in memory
 
 _BEHIND, _AHEAD = WINDOW // 2, WINDOW - WINDOW // 2 - 1  # samples before and after that the envelope looks at
 
@@ -62,12 +62,14 @@ def mask(samples, threshold=THRESHOLD):
 class Clips:
     """The clips of one song, in their order: an iterable that remembers how they cover the song.
 
-    Made by `cut` and `clean`. Only the clip at hand is held, so memory does not grow with the song.
+    Made by `cut` and `clean`. Only the clip at hand is held, and half an hour of a soft song.
 
     Attributes
     ----------
     n_samples : int
         The length of the song at 16 kHz, silence included; complete after the iteration.
+    cut_short : bool
+        Whether the song's file ends before its header says; known after the iteration.
     """
 
     def __init__(self, open_blocks):
@@ -75,14 +77,22 @@ class Clips:
 
     def __iter__(self):
         """Yield every `Clip`; raise AudioError too_short or silent where there is not enough to judge."""
-        yield from self._cut(THRESHOLD)
-        if not self._n_kept and self._peak > FAINTEST:
-            yield from self._cut(FAINT_THRESHOLD * self._peak)
+        self.n_samples, self.cut_short, self._n_kept, self._n_clips, self._best = 0, False, 0, 0, {}
+        samples, positions = np.empty(0, np.float32), np.empty(0, np.int64)
+        for kept, kept_positions in self._sound():
+            samples, positions = np.concatenate([samples, kept]), np.concatenate([positions, kept_positions])
+            n_whole = len(samples) // CLIP * CLIP
+            for i in range(0, n_whole, CLIP):
+                yield self._clip(samples[i : i + CLIP].copy(), positions[i : i + CLIP])
+            samples, positions = samples[n_whole:], positions[n_whole:]
+        enough = MIN_SOUND if self.n_samples < CLIP else 1  # in a song of a second or more, a single click does
+        if len(samples) >= (MIN_LAST if self._n_clips else enough):
+            yield self._clip(np.pad(samples, (0, CLIP - len(samples))), positions)
         if self.n_samples < MIN_SOUND:
             raise _too_short(self.n_samples)
         if not self._n_kept:
             raise AudioError("silent", "There is only silence; choose a recording in which something can be heard.")
-        if self._n_kept < self._enough:
+        if self._n_kept < enough:
             raise _too_short(self._n_kept)
 
     def timeline(self):
@@ -97,37 +107,37 @@ class Clips:
                 clip_of_second[second] = index
         return clip_of_second
 
-    @property
-    def _enough(self):
-        """Samples of sound that make a clip, if there is no other: in a song of a second or more, a single click does."""
-        return MIN_SOUND if self.n_samples < CLIP else 1
+    def _blocks(self):
+        """The blocks of the song; those of a song that is soft throughout are scaled, all by one gain."""
+        held, n_held, peak, gain = [], 0, 0.0, None
+        for block in self._opened_blocks():
+            held.append(block)
+            if gain is None:
+                n_held += len(block)
+                peak = max(peak, float(np.abs(block).max(initial=0)))
+                if peak < SOFT and n_held < LONGEST_SOFT:
+                    continue
+                gain = _gain(peak)
+            yield from (block * gain for block in held)
+            held = []
+        yield from (block * _gain(peak) for block in held)
 
-    def _cut(self, threshold):
-        self.n_samples, self._n_kept, self._peak, self._n_clips, self._best = 0, 0, 0.0, 0, {}
-        samples, positions = np.empty(0, np.float32), np.empty(0, np.int64)
-        for kept, kept_positions in self._sound(threshold):
-            samples, positions = np.concatenate([samples, kept]), np.concatenate([positions, kept_positions])
-            n_whole = len(samples) // CLIP * CLIP
-            for i in range(0, n_whole, CLIP):
-                yield self._clip(samples[i : i + CLIP].copy(), positions[i : i + CLIP])
-            samples, positions = samples[n_whole:], positions[n_whole:]
-        if len(samples) >= (MIN_LAST if self._n_clips else self._enough):
-            yield self._clip(np.pad(samples, (0, CLIP - len(samples))), positions)
+    def _opened_blocks(self):
+        self.cut_short = bool((yield from self._open_blocks()))
 
-    def _sound(self, threshold):
+    def _sound(self):
         """The samples where there is sound and their positions in the song, block by block.
 
         A block is judged up to where the envelope still sees all of its window; the rest waits for the next one.
         """
         # `held[judged:]` waits to be judged; `held[0]` is sample `start` of the song.
         held, judged, start = np.empty(0, np.float32), 0, 0
-        for block in chain(self._open_blocks(), [None]):
+        for block in chain(self._blocks(), [None]):
             if block is not None:
                 self.n_samples += len(block)
-                self._peak = max(self._peak, float(np.abs(block).max(initial=0)))
                 held = np.concatenate([held, block])
             end = len(held) if block is None else max(len(held) - _AHEAD, judged)
-            kept = np.flatnonzero(mask(held, threshold)[judged:end]) + judged
+            kept = np.flatnonzero(mask(held)[judged:end]) + judged
             self._n_kept += len(kept)
             yield held[kept], kept + start
             done = max(end - _BEHIND, 0)
@@ -142,14 +152,20 @@ class Clips:
         return Clip(samples, positions[0] / SAMPLE_RATE, (positions[-1] + 1) / SAMPLE_RATE)
 
 
+def _gain(peak):
+    """What a song with this peak is multiplied by, as float32."""
+    return np.float32(LEVEL / peak if FAINTEST < peak < SOFT else 1)
+
+
 def _too_short(n_samples):
-    message = f"There are only {n_samples / SAMPLE_RATE:.2f} s of sound; a song of less than a second needs 0.3 s to be judged."
+    seconds = n_samples / SAMPLE_RATE
+    message = f"There are only {seconds:.2f} s of sound; a song of less than a second needs 0.3 s to be judged."
     return AudioError("too_short", message)
 
 
 def clean(path, expected_seconds=None, progress=None):
     """The clips of a sound file, decoded as a stream; parameters and errors as in `audio.decode` and `Clips`."""
-    return Clips(lambda: decode(Path(path), expected_seconds, progress))
+    return Clips(lambda: decode(path, expected_seconds, progress))
 
 
 def cut(blocks):

@@ -45,6 +45,8 @@ class Recognition:
     timeline : list of (float or None), or None
         Probability of piano in each second of the song; None where there is silence or no clip was drawn. None
         altogether, as is `piano_probability`, for a model without the class Piano.
+    cut_short : bool
+        Whether the file ends before its header says, so that the answer is about a part of the song.
     """
 
     source: str
@@ -55,6 +57,7 @@ class Recognition:
     votes: dict
     seconds: float
     timeline: list | None
+    cut_short: bool = False
 
     @property
     def piano_probability(self):
@@ -82,6 +85,8 @@ class Recognition:
         if self.timeline is not None:
             result["piano_probability"] = round(self.piano_probability, 4)
             result["timeline"] = [value if value is None else round(value, 4) for value in self.timeline]
+        if self.cut_short:
+            result["cut_short"] = True
         return result
 
 
@@ -110,8 +115,9 @@ class Recognizer:
         path = MODEL_PATH if model_path is None else model_path
         self.model = Model.load(path)
         if self.model.input_shape != (SAMPLE_RATE,):
+            shape = self.model.input_shape
             raise ModelFileError(
-                f"{path} takes clips of shape {self.model.input_shape}; give a model for one second, {SAMPLE_RATE:,} samples"
+                f"{path} takes clips of shape {shape}; give a model for one second, {SAMPLE_RATE:,} samples"
             )
         if self.model.sample_rate not in (SAMPLE_RATE, None):
             raise ModelFileError(
@@ -136,7 +142,7 @@ class Recognizer:
         Parameters
         ----------
         sources : iterable of str
-            Links of videos and playlists, files, folders, and .txt lists of these.
+            Links of videos and playlists, files, folders, and lists of these (.txt, .m3u, .m3u8, .csv).
         n_clips : int, optional
             How many random clips of each song vote; all by default.
         seed : int
@@ -186,10 +192,8 @@ class Recognizer:
         votes = Counter(self.class_names[vote] for vote in self._votes(probabilities))
         votes = {name: votes[name] for name in self.class_names}
         label = max(self.class_names, key=lambda name: (votes[name], mean[name]))
-        seconds = clips.n_samples / SAMPLE_RATE
-        return Recognition(
-            source, title, label, mean[label], mean, votes, seconds, self._timeline(clips, indices, probabilities)
-        )
+        seconds, timeline = clips.n_samples / SAMPLE_RATE, self._timeline(clips, indices, probabilities)
+        return Recognition(source, title, label, mean[label], mean, votes, seconds, timeline, clips.cut_short)
 
     def _votes(self, probabilities):
         """The index of the class that each clip votes for: Piano above the threshold, else the most probable other."""
