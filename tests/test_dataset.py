@@ -13,8 +13,7 @@ import pandas as pd
 import pytest
 import soundfile
 
-from pipeline.corpus import collection, dataset, sounds
-from pipeline.corpus.augment import Augmented
+from pipeline.corpus import catalogue, dataset, sounds
 from pipeline.corpus.collection import Recording
 from pipeline.corpus.sounds import Excerpt
 from pipeline.errors import SourceError
@@ -191,7 +190,7 @@ def test_kinds_have_their_shares_and_recordings_their_weights():
         recording(kind="performance", weight=3),
         recording(kind="recorded", weight=9),
     ]
-    played, recorded = (collection.SHARES["Piano"][kind] for kind in ("performance", "recorded"))
+    played, recorded = (catalogue.shares()["Piano"][kind] for kind in ("performance", "recorded"))
     shares = np.array([played / 4, 3 * played / 4, recorded]) / (played + recorded)
     assert dataset._probabilities(found, "Piano") == pytest.approx(shares)
 
@@ -204,21 +203,19 @@ def test_silence_and_what_is_no_mixture_are_left_out():
     assert set(rows) <= {10, 11, 13, 15}
     assert 13 in rows
     assert cut(Fixed(np.zeros(6 * RATE))) == []
-    assert (
-        cut(Fixed(loud[: RATE // 2], np.array([], bool))) == []
-    )  # nobody has looked whether half a second is a mixture
+    assert cut(Fixed(loud[: RATE // 2], np.array([], bool))) == []  # a mixture is kept by whole seconds
 
 
 def test_what_lies_under_the_noise_is_left_out(monkeypatch):
     loud, noise = 0.1 * np.random.default_rng(0).standard_normal((2, 6 * RATE)).astype(np.float32)
     noise[: 3 * RATE], noise[4 * RATE :] = 0, 0
-    monkeypatch.setattr(dataset, "augment", lambda samples, rng: Augmented(samples, noise))
+    monkeypatch.setattr(dataset, "augment", lambda samples, rng: (samples, noise))
     assert [row[-1] for _, row in cut(Fixed(loud, np.ones(6, bool)))] == [10, 11, 12, 14, 15]
 
 
 def test_all_but_mixtures_are_played_faster_or_slower_at_times(monkeypatch):
     loud, played = 0.1 * np.random.default_rng(0).standard_normal(2 * RATE), []
-    monkeypatch.setattr(dataset, "augment", lambda samples, rng: Augmented(samples, None))
+    monkeypatch.setattr(dataset, "augment", lambda samples, rng: (samples, None))
     monkeypatch.setattr(dataset, "resample_speed", lambda samples, rng: played.append(samples) or samples)
     for seed in range(20):
         cut(Fixed(loud, np.ones(2, bool)), seed)

@@ -15,7 +15,6 @@ from scipy.special import expit, logit
 
 from nn import Dense, Model, Softmax
 from pipeline.corpus import collection, dataset
-from pipeline.corpus.augment import Augmented
 from pipeline.corpus.collection import Recording
 from pipeline.corpus.sounds import Excerpt, Noise, Recorded
 from pipeline.errors import SourceError
@@ -284,7 +283,7 @@ class FirstSilent:
 def test_unseen_songs_are_whole_and_of_the_test_split(made, monkeypatch):
     together = FirstSilent()
     duo = Recording("e", "Other", "own", "e", "MIT", "piano with instrument", "Piano with Guitar", "test", together)
-    clips, table = hard_songs.songs([*unseen(made[0].parent), duo], 1)
+    clips, table = hard_songs.make([*unseen(made[0].parent), duo], 1)
     songs = table.groupby("sound").agg(recording=("recording", "first"), label=("label", "first"), n=("level", "size"))
     assert songs["recording"].to_dict() == {
         "guitar": "0 b",
@@ -301,11 +300,11 @@ def test_unseen_songs_are_whole_and_of_the_test_split(made, monkeypatch):
     }
     assert len(clips) == len(table)
     assert together.n_excerpts == 3
-    again = hard_songs.songs(unseen(made[0].parent), 2)
+    again = hard_songs.make(unseen(made[0].parent), 2)
     same = again[1]["recording"].isin(["0 a", "0 b", "0 c"])
     assert np.array_equal(again[0][same], clips[table["recording"] != "0 e"])
     assert (
-        hard_songs.songs(
+        hard_songs.make(
             [replace(duo, split="train"), replace(unseen(made[0].parent)[1], instrument="Guitar Fret Noise")]
         )
         is None
@@ -313,11 +312,11 @@ def test_unseen_songs_are_whole_and_of_the_test_split(made, monkeypatch):
     basses = [
         replace(duo, id=name, instrument=f"Piano with {name}") for name in ("Bassoon", "Slap Bass 1", "Contrabass")
     ]
-    assert list(hard_songs.songs(basses, 2)[1].query("sound == 'piano with a bass'")["origin"].unique()) == [
+    assert list(hard_songs.make(basses, 2)[1].query("sound == 'piano with a bass'")["origin"].unique()) == [
         "Slap Bass 1",
         "Contrabass",
     ]
-    spaced = hard_songs.songs([replace(unseen(made[0].parent)[1], id=str(number)) for number in range(7)], 3)[1]
+    spaced = hard_songs.make([replace(unseen(made[0].parent)[1], id=str(number)) for number in range(7)], 3)[1]
     assert list(spaced["origin"].unique()) == ["0", "2", "4"]
     silence = replace(duo, sound=Noise("hum"), id="quiet")
     monkeypatch.setattr(
@@ -325,16 +324,16 @@ def test_unseen_songs_are_whole_and_of_the_test_split(made, monkeypatch):
     )
     monkeypatch.setattr(hard_songs, "TRIES", 3)
     with pytest.raises(SourceError, match="quiet holds hardly any sound"):
-        hard_songs.songs([silence], 1)
+        hard_songs.make([silence], 1)
 
 
 def test_songs_follow_the_seed_and_know_whether_noise_was_added(made, monkeypatch):
     found, noises = unseen(made[0].parent), iter([None, np.zeros(1), None])
-    first, again, other = (hard_songs.songs(found, 1, seed)[0] for seed in (0, 0, 1))
+    first, again, other = (hard_songs.make(found, 1, seed)[0] for seed in (0, 0, 1))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
-    monkeypatch.setattr(hard_songs, "augment", lambda samples, rng: Augmented(samples, next(noises)))
-    table = hard_songs.songs(found, 1)[1]
+    monkeypatch.setattr(hard_songs, "augment", lambda samples, rng: (samples, next(noises)))
+    table = hard_songs.make(found, 1)[1]
     assert table.groupby("sound", sort=False)["noisy"].first().tolist() == [False, True, False]
 
 
@@ -432,7 +431,7 @@ def test_a_model_that_no_real_recordings_have_chosen_does_not_replace_the_one_th
     monkeypatch.setattr(evaluation, "DRAWS", 20)
     monkeypatch.setattr(dataset, "build", lambda *arguments, **options: None)
     monkeypatch.setattr(collection, "recordings", lambda *arguments, **options: [])
-    monkeypatch.setattr(hard_songs, "songs", lambda found: None)
+    monkeypatch.setattr(hard_songs, "make", lambda found: None)
     monkeypatch.setattr(
         weights, "train", lambda *arguments, **options: training.recognizer_network(["Piano", "Other"], 0, (4, 4))
     )

@@ -19,7 +19,7 @@ from nbconvert import HTMLExporter
 
 from nn import Model
 from pipeline import notebooks
-from pipeline.corpus import dataset, rehearsal
+from pipeline.corpus import dataset, tiny
 from pipeline.errors import SourceError
 from pipeline.learning.networks import dense_network
 from pipeline.studies import experiments
@@ -118,14 +118,14 @@ def test_every_figure_of_the_thesis_is_shown_and_there_for_screen_and_print(name
 
 
 @pytest.fixture(scope="module")
-def rehearsed(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("rehearsal")
-    rehearsal.build(folder, ROOT / "data" / "samples")
+def tiny_clips(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tiny")
+    tiny.build(folder, ROOT / "data" / "samples")
     return folder
 
 
-def test_rehearsal_is_a_dataset_that_divides_no_song(rehearsed):
-    clips, labels, table, class_names = dataset.load(rehearsed)
+def test_the_tiny_dataset_is_a_dataset_that_divides_no_song(tiny_clips):
+    clips, labels, table, class_names = dataset.load(tiny_clips)
     assert class_names == ["Piano", "Other"]
     assert clips.dtype == np.int16
     assert len(clips) == len(labels) == len(table)
@@ -133,36 +133,36 @@ def test_rehearsal_is_a_dataset_that_divides_no_song(rehearsed):
     assert table.groupby("split")["label"].nunique().tolist() == [2, 2, 2]
 
 
-def test_rehearsal_needs_songs_of_both_classes(tmp_path):
+def test_the_tiny_dataset_needs_songs_of_both_classes(tmp_path):
     with pytest.raises(SourceError) as caught:
-        rehearsal.build(tmp_path / "out", tmp_path)
+        tiny.build(tmp_path / "out", tmp_path)
     assert caught.value.kind == "missing"
     assert not (tmp_path / "out").exists()
 
 
-def test_a_stopped_experiment_goes_on_as_if_it_had_not_been(rehearsed, tmp_path):
+def test_a_stopped_experiment_goes_on_as_if_it_had_not_been(tiny_clips, tmp_path):
     network = partial(dense_network, sound="samples")
     options = {"seeds": (3,), "batch_size": 16}
-    whole = experiments.train("dense, a", network, rehearsed, tmp_path / "whole", epochs=2, **options)[0]
-    experiments.train("dense, a", network, rehearsed, tmp_path / "parts", epochs=1, **options)
-    parts = experiments.train("dense, a", network, rehearsed, tmp_path / "parts", epochs=2, **options)[0]
+    whole = experiments.train("dense, a", network, tiny_clips, tmp_path / "whole", epochs=2, **options)[0]
+    experiments.train("dense, a", network, tiny_clips, tmp_path / "parts", epochs=1, **options)
+    parts = experiments.train("dense, a", network, tiny_clips, tmp_path / "parts", epochs=2, **options)[0]
     assert all(np.array_equal(whole.params[name], array) for name, array in parts.params.items())
     file = tmp_path / "parts" / "dense-a-seed-3.npz"
     assert len(Model.load(file).history.epoch_rows) == 2
     before = file.stat().st_mtime_ns
-    experiments.train("dense, a", network, rehearsed, tmp_path / "parts", epochs=2, **options)
+    experiments.train("dense, a", network, tiny_clips, tmp_path / "parts", epochs=2, **options)
     assert file.stat().st_mtime_ns == before, "a complete run is only read"
 
 
-def test_a_run_of_other_clips_another_network_or_other_settings_is_begun_anew(rehearsed, tmp_path):
-    others = shutil.copytree(rehearsed, tmp_path / "others")
+def test_a_run_of_other_clips_another_network_or_other_settings_is_begun_anew(tiny_clips, tmp_path):
+    others = shutil.copytree(tiny_clips, tmp_path / "others")
     clips = np.load(others / "clips.npy")
     np.save(others / "clips.npy", clips[:, ::-1])
-    assert dataset.fingerprint(others) != dataset.fingerprint(rehearsed)
+    assert dataset.fingerprint(others) != dataset.fingerprint(tiny_clips)
     first = partial(dense_network, sound="samples", units=(4,))
     file = tmp_path / "runs" / "a-seed-0.npz"
 
-    def written(folder=rehearsed, network=first, epochs=2, **settings):
+    def written(folder=tiny_clips, network=first, epochs=2, **settings):
         """Whether a run is trained, and not only read."""
         before = file.stat().st_mtime_ns if file.exists() else None
         model = experiments.train("a", network, folder, file.parent, seeds=(0,), epochs=epochs, **settings)[0]

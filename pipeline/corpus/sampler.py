@@ -1,6 +1,7 @@
 """A sampler: a score played with recorded notes of one instrument, in layers of velocity where the package has them.
-A sound font shapes its notes by envelopes and filters; here they stay as they were recorded, only darker if they are
-played softly and there is no layer for it.
+
+A sound font shapes its notes by envelopes and filters. Here they stay as they were recorded, only darker where they are
+played softly and there is one layer alone.
 """
 
 import re
@@ -12,16 +13,16 @@ from pathlib import Path
 import numpy as np
 from scipy.signal import resample_poly
 
-from pipeline.corpus import patches
+from pipeline.corpus import gus_patches
 from pipeline.corpus.render import RATE, Touch, darkened
 from pipeline.corpus.sounds import decoded
 from pipeline.errors import SourceError
 
 LONGEST = 7.0  # seconds of a note that are kept
+LOWEST, HIGHEST = 21, 108  # keys of a piano
 SEMITONES = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
-NAME = re.compile(
-    r"(?:^|\.)([A-Ga-g])(s|#|b)?(-?\d)(?:v\d+)?\.(?:ogg|mp3|wav|flac)$"
-)  # D#1v10.ogg, As1.mp3, a#1.wav, Piano.ff.Ab1.flac
+# D#1v10.ogg, As1.mp3, a#1.wav, Piano.ff.Ab1.flac
+NAME = re.compile(r"(?:^|\.)([A-Ga-g])(s|#|b)?(-?\d)(?:v\d+)?\.(?:ogg|mp3|wav|flac)$")
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,6 @@ class SamplePlayer:
     """Plays a score with the notes in `folders`, one for each layer of velocity, softest first; or in one patch file."""
 
     folders: tuple
-    lowest: int = 21
-    highest: int = 108
 
     def render(self, score, start, seconds, touch=Touch()):
         """Play `seconds` of a score from second `start`, as `pipeline.corpus.render.FontPlayer.render` does."""
@@ -42,7 +41,7 @@ class SamplePlayer:
             velocity = int(touch.velocity(note["velocity"]))
             layer = min(int(velocity / 128 * len(self.folders)), len(self.folders) - 1)
             middle = 128 * (layer + 0.5) / len(self.folders)
-            wave = _note(self.folders[layer], int(np.clip(note["pitch"], self.lowest, self.highest)))
+            wave = _note(self.folders[layer], int(np.clip(note["pitch"], LOWEST, HIGHEST)))
             self._add(out, wave, begin, end, velocity / middle)
         if len(self.folders) == 1 and heard.any():
             return darkened(out, touch.velocity(notes["velocity"][heard]).mean())
@@ -72,15 +71,14 @@ def notes_in(folder):
             pitch = 12 * (int(octave) + 1) + SEMITONES[letter.upper()]
             found[pitch + {"s": 1, "#": 1, "b": -1, None: 0}[sign]] = str(path)
     if not found:
-        raise SourceError(
-            "package", f"{folder} holds no notes named like C4.mp3; delete the package's folder and try again."
-        )
+        message = f"{folder} holds no notes named like C4.mp3; delete the package's folder and try again."
+        raise SourceError("package", message)
     return found
 
 
 @lru_cache(maxsize=128)
 def _notes_in(folder):
-    return patches.notes(folder, LONGEST) if folder.endswith(".pat") else notes_in(folder)
+    return gus_patches.notes(folder, LONGEST) if folder.endswith(".pat") else notes_in(folder)
 
 
 @lru_cache(maxsize=2048)

@@ -1,4 +1,5 @@
-"""Scores: what is to be played, as an array of notes and the moves of the pedal, apart from who plays it.
+"""Scores: what is played, as an array of notes and the moves of the pedal, apart from the instrument that plays it.
+
 They are read from MIDI files, found inside game archives, or improvised from a random generator.
 """
 
@@ -8,11 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import pretty_midi
 
 from pipeline.errors import SourceError
 
 PIANOS = (0, 1, 2, 3)  # General MIDI programs that a listener may call a piano
+RANGE = (24, 103)  # the lowest and highest pitch of what is transposed or improvised
 NOTE = np.dtype([("start", "f8"), ("end", "f8"), ("pitch", "i2"), ("velocity", "i2"), ("program", "i2"), ("drum", "?")])
 
 
@@ -31,8 +32,8 @@ class Score:
         """The same score with only the notes that the mask keeps."""
         return replace(self, notes=self.notes[keep])
 
-    def moved(self, semitones, lowest=21, highest=108):
-        """Transposed; a note that would leave the range of the keyboard comes back by octaves."""
+    def transposed(self, semitones, lowest, highest):
+        """The same score, higher or lower; a note that would leave the range comes back by octaves."""
         notes = self.notes.copy()
         pitch = notes["pitch"] + np.where(notes["drum"], 0, semitones)
         pitch = np.where(pitch > highest, highest - 11 + (pitch - highest - 1) % 12, pitch)
@@ -57,8 +58,8 @@ class Score:
         notes["end"] = np.where(down, np.maximum(up, notes["end"]), notes["end"])
         return Score(notes, np.empty((0, 2)))
 
-    def given_to(self, program):
-        """All pitched notes played by one General MIDI program; the drums are silent."""
+    def for_program(self, program):
+        """The pitched notes, all for one General MIDI program."""
         notes = self.notes[~self.notes["drum"]].copy()
         notes["program"] = program
         return replace(self, notes=notes)
@@ -66,6 +67,8 @@ class Score:
 
 def read_midi(path):
     """Read a MIDI file (path or bytes). Raises SourceError if it is damaged."""
+    import pretty_midi
+
     try:
         with warnings.catch_warnings():  # tempo changes in odd places are common, and read all the same
             warnings.simplefilter("ignore", RuntimeWarning)
@@ -75,12 +78,9 @@ def read_midi(path):
         raise SourceError("midi", f"{name} is not a MIDI file that can be read ({error}).") from error
     notes, pedal = [], []
     for instrument in midi.instruments:
-        notes += [
-            (n.start, n.end, n.pitch, n.velocity, instrument.program, instrument.is_drum) for n in instrument.notes
-        ]
-        pedal += [
-            (c.time, c.value >= 64) for c in instrument.control_changes if c.number == 64 and not instrument.is_drum
-        ]
+        program, drums = instrument.program, instrument.is_drum
+        notes += [(n.start, n.end, n.pitch, n.velocity, program, drums) for n in instrument.notes]
+        pedal += [(c.time, c.value >= 64) for c in instrument.control_changes if c.number == 64 and not drums]
     notes = np.array(notes, NOTE)
     notes.sort(order=["start", "pitch"])
     pedal = np.array(sorted(pedal), float).reshape(-1, 2)
@@ -104,49 +104,48 @@ def midi_in_wad(path):
     return found
 
 
+SCALES = np.array(  # major, minor, harmonic minor, pentatonic: semitones above the root
+    [[0, 2, 4, 5, 7, 9, 11], [0, 2, 3, 5, 7, 8, 10], [0, 2, 3, 5, 7, 8, 11], [0, 2, 4, 7, 9, 12, 14]]
+)
 STYLES = ("single", "melody", "chords", "arpeggio", "hands", "dense")
 
 
 def improvise(rng, seconds, style=None):
-    """Invent `seconds` of simple keyboard music in one of `STYLES`: single notes, a melody, chords, arpeggios, or two hands.
+    """A score of `seconds` of simple keyboard music in one of `STYLES`, which is drawn if it is not given.
 
-    Sparse playing is as frequent as busy playing, over the whole keyboard: what performances rarely hold.
+    Sparse playing is as frequent as busy playing, over the whole keyboard. Performances are rarely so sparse or so wide.
     """
     style = style or rng.choice(STYLES)
-    scale = np.array(
-        [[0, 2, 4, 5, 7, 9, 11], [0, 2, 3, 5, 7, 8, 10], [0, 2, 3, 5, 7, 8, 11], [0, 2, 4, 7, 9, 12, 14]][
-            rng.integers(4)
-        ]
-    )
+    scale = SCALES[rng.integers(4)]
     root, beat = rng.integers(36, 72), rng.uniform(0.16, 1.1)
     loud = rng.uniform(25, 115)
-    ladder = np.array([p for octave in range(-4, 5) for p in root + 12 * octave + scale if 24 <= p <= 103])
+    lowest, highest = RANGE
+    ladder = np.array([p for octave in range(-4, 5) for p in root + 12 * octave + scale if lowest <= p <= highest])
     place, time, notes = rng.integers(len(ladder)), rng.uniform(0, 0.3), []
 
-    def strike(pitch, start, length, softer=0.0):
+    def on_ladder(place):
+        return int(np.clip(place, 0, len(ladder) - 1))
+
+    def strike(place, start, length, softer=0.0):
         velocity = int(np.clip(loud + rng.normal(0, 9) - softer, 8, 127))
-        notes.append((start, start + length, int(pitch), velocity, 0, False))
+        notes.append((start, start + length, int(ladder[on_ladder(place)]), velocity, 0, False))
 
     while time < seconds:
         step = beat * rng.choice([0.5, 1, 1, 1, 2])
-        place = int(np.clip(place + rng.integers(-3, 4), 0, len(ladder) - 1))
+        place = on_ladder(place + rng.integers(-3, 4))
         if style == "single":
             place, step = rng.integers(len(ladder)), rng.uniform(0.7, 4)
-            strike(ladder[place], time, step * rng.uniform(0.3, 1))
+            strike(place, time, step * rng.uniform(0.3, 1))
         elif style in ("melody", "dense"):
-            strike(ladder[place], time, step * rng.uniform(0.5, 1.2))
+            strike(place, time, step * rng.uniform(0.5, 1.2))
         if style in ("chords", "hands", "dense"):
-            low = int(np.clip(place - 7 * (style != "chords") - rng.integers(3), 0, len(ladder) - 1))
+            low = on_ladder(place - 7 * (style != "chords") - rng.integers(3))
             for k in range(rng.integers(2, 5)):
-                strike(ladder[min(low + 2 * k, len(ladder) - 1)], time + rng.uniform(0, 0.02), step, 6)
+                strike(low + 2 * k, time + rng.uniform(0, 0.02), step, 6)
         if style in ("arpeggio", "hands"):
             count = rng.integers(3, 7)
             for k in range(count):
-                strike(
-                    ladder[int(np.clip(place + 2 * k - 4, 0, len(ladder) - 1))],
-                    time + step * k / count,
-                    step * rng.uniform(0.4, 1),
-                )
+                strike(place + 2 * k - 4, time + step * k / count, step * rng.uniform(0.4, 1))
         time += step
     notes = np.array(notes, NOTE)
     notes.sort(order=["start", "pitch"])

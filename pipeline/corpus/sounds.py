@@ -1,6 +1,7 @@
-"""Sounds: the things a recording can be made of, each giving excerpts on demand.
-A sound is a file, a score played by a sound font, a noise, or two of these together.
-An excerpt knows which of its seconds may bear the label: a mixture counts only where what was mixed in is audible.
+"""Sounds: what a recording is made of. Each gives excerpts on demand.
+
+A sound is a file, a score played by an instrument, a noise, or two of these together. An excerpt says which of its seconds
+have the label: a piano with something else counts only where the other is audible.
 """
 
 import hashlib
@@ -14,16 +15,15 @@ import numpy as np
 from pipeline import files
 from pipeline.corpus import noises
 from pipeline.corpus.render import RATE, Touch, render
-from pipeline.corpus.scores import PIANOS, improvise, midi_in_wad, read_midi
+from pipeline.corpus.scores import PIANOS, RANGE, improvise, midi_in_wad, read_midi
 from pipeline.song import audio
 
 DECODED = Path("data/generated/decoded")
-AUDIBLE = 10 ** (-12 / 20)  # what was mixed in counts as audible down to 12 dB below the rest
-PIANO_RANGE = (24, 103)
+AUDIBLE = 10 ** (-12 / 20)  # a sound counts as audible down to 12 dB below the rest
 PEDALLED = (
-    0.6  # the share of pieces written without a pedal that are given one, as pianists do; the touch decides on its use
+    0.6  # the probability that a piece written without a pedal is given one, as pianists do; the touch may not use it
 )
-MIDDLE_C = 60  # what a bass plays beside a piano lies below it
+MIDDLE_C = 60  # a bass plays below it
 
 
 @dataclass(frozen=True)
@@ -74,9 +74,8 @@ class Recorded:
         first, last = 0, len(samples)
         if self.spans:
             lengths = np.array([end - begin for begin, end in self.spans])
-            first, last = (
-                int(second * RATE) for second in self.spans[rng.choice(len(lengths), p=lengths / lengths.sum())]
-            )
+            span = self.spans[rng.choice(len(lengths), p=lengths / lengths.sum())]
+            first, last = (int(second * RATE) for second in span)
         n = min(int(seconds * RATE), last - first)
         start = int(rng.integers(first, last - n + 1))
         window = samples[start : start + n].astype(np.float32) / 32768
@@ -104,10 +103,8 @@ class Scattered:
 def decoded(path):
     """The samples of a sound file as an int16 array, mapped from a file that is made the first time."""
     stat = os.stat(path)
-    key = hashlib.sha256(
-        f"{os.path.abspath(path)} {stat.st_size} {stat.st_mtime_ns}".encode("utf-8", "surrogateescape")
-    ).hexdigest()[:24]
-    target = DECODED / f"{key}.npy"
+    version = f"{os.path.abspath(path)} {stat.st_size} {stat.st_mtime_ns}".encode("utf-8", "surrogateescape")
+    target = DECODED / f"{hashlib.sha256(version).hexdigest()[:24]}.npy"
     if not target.exists():
         samples = np.clip(np.rint(audio.load(path) * 32767), -32768, 32767).astype(np.int16)
         with files.replacing(target) as temporary, open(temporary, "wb") as file:
@@ -129,7 +126,7 @@ class Solo:
 
     def excerpt(self, rng, seconds):
         score, start, touch, music = _performance(rng, seconds, self.piece, self.style)
-        score = score.moved(int(rng.integers(-6, 7)), *PIANO_RANGE)
+        score = score.transposed(int(rng.integers(-6, 7)), *RANGE)
         if self.melody:  # its notes do not ring on into the next
             score, touch = score.where(_outermost(score.notes)), replace(touch, pedal=False)
         return Excerpt(self.player.render(score, start, seconds, touch), start * touch.tempo, music)
@@ -159,12 +156,10 @@ class Duo:
 
     def excerpt(self, rng, seconds):
         score, start, touch, music = _performance(rng, seconds, self.piece)
-        score = score.moved(int(rng.integers(-5, 6)), *PIANO_RANGE)
-        part = (
-            _outermost(score.notes, lowest=True) & (score.notes["pitch"] < MIDDLE_C)
-            if self.bass
-            else _outermost(score.notes)
-        )
+        score = score.transposed(int(rng.integers(-5, 6)), *RANGE)
+        part = _outermost(score.notes, lowest=self.bass)
+        if self.bass:
+            part &= score.notes["pitch"] < MIDDLE_C
         accompaniment = score.where(~part) if rng.random() < 0.6 else score
         piano = self.piano.render(accompaniment, start, seconds, touch)
         other = self.other.render(score.where(part), start, seconds, replace(touch, pedal=False))
@@ -248,7 +243,7 @@ def _mixed(rng, piano, other, decibels):
 
 
 def _audible(wanted, rest):
-    """For each second: is the wanted sound there, and not hidden under the rest?"""
+    """Whether the wanted sound is audible in each second: there, and not masked by the rest. A bool array."""
     n = min(len(wanted), len(rest)) // RATE * RATE
     a, b = (np.array([audio.rms(second) for second in sound[:n].reshape(-1, RATE)]) for sound in (wanted, rest))
     return (a > 1e-4) & (a >= AUDIBLE * b)

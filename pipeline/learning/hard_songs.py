@@ -1,7 +1,7 @@
-"""Songs of the test split's sources, as many of each sound that is easily taken for a piano, and of pianos.
+"""Songs that are hard to classify, made from the sources of the test split: pianos, and sounds that are easily confused with one.
 
-The clips of a dataset are disturbed anew every few seconds, and it holds few recordings of one instrument. A song goes
-through one chain of disturbances from beginning to end, as a file does, and there are as many as are asked for.
+A dataset draws new augmentations every few seconds and holds few recordings of some instruments. Here a song is augmented
+as a whole, as a file is, and there are as many songs of each sound.
 """
 
 import re
@@ -13,14 +13,14 @@ import pandas as pd
 from tqdm import tqdm
 
 from pipeline.corpus.augment import augment
-from pipeline.corpus.collection import OTHER, PIANO
+from pipeline.corpus.catalogue import OTHER, PIANO
 from pipeline.errors import AudioError, SourceError
 from pipeline.song.cleaning import cut_array
 from pipeline.song.recognition import levels
 
 SECONDS = 20  # of a song
 TRIES = 200  # excerpts of one recording
-BOTH = 0.5  # of a song with a piano and something else: the share of its seconds in which the other is heard, at least
+BOTH = 0.5  # of the seconds of a song with a piano and something else, at least, have both
 
 # Each sound's label, and a pattern in the kind or the name of its instruments.
 SONGS = {
@@ -43,15 +43,17 @@ SONGS = {
 }
 
 
-def songs(recordings, count=40, seed=0):
-    """Clips (n, 16000) of `count` songs of each of `SONGS`, and a table with a row a clip.
+def make(recordings, count=40, seed=0):
+    """Make `count` songs of each of `SONGS`, excerpts of the recordings of the test split.
 
-    `recordings` are those of `pipeline.corpus.collection.recordings`, of which the test split is used; a song is an
-    excerpt of one of them. Where there are more than `count` of a sound, these are taken at even distances. Columns:
-    recording (the number of the song and where it is from), origin (where it is from), label, level, sound, noisy
-    (whether noise was added). Sounds of which there is no recording have no songs; None if that is all of them.
+    Where a sound has more than `count` recordings, every n-th is used; a sound without recordings has no songs.
 
-    Raises SourceError if a recording is silent.
+    Returns
+    -------
+    clips : float32 array (n, 16000)
+    table : DataFrame with a row a clip: recording (number and id), origin (id), label, sound, noisy (noise was added), level
+
+    None if there are no songs at all. Raises SourceError if a recording is silent.
     """
     unseen, clips, tables = [r for r in recordings if r.split == "test"], [], []
     for sound, (label, pattern) in tqdm(SONGS.items(), desc="songs", unit="sound"):
@@ -67,23 +69,17 @@ def songs(recordings, count=40, seed=0):
             recording = chosen[number * max(len(chosen), count) // count % len(chosen)]
             found, noisy = _song(recording, rng)
             clips.append(found)
-            about = {
-                "recording": f"{number} {recording.id}",
-                "origin": recording.id,
-                "label": label,
-                "sound": sound,
-                "noisy": noisy,
-            }
-            tables.append(pd.DataFrame(about | {"level": levels(found)}))
+            about = {"recording": f"{number} {recording.id}", "origin": recording.id, "label": label}
+            tables.append(pd.DataFrame(about | {"sound": sound, "noisy": noisy, "level": levels(found)}))
     return (np.concatenate(clips), pd.concat(tables, ignore_index=True)) if clips else None
 
 
 def _song(recording, rng):
-    """Clips (n, 16000) of a disturbed excerpt, in which a piano does not play alone too long, and whether it is noisy."""
+    """Clips (n, 16000) of an augmented excerpt, and whether noise was added. A mixture is one for at least half of it."""
     for _ in range(TRIES):
         excerpt = recording.sound.excerpt(rng, SECONDS)
         if excerpt.keep is None or sum(excerpt.keep) >= max(BOTH * len(excerpt.keep), 1):
-            disturbed = augment(excerpt.samples, rng)
+            samples, noise = augment(excerpt.samples, rng)
             with suppress(AudioError):
-                return cut_array(disturbed.samples)[0], disturbed.noise is not None
+                return cut_array(samples)[0], noise is not None
     raise SourceError("silent", f"{recording.id} holds hardly any sound; delete its package's folder and try again.")

@@ -110,7 +110,7 @@ def train(
     recordings : folder of whole recordings, one sub-folder a class, that judges each epoch (never trained on)
     monitor : the figure by which the best epoch is chosen; "val_..." or "recordings_..."
     limit : int, optional; use every n-th clip only, so that at least this many are left for training, and not twice as many
-    without : kinds of recordings (`pipeline.corpus.collection.SHARES`) whose clips are left out
+    without : kinds of recordings (`pipeline.corpus.catalogue.shares`) whose clips are left out
 
     Returns the Model of the best epoch. Checkpoints beside `out` let a stopped training go on, and a finished one go on
     with more epochs; delete them to begin anew. Raises SourceError if they are of other clips or another network, or

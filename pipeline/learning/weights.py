@@ -96,7 +96,7 @@ def others_threshold(table, probability):
 def report(model, dataset_folder, unseen_songs=None, recordings=None):
     """Figures of a two-class model as plain values: on the test split of a dataset, on songs, on a folder of recordings.
 
-    `unseen_songs` are as `hard_songs.songs` gives them.
+    `unseen_songs` are as `hard_songs.make` gives them.
     """
     clips, labels, table, names = dataset.load(dataset_folder, "test")
     probabilities = piano_probabilities(model, clips)
@@ -250,7 +250,7 @@ def main(arguments=None):
         )
         clips, table = judges or dataset.load(options.data, "validation")[::2]
         scale, shift = calibrate(model, clips, table)
-        figures = report(model, options.data, hard_songs.songs(found), options.dev_folder)
+        figures = report(model, options.data, hard_songs.make(found), options.dev_folder)
     except PipelineError as error:
         print(f"weights: {error}", file=sys.stderr)
         return 1

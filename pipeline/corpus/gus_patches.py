@@ -1,6 +1,6 @@
-"""Patches of the Gravis Ultrasound: the recorded notes of one instrument in one file, as the free set FreePats has them.
+"""Patches of the Gravis Ultrasound (GUS), such as those of FreePats: one file holds the recorded notes of one instrument.
 
-The layout is that of TiMidity++ (timidity/instrum.c): a header of 129 bytes, one of 63 for the instrument, one of 47 for
+The layout is read as in TiMidity++ (timidity/instrum.c): a header of 129 bytes, one of 63 for the instrument, one of 47 for
 its layer, then for each note one of 96 and its samples.
 """
 
@@ -12,10 +12,10 @@ import numpy as np
 from scipy.signal import resample_poly
 
 from pipeline.errors import SourceError
+from pipeline.song.audio import SAMPLE_RATE as RATE
 
-RATE = 16000
 SIXTEEN_BITS, UNSIGNED, LOOPED = 1, 2, 4  # bits of a note's mode
-FADE = 0.7  # seconds in which a looped note falls to a third, as if it had been struck
+DECAY = 0.7  # time constant in seconds of a looped note, which dies away as if it had been struck
 
 
 def notes(path, seconds):
@@ -25,22 +25,19 @@ def notes(path, seconds):
     """
     data = Path(path).read_bytes()
     if not data.startswith(b"GF1PATCH110\0"):
-        raise SourceError(
-            "patch", f"{Path(path).name} is not a patch of recorded notes; delete its package's folder and try again."
-        )
+        message = f"{Path(path).name} is not a patch of recorded notes; delete its package's folder and try again."
+        raise SourceError("patch", message)
     found, at = {}, 129 + 63 + 47
     for _ in range(data[129 + 63 + 6]):
         size, loop_start, loop_end, rate, _, _, root = struct.unpack_from("<IIIHIII", data, at + 8)
         mode = data[at + 55]
         raw = data[at + 96 : at + 96 + size]
         at += 96 + size
-        samples = np.frombuffer(raw, "<i2" if mode & SIXTEEN_BITS else "i1", size // 2 if mode & SIXTEEN_BITS else size)
-        full_scale = np.iinfo(samples.dtype).max + 1
-        samples = samples / full_scale
+        width = 2 if mode & SIXTEEN_BITS else 1
+        samples = np.frombuffer(raw, f"<i{width}", size // width) / 2 ** (8 * width - 1)
         if mode & UNSIGNED:
             samples = np.where(samples < 0, samples + 1, samples - 1)
         if mode & LOOPED:
-            width = 1 + (mode & SIXTEEN_BITS)
             samples = _prolonged(samples, loop_start // width, loop_end // width, int(seconds * rate), rate)
         ratio = Fraction(RATE, rate).limit_denominator(500)
         pitch = round(69 + 12 * np.log2(root / 440_000))  # the root is in thousandths of a hertz
@@ -49,9 +46,9 @@ def notes(path, seconds):
 
 
 def _prolonged(samples, start, end, n, rate):
-    """The loop repeated until `n` samples are reached, dying away."""
+    """The samples with their loop repeated, dying away, until there are `n`."""
     head, loop = samples[:end], samples[start:end]
     if len(loop) < 2 or len(head) >= n:
         return samples
     tail = np.resize(loop, n - len(head))
-    return np.concatenate([head, tail * np.exp(-np.arange(len(tail)) / (FADE * rate))])
+    return np.concatenate([head, tail * np.exp(-np.arange(len(tail)) / (DECAY * rate))])
