@@ -32,3 +32,16 @@ class Softmax(Layer):
         inner = (output_gradient * self.output).sum(axis=-1, keepdims=True)
         self.input_gradient = self.output * (output_gradient - inner)
         return self.input_gradient
+
+
+ACTIVATIONS = {"relu": ReLU, "softmax": Softmax}
+
+
+def with_activation(layer):
+    """Yield `layer`, and then a layer of its own for the activation that it was given."""
+    if not isinstance(layer, Layer):
+        raise ValueError(f"Expected a layer, such as nn.Dense(2). Received: {layer!r}")
+    activation, layer.activation = layer.activation, None
+    yield layer
+    if activation is not None:
+        yield ACTIVATIONS[activation]()

@@ -1,11 +1,13 @@
 """Callbacks: what else happens at the edges of an epoch.
 
-They keep nothing themselves: what was best so far is read from the model's history, which is saved with it.
+What was best so far is read from the model's history, which is saved with it.
 """
 
 import csv
 
 import numpy as np
+
+from nn.checks import flag, integer, number
 
 
 class Callback:
@@ -20,11 +22,16 @@ class Callback:
     def on_epoch_end(self, model, epoch, row):
         """Called after validation; training stops if it returns True."""
 
+    def on_train_end(self, model):
+        """Called after the last epoch, but not after Ctrl-C or an error."""
+
 
 class LearningRateSchedule(Callback):
     """Sets the learning rate of each epoch to `schedule(epoch)`."""
 
     def __init__(self, schedule):
+        if not callable(schedule):
+            raise ValueError(f"Expected a function of the epoch. Received: schedule={schedule!r}")
         self.schedule = schedule
 
     def on_epoch_begin(self, model, epoch):
@@ -34,13 +41,17 @@ class LearningRateSchedule(Callback):
 class MovingAverage(Callback):
     """Lets the arrays of a second model follow those of the one in training, as their exponential moving average.
 
-    Single steps, and whole epochs at a high learning rate, wander around what their average is close to (Polyak, 1992).
-    `average` is a Model of the same layers, and of the same weights if the model was trained before without it; `n_steps`,
-    how far back the average reaches.
+    The average fluctuates less than the weights of single steps, and is often the better network (Polyak, 1992).
+    `average` is a Model of the same layers, and of the same weights if the model was trained before without it;
+    `n_steps`, how far back the average reaches.
     """
 
     def __init__(self, average, n_steps=1000):
-        self.average, self.rate = average, 1 / max(n_steps, 1)
+        self.average, self.rate = average, 1 / max(number(n_steps, "n_steps", minimum=0), 1)
+
+    def on_epoch_begin(self, model, epoch):
+        if repr(self.average.layers) != repr(model.layers) or self.average.input_shape != model.input_shape:
+            raise ValueError("Expected a MovingAverage of a model with the same layers as the one in training")
 
     def on_batch_end(self, model):
         rate = max(self.rate, 1 / len(model.history.batch_rows))  # at first the mean of all steps so far
@@ -53,7 +64,7 @@ class ModelCheckpoint(Callback):
     """Saves the model at `path` after each epoch, or only when `monitor` has become better."""
 
     def __init__(self, path, monitor="val_loss", save_best_only=True):
-        self.path, self.monitor, self.save_best_only = path, monitor, save_best_only
+        self.path, self.monitor, self.save_best_only = path, monitor, flag(save_best_only, "save_best_only")
 
     def on_epoch_end(self, model, epoch, row):
         if not self.save_best_only or _epochs_since_best(model, self.monitor) == 0:
@@ -61,13 +72,26 @@ class ModelCheckpoint(Callback):
 
 
 class EarlyStopping(Callback):
-    """Stops when `monitor` has not become better for `patience` epochs."""
+    """Stops when `monitor` has not become better for `patience` epochs.
 
-    def __init__(self, monitor="val_loss", patience=2):
-        self.monitor, self.patience = monitor, patience
+    With `restore_best_weights` the model ends with weights and running statistics of the best epoch of this training,
+    whether it was stopped or not.
+    """
+
+    def __init__(self, monitor="val_loss", patience=2, restore_best_weights=False):
+        self.monitor, self.patience = monitor, integer(patience, "patience", minimum=0)
+        self.restore_best_weights, self._best = flag(restore_best_weights, "restore_best_weights"), {}
 
     def on_epoch_end(self, model, epoch, row):
-        return _epochs_since_best(model, self.monitor) >= self.patience
+        n_epochs = _epochs_since_best(model, self.monitor)
+        if n_epochs == 0 and self.restore_best_weights:
+            self._best = {key: array.copy() for key, array in (model.params | model.buffers).items()}
+        return n_epochs >= max(self.patience, 1)
+
+    def on_train_end(self, model):
+        for key, array in self._best.items():
+            (model.params | model.buffers)[key][...] = array
+        self._best = {}
 
 
 class CSVLogger(Callback):
@@ -87,7 +111,7 @@ class CSVLogger(Callback):
 
 
 def _epochs_since_best(model, monitor):
-    """How long ago `monitor` was best, in all of the model's history: so a resumed training goes on as if never ended.
+    """How long ago `monitor` was best in all of the model's history, so that a resumed training knows of it.
 
     Accuracies are to grow, everything else to shrink; what is no number is never best.
     """

@@ -42,7 +42,7 @@ def flag(value, name):
 
 
 def choice(value, name, choices):
-    """`value`, if it is one of the words in `choices`."""
-    if not isinstance(value, str) or value not in choices:
+    """`value`, if it is one of `choices`: words, or None."""
+    if not isinstance(value, str | None) or value not in choices:
         raise ValueError(f"Expected one of {', '.join(map(repr, choices))}. Received: {name}={value!r}")
     return value

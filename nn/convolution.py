@@ -9,6 +9,7 @@ import math
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from nn.activations import ACTIVATIONS
 from nn.checks import choice, flag, integer, pair
 from nn.initializers import he_normal
 from nn.layer import Layer
@@ -17,8 +18,8 @@ from nn.layer import Layer
 class WindowLayer(Layer):
     """What convolution and pooling share: a `window` (height, width) of pixels that moves over images by `strides`.
 
-    With padding "same" the new size of an axis is `ceil(size / stride)`, and the image is padded for it, the odd pixel at
-    its end (Keras); with "valid" it is `ceil((size - window + 1) / stride)`.
+    With padding "same" the new size of an axis is `ceil(size / stride)`. The image is padded for it, with the odd pixel
+    at its end, as in Keras. With "valid" the new size is `ceil((size - window + 1) / stride)`.
     """
 
     def __init__(self, window, strides, padding):
@@ -63,14 +64,15 @@ class Conv2D(WindowLayer):
     """Cross-correlation of images with trained filters, as every framework calls convolution.
 
     Shapes: inputs `(batch, channels, height, width)`, output `(batch, filters, new_height, new_width)`, kernel
-    `(filters, channels, kernel_height, kernel_width)`, bias `(filters,)`; sizes and padding, with zeros, as `WindowLayer`
-    tells.
+    `(filters, channels, kernel_height, kernel_width)`, bias `(filters,)`; sizes and padding, with zeros, as in
+    `WindowLayer`. A Model makes a layer of its own for the `activation`: "relu" or "softmax".
     """
 
-    def __init__(self, filters, kernel_size, strides=1, padding="same", use_bias=True):
+    def __init__(self, filters, kernel_size, strides=1, padding="same", activation=None, use_bias=True):
         self.kernel_size = pair(kernel_size, "kernel_size")
         super().__init__(self.kernel_size, pair(strides, "strides"), padding)
         self.filters, self.use_bias = integer(filters, "filters"), flag(use_bias, "use_bias")
+        self.activation = choice(activation, "activation", (None, *ACTIVATIONS))
 
     def compute_output_shape(self, input_shape):
         return self.filters, *super().compute_output_shape(input_shape)[1:]

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from nn.checks import flag, integer
+from nn.activations import ACTIVATIONS
+from nn.checks import choice, flag, integer
 from nn.initializers import glorot_uniform
 from nn.layer import Layer
 
@@ -11,11 +12,13 @@ class Dense(Layer):
     """`output = inputs @ kernel + bias`.
 
     Shapes: inputs `(batch, features)`, output `(batch, units)`, kernel `(features, units)`, bias `(units,)`.
+    A Model makes a layer of its own for the `activation`: "relu" or "softmax".
     """
 
-    def __init__(self, units, use_bias=True):
+    def __init__(self, units, activation=None, use_bias=True):
         super().__init__()
         self.units, self.use_bias = integer(units, "units"), flag(use_bias, "use_bias")
+        self.activation = choice(activation, "activation", (None, *ACTIVATIONS))
 
     def compute_output_shape(self, input_shape):
         if len(input_shape) != 1:

@@ -21,6 +21,8 @@ class Layer:
         Trained arrays and, under the same keys and in the same shapes, the gradient of the loss with respect to them.
     buffers : dict of str to ndarray
         Arrays that are saved with the model but not trained, such as running statistics.
+    activation : str or None
+        The activation that a Model has to put behind the layer.
     generator : numpy.random.Generator or None
         The layer's own source of randomness, if it has one; its state is saved with the model.
     output, input_gradient : ndarray
@@ -34,7 +36,7 @@ class Layer:
         self.name = type(self).__name__.lower()
         self.input_shape = self.output_shape = None
         self.params, self.grads, self.buffers = {}, {}, {}
-        self.generator = None
+        self.activation = self.generator = None
         self.output = self.input_gradient = None
 
     def build(self, input_shape, rng):
@@ -43,6 +45,8 @@ class Layer:
         `rng` is the numpy.random.Generator that draws the initial values. Raises ValueError for a shape that the
         layer cannot take.
         """
+        if self.activation is not None:
+            raise ValueError(f"Expected a Model, which makes a layer of the activation. Received: {self!r} by itself")
         self.input_shape = tuple(input_shape)
         self.output_shape = self.compute_output_shape(self.input_shape)
         return self.output_shape

@@ -3,6 +3,7 @@
 import numpy as np
 
 from nn.activations import Softmax
+from nn.checks import number
 
 
 class CategoricalCrossentropy:
@@ -16,37 +17,54 @@ class CategoricalCrossentropy:
     ----------
     class_weight : sequence of float, optional
         A factor for the loss of each class; the mean is still over the number of clips, as in Keras.
+    label_smoothing : float
+        This share of each target is spread evenly over all classes, before they are weighted.
     """
 
     fused_activation = Softmax
 
-    def __init__(self, class_weight=None):
-        self.class_weight = None if class_weight is None else np.asarray(class_weight, float)
+    def __init__(self, class_weight=None, label_smoothing=0.0):
+        self.label_smoothing = number(label_smoothing, "label_smoothing", minimum=0, below=1)
+        self.class_weight = class_weight
+        if class_weight is not None:
+            weights = [number(weight, "class_weight", minimum=0) for weight in class_weight]
+            self.class_weight = np.array(weights)
 
     def forward(self, probabilities, targets):
-        """The loss of `probabilities` `(batch, classes)`; zeros count as the smallest positive number."""
-        self._weighted = self._weigh(targets, probabilities.dtype)
-        self._safe = np.maximum(probabilities, np.finfo(probabilities.dtype).tiny)
-        self._gradient = lambda: -self._weighted / self._safe / len(targets)
-        return float(-(self._weighted * np.log(self._safe)).sum() / len(targets))
+        """The loss of `probabilities` `(batch, classes)`; zeros count as the smallest positive number.
+
+        Each row is divided by its sum first, as in Keras. Raises ValueError for negative ones.
+        """
+        if np.min(probabilities) < 0:
+            raise ValueError("Expected probabilities, which are not negative; let the network end in a Softmax")
+        weighted = self._weighted(targets, probabilities)
+        safe = np.maximum(probabilities, np.finfo(probabilities.dtype).tiny)
+        total = safe.sum(axis=1, keepdims=True)
+        self._gradient = (weighted.sum(axis=1, keepdims=True) / total - weighted / safe) / len(targets)
+        return float(-(weighted * np.log(safe / total)).sum() / len(targets))
 
     def forward_scores(self, scores, targets):
         """The loss of the softmax of `scores` `(batch, classes)`."""
-        weighted = self._weigh(targets, scores.dtype)
+        weighted = self._weighted(targets, scores)
         shifted = scores - scores.max(axis=1, keepdims=True)
         log_probabilities = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-        weight = weighted.sum(axis=1, keepdims=True)
-        self._gradient = lambda: (np.exp(log_probabilities) * weight - weighted) / len(targets)
+        self._gradient = np.exp(log_probabilities) * weighted.sum(axis=1, keepdims=True) - weighted
+        self._gradient /= len(targets)
         return float(-(weighted * log_probabilities).sum() / len(targets))
 
     def backward(self):
         """The gradient of the last loss with respect to what it was computed from, `(batch, classes)`."""
-        return self._gradient()
+        return self._gradient
 
-    def _weigh(self, targets, dtype):
-        targets = targets.astype(dtype)
+    def _weighted(self, targets, outputs):
+        """The targets, smoothed and weighted, in the type of the network's outputs."""
+        if np.shape(targets) != outputs.shape:
+            expected = f"Expected one-hot targets of the shape of the outputs, {outputs.shape}"
+            raise ValueError(f"{expected}. Received: {np.shape(targets)}")
+        n_classes, targets = outputs.shape[1], targets.astype(outputs.dtype)
+        targets = targets * (1 - self.label_smoothing) + self.label_smoothing / n_classes
         if self.class_weight is None:
             return targets
-        if self.class_weight.shape != targets.shape[1:]:
-            raise ValueError(f"Expected a weight for each of {targets.shape[1]} classes. Received: {self.class_weight}")
-        return targets * self.class_weight.astype(dtype)
+        if len(self.class_weight) != n_classes:
+            raise ValueError(f"Expected a weight for each of {n_classes} classes. Received: {self.class_weight}")
+        return targets * self.class_weight.astype(outputs.dtype)

@@ -1,12 +1,14 @@
 """A network: layers one after the other, from samples to the probability of each class."""
 
+import itertools
 import threading
 from collections import Counter
 
 import numpy as np
 
 from nn import model_file, onnx, training
-from nn.activations import Softmax
+from nn.activations import Softmax, with_activation
+from nn.checks import flag, integer
 from nn.data import to_float
 from nn.fast.fusion import fuse
 from nn.history import History
@@ -46,22 +48,39 @@ class Model:
     """
 
     def __init__(self, layers, input_shape, class_names, seed=0, fast=True):
-        self.layers, self.input_shape, self.class_names = list(layers), tuple(input_shape), tuple(class_names)
-        self.seed, self.history, self.optimizer, self.metadata = seed, History(), None, {}
-        self.lock = threading.RLock()
+        self.layers, self.class_names, self.fast = [], tuple(class_names), flag(fast, "fast")
+        self.input_shape = tuple(integer(size, "input_shape") for size in np.atleast_1d(input_shape))
+        if not self.input_shape or not all(isinstance(name, str) and name for name in self.class_names):
+            raise ValueError(f"Expected a shape and class names. Received: {input_shape!r}, {self.class_names}")
+        if len(set(self.class_names)) < len(self.class_names):
+            raise ValueError(f"Expected different class names. Received: {self.class_names}")
+        self.seed = seed if isinstance(seed, np.random.Generator) else integer(seed, "seed", minimum=0)
+        self.history, self.optimizer, self.metadata = History(), None, {}
         rng, counts, shape = np.random.default_rng(seed), Counter(), self.input_shape
-        for layer in self.layers:
+        for layer in itertools.chain.from_iterable(map(with_activation, layers)):
             if layer.output_shape is not None:
-                raise ValueError(
-                    f"Each place in a model needs a layer of its own. Received: {layer!r}, which was built before"
-                )
+                received = f"{layer!r}, which was built before"
+                raise ValueError(f"Each place in a model needs a layer of its own. Received: {received}")
             kind = type(layer).__name__.lower()
             counts[kind] += 1
             layer.name = f"{kind}_{counts[kind]}"
             shape = layer.build(shape, rng)
-        self.steps = fuse(self.layers) if fast else self.layers
+            self.layers.append(layer)
         if shape != (len(self.class_names),):
             raise ValueError(f"The last layer gives {shape} but there are {len(self.class_names)} class names")
+        self._make_steps()
+
+    def _make_steps(self):
+        self.steps = fuse(self.layers) if self.fast else self.layers
+        self.lock = threading.RLock()
+
+    def __getstate__(self):
+        """What a copy, or another process, gets; it makes the rest anew."""
+        return {name: value for name, value in vars(self).items() if name not in ("steps", "lock")}
+
+    def __setstate__(self, state):
+        vars(self).update(state)
+        self._make_steps()
 
     def __getitem__(self, name):
         """The layer called `name`."""
@@ -96,16 +115,17 @@ class Model:
         """Fill the gradients of the first `n_layers` layers, of all by default, from that of their output."""
         return backward(self.layers[:n_layers], output_gradient)
 
-    def fit(self, data, validation_data=None, epochs=5, optimizer=None, loss=None, callbacks=(), progress=True):
-        """Train for `epochs` more epochs over a ClipSequence; see `nn.training.fit`."""
-        return training.fit(self, data, validation_data, epochs, optimizer, loss, callbacks, progress)
+    def fit(self, x, y=None, **options):
+        """Train for some more epochs over a ClipSequence, or over clips and labels; see `nn.training.fit`."""
+        return training.fit(self, x, y, **options)
 
-    def evaluate(self, data, loss=None):
-        """Mean loss and accuracy over a ClipSequence, as a dict."""
-        return training.evaluate(self, data, loss)
+    def evaluate(self, x, y=None, **options):
+        """Mean loss and accuracy over a ClipSequence, or over clips and labels; see `nn.training.evaluate`."""
+        return training.evaluate(self, x, y, **options)
 
     def predict(self, samples, batch_size=32):
         """Probabilities `(n, classes)` of `n` clips `(n, samples)`, floating in -1..1 or 16-bit."""
+        samples, batch_size = np.asarray(samples), integer(batch_size, "batch_size")
         self.check(samples.shape[1:])
         result = np.empty((len(samples), len(self.class_names)), np.float32)
         with self.lock, one_blas_thread():
@@ -115,19 +135,27 @@ class Model:
         return result
 
     def saliency(self, clip, class_name):
-        """How the score of a class changes with each point of the picture of one clip: `(frames, mels)`.
+        """How the decision for a class changes with each point of the picture of one clip: `(frames, mels)`.
 
-        The gradient, with respect to the output of the MelSpectrogram, of the class' score before the softmax
-        (Simonyan et al., 2013): the thesis' `derivated_input`. Its size shows where the decision was made.
+        The gradient, with respect to the output of the MelSpectrogram, of the score of the class before the softmax
+        minus the highest score of the other classes (after Simonyan et al., 2013). Its size shows where a change would
+        alter the decision most. Without a MelSpectrogram it is taken with respect to the clip: `(samples,)`.
         """
+        if class_name not in self.class_names:
+            raise ValueError(f"Expected one of {', '.join(self.class_names)}. Received: class_name={class_name!r}")
+        clip = np.asarray(clip)
         self.check(clip.shape)
         end = len(self.layers) - isinstance(self.layers[-1], Softmax)
         with self.lock, one_blas_thread():
             scores = self.forward(to_float(clip[np.newaxis]), n_layers=end)
-            self.backward(np.eye(len(self.class_names), dtype=scores.dtype)[[self._class(class_name)]], end)
-            # of the first layer that has one: the MelSpectrogram lets no gradient through
-            gradient = next(layer.input_gradient for layer in self.layers if layer.input_gradient is not None)
-            return gradient[0, 0].copy()
+            identity = np.eye(len(self.class_names), dtype=scores.dtype)
+            own = identity[self.class_names.index(class_name)]
+            best_other = identity[np.where(own, -np.inf, scores[0]).argmax()]
+            gradient = self.backward((own - best_other)[np.newaxis], end)
+            if gradient is None:  # the MelSpectrogram lets none through; then the one behind it
+                gradient = next(layer.input_gradient for layer in self.layers if layer.input_gradient is not None)
+            is_picture = gradient.ndim == 4 and gradient.shape[1] == 1  # with the one channel of a spectrogram
+            return (gradient[0, 0] if is_picture else gradient[0]).copy()
 
     def feature_maps(self, clip, layer_name):
         """The output of the layer called `layer_name` for one clip, without the batch axis."""
@@ -140,11 +168,6 @@ class Model:
         """Raise ValueError unless clips of `shape`, without the batch axis, are what the model takes."""
         if shape != self.input_shape:
             raise ValueError(f"Expected clips of shape {self.input_shape}. Received: {shape}")
-
-    def _class(self, name):
-        if name not in self.class_names:
-            raise ValueError(f"Expected one of {', '.join(self.class_names)}. Received: class_name={name!r}")
-        return self.class_names.index(name)
 
     @property
     def sample_rate(self):
@@ -161,7 +184,7 @@ class Model:
         return pd.DataFrame(rows, columns=["layer", "output shape", "parameters"]).set_index("layer")
 
     def save(self, path, include_optimizer=True):
-        """Write everything into one .npz file, atomically; without the optimizer it cannot go on training, and is smaller."""
+        """Write everything into one .npz file; without the optimizer it is smaller, but cannot go on training."""
         model_file.save(self, path, include_optimizer)
 
     def to_onnx(self, path):

@@ -93,8 +93,8 @@ class RMSprop(Optimizer):
     """Each step divided by a running root mean square of its own gradient (Hinton, 2012, lecture 6e).
 
     `square = rho * square + (1 - rho) * gradient ** 2; parameter -= learning_rate * gradient / (sqrt(square) +
-    epsilon)`. The defaults are those of Keras, which adds epsilon inside the root. Ours stands outside, as in PyTorch: for
-    gradients far below 3e-4, the root of epsilon, our steps are larger. At 1e-4 the first one is ten times Keras'.
+    epsilon)`. The defaults are those of Keras, which adds epsilon inside the root; ours is added outside, as in
+    PyTorch. For gradients below 3e-4, the root of epsilon, our steps are larger: at 1e-4 the first is ten times Keras'.
     """
 
     def __init__(self, learning_rate=0.001, rho=0.9, epsilon=1e-7, clipnorm=None, global_clipnorm=None):

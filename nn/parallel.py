@@ -117,8 +117,8 @@ def workspace(name, shape, dtype):
 def one_blas_thread():
     """A context in which each of our threads multiplies matrices by itself, instead of all fighting for the cores.
 
-    The calling thread counts as the first of ours and keeps to its cores. A thread that waits for Python's lock
-    asks for it sooner, too: ours need it often and for microseconds only. Both hold for the whole process, until the last
+    The calling thread counts as the first of ours and keeps to its cores. A thread that waits for Python's lock asks
+    for it sooner, too: ours need it often and for microseconds only. Both hold for the whole process until the last
     thread has left.
     """
     global _blas, _before, _n_inside

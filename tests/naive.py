@@ -6,7 +6,7 @@ import numpy as np
 
 
 def conv2d(images, kernel, bias, strides, padding):
-    """Cross-correlation of images `(batch, channels, height, width)` with filters `(filters, channels, rows, columns)`."""
+    """Cross-correlation: images `(batch, channels, height, width)`, kernel `(filters, channels, rows, columns)`."""
     images = pad(images, kernel.shape[2:], strides, padding, 0)
     shape = output_shape(images, kernel.shape[2:], strides)
     output = np.zeros((len(images), len(kernel), *shape))

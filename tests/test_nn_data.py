@@ -1,5 +1,6 @@
 """The data generator: batches from disk, in an order of each epoch, read ahead by a thread that ends."""
 
+import sys
 import threading
 
 import numpy as np
@@ -68,8 +69,40 @@ def test_mistakes_are_named():
     clips = np.zeros((4, 8), np.int16)
     with pytest.raises(ValueError, match="as many labels as clips"):
         ClipSequence(clips, [0, 1], 2)
-    with pytest.raises(ValueError, match="labels from 0 to 1"):
-        ClipSequence(clips, [0, 1, 2, 0], 2)
+    with pytest.raises(ValueError, match="as many labels as clips"):
+        ClipSequence(clips[:0], np.array([], int), 2)
+    one_hot = np.eye(2)[[0, 1, 1, 0]]
+    for labels in (
+        [0, 1, 2, 0], [0, -1, 0, 1], [0.0, 1.0, 1.0, 0.0], [True, False, True, False], ["a", "b", "b", "a"],
+        [0, None, 1, 0], one_hot[:, :1], one_hot.astype(str), one_hot / 2, one_hot * np.nan, one_hot * 0,
+        one_hot[np.newaxis], 1,
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=r"labels from 0 to 1, whole numbers, or one-hot rows. Received"):
+            ClipSequence(clips, np.array(labels), 2)
+    for dtype in ("int32", "uint16", "uint8", "bool", "complex64", "U1", "O"):
+        with pytest.raises(ValueError, match="16 bit or floating"):
+            ClipSequence(clips.astype(dtype), [0, 1, 1, 0], 2)
+    for value in (-1, np.nan, 1.5, True, "2", None):
+        for name in ("n_classes", "batch_size", "seed"):
+            with pytest.raises(ValueError, match=f"Received: {name}="):
+                ClipSequence(clips, [0, 1, 1, 0], **{"n_classes": 2, name: value})
+    for name in ("shuffle", "augment"):
+        with pytest.raises(ValueError, match=f"Received: {name}="):
+            ClipSequence(clips, [0, 1, 1, 0], 2, **{name: "yes"})
+
+
+def test_one_hot_labels():
+    labels = np.arange(23) % 3
+    for kind in (bool, int, np.float32):
+        data = ClipSequence(np.zeros((23, 4), np.int16), np.eye(3, dtype=kind)[labels], 3)
+        np.testing.assert_array_equal(data.labels, labels)
+        np.testing.assert_array_equal(data[0][1], np.eye(3)[labels])
+
+
+@pytest.mark.parametrize("kind", [np.int16, np.int64, bool])
+def test_augment_gives_floating_samples(kind):
+    with pytest.raises(ValueError, match=r"from augment. Received"):
+        sequence(augment=lambda samples, targets, rng: (samples.astype(kind), targets))[0]
 
 
 def test_reading_ahead_ends_with_the_loop_that_needed_it():
@@ -93,8 +126,8 @@ def test_reading_ahead_stays_a_few_batches_in_front():
             return original(self, index)
 
     data.__class__ = Counting
-    for number, _ in enumerate(prefetch(data, n_ahead=3)):
-        assert max(read) <= number + 5
+    for number, _ in enumerate(prefetch(data)):
+        assert max(read) <= number + 6
     assert read == list(range(100))
 
 
@@ -102,7 +135,11 @@ def test_an_error_while_reading_arrives_where_the_batch_was_wanted():
     def augment(samples, targets, rng):
         raise ZeroDivisionError("from the augmentation")
 
+    def leave(samples, targets, rng):
+        sys.exit("from the augmentation")
+
     before = threading.active_count()
-    with pytest.raises(ZeroDivisionError, match="from the augmentation"):
-        list(prefetch(sequence(augment=augment)))
+    for function, error in ((augment, ZeroDivisionError), (leave, SystemExit)):
+        with pytest.raises(error, match="from the augmentation"):
+            list(prefetch(sequence(augment=function)))
     assert threading.active_count() == before

@@ -49,7 +49,9 @@ def check_gradients(layers, inputs, rng, training=True, steps=None, tolerance=1e
 
     projection = rng.normal(size=output().shape)
     input_gradient = backward(steps, projection)
-    pairs = [(f"{type(l).__name__} {k}", l.params[k], l.grads[k].copy()) for l in layers for k in l.params]
+    pairs = [
+        (f"{type(each).__name__} {k}", each.params[k], each.grads[k].copy()) for each in layers for k in each.params
+    ]
     if input_gradient is not None:
         pairs.append(("inputs", inputs, input_gradient.copy()))
     for name, array, gradient in pairs:
@@ -82,10 +84,10 @@ def test_a_wrong_gradient_is_found():
         check_gradients(build([Wrong()], (6,), rng), distinct(rng, (4, 6)), rng)
 
 
-@given(shape=images, filters=sizes, kernel=pairs, strides=pairs, padding=paddings, seed=seeds)
-def test_conv2d(shape, filters, kernel, strides, padding, seed):
+@given(shape=images, filters=sizes, kernel=pairs, strides=pairs, padding=paddings, use_bias=st.booleans(), seed=seeds)
+def test_conv2d(shape, filters, kernel, strides, padding, use_bias, seed):
     rng = np.random.default_rng(seed)
-    layers = build([nn.Conv2D(filters, kernel, strides, padding)], shape[1:], rng)
+    layers = build([nn.Conv2D(filters, kernel, strides, padding, use_bias=use_bias)], shape[1:], rng)
     check_gradients(layers, rng.normal(size=shape), rng)
 
 
@@ -104,10 +106,11 @@ def test_batch_normalization(shape, training, seed):
     check_gradients(build([nn.BatchNormalization()], shape[1:], rng), rng.normal(size=shape), rng, training)
 
 
-@given(batch=st.integers(1, 6), features=st.integers(1, 9), units=sizes, seed=seeds)
-def test_dense_and_activations(batch, features, units, seed):
+@given(batch=st.integers(1, 6), features=st.integers(1, 9), units=sizes, use_bias=st.booleans(), seed=seeds)
+def test_dense_and_activations(batch, features, units, use_bias, seed):
     rng = np.random.default_rng(seed)
-    layers = build([nn.Dense(units + 1), nn.ReLU(), nn.Dropout(0.4), nn.Dense(units), nn.Softmax()], (features,), rng)
+    first, last = nn.Dense(units + 1, use_bias=use_bias), nn.Dense(units)
+    layers = build([first, nn.ReLU(), nn.Dropout(0.4), last, nn.Softmax()], (features,), rng)
     check_gradients(layers, rng.normal(size=(batch, features)), rng)
 
 
@@ -117,17 +120,26 @@ def test_normalized_vectors_and_flatten():
     check_gradients(layers, rng.normal(size=(5, 2, 3, 4)), rng)
 
 
-@pytest.mark.parametrize("fused", [False, True])
+@pytest.mark.parametrize("of", ["probabilities", "scores", "unnormalized"])
 @pytest.mark.parametrize("class_weight", [None, [0.5, 2, 1, 3]])
-def test_categorical_crossentropy(fused, class_weight):
-    rng, loss = np.random.default_rng(0), nn.CategoricalCrossentropy(class_weight)
-    scores, targets = rng.normal(size=(6, 4)), np.eye(4)[rng.integers(0, 4, 6)]
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.3])
+def test_categorical_crossentropy(of, class_weight, label_smoothing):
+    rng, loss = np.random.default_rng(0), nn.CategoricalCrossentropy(class_weight, label_smoothing)
+    inputs, targets = rng.uniform(0.1, 2, size=(6, 4)), np.eye(4)[rng.integers(0, 4, 6)]
     softmax = nn.Softmax()
-    function = loss.forward_scores if fused else lambda scores, targets: loss.forward(softmax.forward(scores), targets)
-    function(scores, targets)
-    gradient = loss.backward() if fused else softmax.backward(loss.backward())
-    for place in np.ndindex(scores.shape):
-        step = np.zeros_like(scores)
+    function = {
+        "probabilities": lambda inputs, targets: loss.forward(softmax.forward(inputs), targets),
+        "scores": loss.forward_scores,
+        "unnormalized": loss.forward,
+    }[of]
+    value = function(inputs, targets)
+    gradient = softmax.backward(loss.backward()) if of == "probabilities" else loss.backward()
+    probabilities = inputs / inputs.sum(axis=1, keepdims=True) if of == "unnormalized" else softmax.forward(inputs)
+    smoothed = targets * (1 - label_smoothing) + label_smoothing / 4
+    by_class = -smoothed * np.log(probabilities) * (class_weight or 1)
+    assert value == pytest.approx(by_class.sum(axis=1).mean(), rel=1e-12)
+    for place in np.ndindex(inputs.shape):
+        step = np.zeros_like(inputs)
         step[place] = 1e-6
-        slope = (function(scores + step, targets) - function(scores - step, targets)) / 2e-6
+        slope = (function(inputs + step, targets) - function(inputs - step, targets)) / 2e-6
         assert abs(slope - gradient[place]) < 1e-8

@@ -22,7 +22,7 @@ import nn
 @pytest.fixture(scope="module")
 def trained():
     model = network()
-    model.fit(tones(), tones(seed=1), epochs=2, progress=False)
+    model.fit(tones(), validation_data=tones(seed=1), epochs=2, progress=False)
     model.metadata = {"threshold": 0.4, "note": "für Elise"}
     return model
 

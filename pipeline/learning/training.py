@@ -148,9 +148,8 @@ def train(
     callbacks.append(KeepBest(average, out, checkpoint, monitor))
     remaining = epochs - len(model.history.epoch_rows)
     if remaining > 0:
-        model.fit(
-            data, None, remaining, model.optimizer or RMSprop(learning_rate), callbacks=callbacks, progress=progress
-        )
+        optimizer = model.optimizer or RMSprop(learning_rate)
+        model.fit(data, epochs=remaining, optimizer=optimizer, callbacks=callbacks, progress=progress)
     if len(model.history.epoch_rows) < epochs:  # nothing else ends it early
         raise KeyboardInterrupt
     return Model.load(out)

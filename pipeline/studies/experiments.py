@@ -56,7 +56,7 @@ def train(name, network, clips_folder, folder, seeds, epochs, batch_size=32, lea
                 data = ClipSequence(*train_split, len(class_names), batch_size, shuffle=True, seed=seed)
                 optimizer = model.optimizer or RMSprop(learning_rate)
                 keep = ModelCheckpoint(path, monitor="loss", save_best_only=False)
-                model.fit(data, validation, missing, optimizer, callbacks=[keep])
+                model.fit(data, validation_data=validation, epochs=missing, optimizer=optimizer, callbacks=[keep])
                 if len(model.history.epoch_rows) < epochs:
                     raise KeyboardInterrupt
             models.append(model)

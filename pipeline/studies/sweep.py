@@ -158,7 +158,8 @@ def train(trial, clips_dir, n_clips, epochs, seed):
     trial.set_user_attr("parameters", sum(layer.n_parameters for layer in model.layers))
     reporter = _Reporter(trial, epochs)
     try:
-        model.fit(data, validation, epochs, optimizer, callbacks=[reporter], progress=False)
+        options = {"validation_data": validation, "epochs": epochs, "optimizer": optimizer}
+        model.fit(data, callbacks=[reporter], progress=False, **options)
     except FloatingPointError:  # the learning rate was too large
         raise optuna.TrialPruned from None
     if reporter.pruned:
