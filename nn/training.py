@@ -139,7 +139,7 @@ def _sequence(model, x, y, batch_size, shuffle=False):
     if is_sequence == (y is not None):
         kinds = f"{type(x).__name__}, {type(y).__name__}"
         raise ValueError(f"Expected a ClipSequence, or clips and labels. Received: {kinds}")
-    data = x if is_sequence else ClipSequence(x, y, n_classes, batch_size, shuffle, model.seed)
+    data = x if is_sequence else ClipSequence(x, y, n_classes, batch_size, shuffle)
     if data.n_classes != n_classes:
         raise ValueError(f"Expected data of {n_classes} classes, as the model. Received: {data.n_classes}")
     return data
