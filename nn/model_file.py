@@ -60,9 +60,7 @@ def save(model, path, include_optimizer=True):
         np.savez_compressed(file, **arrays)
         file.flush()
         try:
-            from nn.model import Model  # which imports this module
-
-            _read(Model, file.name, fast=False)
+            _read(type(model), file.name, fast=False)
         except Exception as error:
             raise ValueError(f"This model cannot be saved: {_reason(error)}") from error
 

@@ -1,3 +1,3 @@
-"""Many songs: `labelling` runs through a `song_list`, its `downloader` fetches links, its `journal` keeps every answer."""
+"""Many songs: `labelling` goes through a `song_list`, `downloader` fetches links, `journal` keeps every answer."""
 
 PER_HOUR = 300  # videos that YouTube grants a guest
