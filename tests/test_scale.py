@@ -22,7 +22,7 @@ def test_the_study_goes_on_part_by_part_and_then_writes_its_page(tmp_path, capsy
     scale.measure(["lists", "stages", "datasets"], TINY, tmp_path)
     assert "Still to be measured: workers, batches" in capsys.readouterr().out
     known = json.loads(results.read_text())
-    assert {row["stage"] for row in known["stages"]} == {"decoding", "cleaning", "features", "inference", "training"}
+    assert set(known["stages"][0]) == {"decoding", "cleaning", "features", "inference"}
     assert files.section(page, "scale") == "old"
     scale.measure((), TINY, tmp_path)
     found = json.loads(results.read_text())
@@ -44,14 +44,10 @@ def test_a_part_that_does_not_exist_is_refused(capsys):
     assert "no such part: everything; choose from lists, stages" in capsys.readouterr().err
 
 
-def test_a_share_of_repeated_clips_comes_from_the_whole_dataset():
-    clips = np.repeat(np.arange(10, dtype=np.float32), 4).reshape(10, 4)
-    labels = np.arange(1000) % 2
-    share = workloads.Share(workloads.Repeated(clips, 1000), labels, 2, 8, shuffle=True, most=5)
-    assert len(share) == 5
-    assert share[4][0].shape == (8, 4)
-    assert max(share._order[:40]) > 500
-    assert set(np.concatenate([share[i][0][:, 0] for i in range(5)])) == set(range(10))
+def test_few_clips_repeated_are_many():
+    clips = workloads.Repeated(np.arange(10), 1000)
+    assert len(clips) == 1000
+    assert clips[np.array([0, 9, 10, 999])].tolist() == [0, 9, 0, 9]
 
 
 def test_the_page_says_what_was_measured_and_the_goals_are_reached():

@@ -21,7 +21,7 @@ def stages(seconds, song_seconds):
 def clips(datasets, batches, song_seconds):
     """Throughput and memory against the number of clips. `datasets`, `batches`: a row a size, the columns as drawn."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 3.0))
-    for work, color in (("reading", GREY), ("features", GREEN), ("inference", BLUE), ("training", ORANGE)):
+    for work, color in (("reading", GREEN), ("training", ORANGE)):
         left.loglog(datasets["clips"], datasets[work], marker="o", color=color, label=work)
     speed = batches["songs_per_second"] * song_seconds
     left.loglog(batches["clips"], speed, marker="s", color=PINK, label="labelling, 2 workers")

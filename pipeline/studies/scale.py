@@ -54,32 +54,38 @@ def lists(song, version, size):
 
 
 def stages(song, version, size):
-    """Seconds of one core for each stage of labelling a song, and for training on its clips: the fastest run."""
-    for work in workloads.works(song, version):
-        seconds = min(workloads.timed(work, song, version)[0] for _ in range(size.repeats))
-        yield {"stage": work, "seconds": round(seconds, 4)}
+    """Seconds of one core for each stage of labelling a song."""
+    yield workloads.stages(song, version, size.repeats)
 
 
 def workers(song, version, size):
-    """Times real time of labelling and training with one worker and two, by joblib and by Dask.
+    """Times real time of labelling with one worker and two, by joblib and by Dask.
 
     One worker and two take turns, and of each the fastest round counts: another program's noise in one of them would
     make their ratio too large or too small. `lost` is the share of the workers' time between songs.
     """
     for engine in ("joblib", "Dask"):
-        rows = {n: {"engine": engine, "workers": n, "labelling": 0, "training": 0, "worker_mb": 0} for n in (1, 2)}
+        rounds = {1: [], 2: []}
         for n in (1, 2) * size.rounds:
-            row = rows[n]
             with _pool(engine, n) as pool:
-                seconds, found = _run(pool, "labelling", "labelling", size.songs, song, version)
-                speed = round(size.songs * size.song_seconds / seconds, 1)
-                if speed > row["labelling"]:
-                    row |= {"labelling": speed, "lost": round(1 - sum(busy for busy, _ in found) / n / seconds, 4)}
-                row["worker_mb"] = max(row["worker_mb"], round(max(peak for _, peak in found)))
-                n_trained = max(size.songs // 8, 2)
-                seconds, _ = _run(pool, "training", "features", n_trained, song, version)
-                row["training"] = max(row["training"], round(n_trained * size.song_seconds / seconds, 1))
-        yield from rows.values()
+                _label(pool, 2 * n, song, version)  # so that every worker has started
+                started = time.perf_counter()
+                found = _label(pool, size.songs, song, version)
+                seconds = time.perf_counter() - started
+            row = {
+                "engine": engine,
+                "workers": n,
+                "real_time": round(size.songs * size.song_seconds / seconds, 1),
+                "lost": round(1 - sum(busy for busy, _ in found) / n / seconds, 4),
+                "worker_mb": round(max(peak for _, peak in found)),
+            }
+            rounds[n].append(row)
+        for rows in rounds.values():
+            yield max(rows, key=lambda row: row["real_time"])
+
+
+def _label(pool, n_songs, song, version):
+    return [finished.result() for finished in pool.run(workloads.timed_label, [(song, version)] * n_songs)]
 
 
 @contextmanager
@@ -93,14 +99,6 @@ def _pool(engine, n):
             cluster = LocalCluster(n_workers=n, threads_per_worker=1, processes=True, dashboard_address=":0")
             address = stack.enter_context(cluster).scheduler_address
         yield stack.enter_context(Pool(n, address))
-
-
-def _run(pool, work, warm_up, n_songs, song, version):
-    """Seconds on the clock for the same work on `n_songs`, and what each returned; `warm_up` starts every process."""
-    for kind, n in ((warm_up, 2 * pool.slots), (work, n_songs)):
-        started = time.perf_counter()
-        found = [finished.result() for finished in pool.run(workloads.timed, [(kind, song, version)] * n)]
-    return time.perf_counter() - started, found
 
 
 def datasets(song, version, size):

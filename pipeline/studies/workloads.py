@@ -1,4 +1,4 @@
-"""What the study of scale times: the stages of labelling a song, training, and long lists, datasets and batches.
+"""What the study of scale times: labelling a song and its stages, and long lists, datasets and batches.
 
 Each function runs in whichever process calls it, on one thread, and returns plain numbers.
 """
@@ -7,7 +7,6 @@ import tempfile
 import time
 from collections import deque
 from contextlib import suppress
-from functools import lru_cache, partial
 from pathlib import Path
 
 import av
@@ -24,7 +23,6 @@ from pipeline.song.audio import SAMPLE_RATE, decode, load
 from pipeline.song.cleaning import cut
 
 BATCH = 32  # clips
-LEARNING_RATE = 1e-4  # small enough for any weights
 
 
 def sample_songs():
@@ -49,41 +47,35 @@ def make_song(path, seconds, rate=44_100):
         container.mux(stream.encode(None))
 
 
-def timed(work, song, version):
-    """Seconds that "labelling" or a work of `works` takes on one song, and this process's peak memory so far (MB)."""
-    do = partial(label, song, version) if work == "labelling" else works(song, version)[work]
-    started = time.perf_counter()
-    do()
-    return time.perf_counter() - started, peak_mb()
-
-
-@lru_cache(maxsize=1)
-def works(song, version):
-    """The stages of labelling a song, and training on its clips: a function each, with the work before it done.
-
-    `version`: a `labelling.Version`.
-    """
+def stages(song, version, repeats):
+    """Core-seconds of each stage of labelling a song, the fastest of some runs. `version`: a `labelling.Version`."""
     parallel.set_threads(1)
     model, blocks = Model.load(version.path), list(decode(song))
     clips = np.stack([clip.samples for clip in cut(blocks)])
-    data = ClipSequence(clips, np.arange(len(clips)) % len(model.class_names), len(model.class_names), BATCH)
-    return {
+    works = {
         "decoding": lambda: deque(decode(song), maxlen=0),
         "cleaning": lambda: deque(cut(blocks), maxlen=0),
-        "features": lambda: _features(model, (clips[i : i + BATCH] for i in range(0, len(clips), BATCH))),
+        "features": lambda: _features(model, clips),
         "inference": lambda: model.predict(clips, BATCH),
-        "training": lambda: _train(model, data),
     }
+    return {work: round(min(_seconds(do) for _ in range(repeats)), 4) for work, do in works.items()}
 
 
-def _features(model, batches):
+def _features(model, clips):
     with one_blas_thread():
-        for samples in batches:
-            model.layers[0].forward(samples)  # the mel spectrogram
+        for start in range(0, len(clips), BATCH):
+            model.layers[0].forward(clips[start : start + BATCH])  # the mel spectrogram
 
 
-def _train(model, data):
-    model.fit(data, epochs=1, optimizer=RMSprop(LEARNING_RATE), progress=False)
+def _seconds(do):
+    started = time.perf_counter()
+    do()
+    return time.perf_counter() - started
+
+
+def timed_label(song, version):
+    """Seconds that labelling a song takes, and the peak memory of this process so far (MB)."""
+    return _seconds(lambda: label(song, version)), peak_mb()
 
 
 def label(song, version):
@@ -125,39 +117,27 @@ class Repeated:
         return self.clips[rows % len(self.clips)]
 
 
-class Share(ClipSequence):
-    """A shuffled dataset of which an epoch takes `most` batches, from all over it."""
-
-    def __init__(self, *arguments, most, **options):
-        self.most = most
-        super().__init__(*arguments, **options)
-
-    def __len__(self):
-        return min(super().__len__(), self.most)
-
-
 def dataset(clips_path, n_clips, model_path, n_batches):
-    """Clips a second of a dataset, and the peak memory of this process (MB).
+    """Clips a second that the generator reads of a whole dataset, and that a model learns from in its first batches.
 
-    The generator reads the whole dataset; features, inference and training take `n_batches` batches of it.
+    `peak_mb` is the peak memory of this process.
     """
     parallel.set_threads(1)
-    model = Model.load(model_path)
-    clips = Repeated(np.load(clips_path, mmap_mode="r"), n_clips)
-    labels = np.arange(n_clips) % len(model.class_names)
-    share = Share(clips, labels, len(model.class_names), BATCH, shuffle=True, most=n_batches)
-    everything = ClipSequence(clips, labels, len(model.class_names), BATCH, shuffle=True)
-    row = {"clips": n_clips, "share": min(n_clips, n_batches * BATCH)}
-    for work, n, do in (
-        ("reading", n_clips, lambda: deque(prefetch(everything), maxlen=0)),
-        ("features", row["share"], lambda: _features(model, (samples for samples, _ in prefetch(share)))),
-        ("inference", row["share"], lambda: model.evaluate(share)),
-        ("training", row["share"], lambda: _train(model, share)),
-    ):
-        started = time.perf_counter()
-        do()
-        row[work] = round(n / (time.perf_counter() - started), 1)
-    return row | {"peak_mb": round(peak_mb())}
+    model, clips = Model.load(model_path), np.load(clips_path, mmap_mode="r")
+    n_classes, n_learnt = len(model.class_names), min(n_clips, n_batches * BATCH)
+    whole, part = (
+        ClipSequence(Repeated(clips, n), np.arange(n) % n_classes, n_classes, BATCH, shuffle=True)
+        for n in (n_clips, n_learnt)
+    )
+    optimizer = RMSprop(1e-4)  # slow enough for any weights
+    reading = _seconds(lambda: deque(prefetch(whole), maxlen=0))
+    training = _seconds(lambda: model.fit(part, epochs=1, optimizer=optimizer, progress=False))
+    return {
+        "clips": n_clips,
+        "reading": round(n_clips / reading, 1),
+        "training": round(n_learnt / training, 1),
+        "peak_mb": round(peak_mb()),
+    }
 
 
 def batch(songs, out, model_path):
