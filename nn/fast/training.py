@@ -81,7 +81,7 @@ class Training(Run):
         if self.norm:
             sums = np.array([bias_gradient, _sum_product(whole, images.whole_pooled)], np.float64)
             scale, slope, offset = yield self._normalize_backward, sums
-            np.multiply(whole, scale, out=whole)
+            np.multiply(images.gradient, scale, out=images.gradient)  # the rest of the whole stays zero
         if self.leading:
             enter(inputs, self.lines[1], images.inlet)
             total = np.zeros((*self.tiles.tile, *self.tiles.grid, self.conv.filters), whole.dtype)
