@@ -23,7 +23,7 @@ FORMAT = 1  # raised when an older reader would misunderstand a file
 # Limits, far above any network of this kind.
 MAX_BYTES = 384 << 20  # unpacked
 MAX_DIRECTORY = 1 << 20  # bytes of the list of arrays in the file
-MAX_TEXT = 1 << 24  # characters of JSON
+MAX_TEXT = 1 << 23  # characters of JSON
 MAX_LAYERS = 1000
 MAX_CHANNELS = 1 << 24  # of all layers together
 MAX_BATCHES = 1 << 20  # in the history
@@ -55,7 +55,8 @@ def save(model, path, include_optimizer=True):
         "metadata": model.metadata,
     }
     batches = np.asarray(model.history.batch_rows[-MAX_BATCHES:], np.float64).reshape(-1, 4)
-    arrays = {"header": np.array(json.dumps(header, default=_plain)), **_arrays(model, optimizer), "batches": batches}
+    arrays = {name: holder[key] for name, (holder, key) in _places(model, optimizer).items()}
+    arrays |= {"header": np.array(json.dumps(header, default=_plain)), "batches": batches}
     with replacing(path) as file:
         np.savez_compressed(file, **arrays)
         file.flush()
@@ -106,14 +107,14 @@ def _read(model_class, path, fast):
         names = [entry.filename.removesuffix(".npy") for entry in archive.infolist()]
         if header["optimizer"] is not None:
             model.optimizer = _optimizer(header["optimizer"], model.params, names)
-        arrays = _arrays(model, model.optimizer)
-        if sorted(names) != sorted(["header", *arrays, "batches"]):
-            difference = sorted(set(arrays).symmetric_difference(names) - {"header", "batches"})
-            raise ValueError(f"arrays are missing, twice there or unknown: {', '.join(map(repr, difference))}")
-        for name, target in arrays.items():
-            array = _array(archive, name, target.nbytes)
-            _check(array, name, target.dtype, target.shape)
-            target[...] = array
+        places = _places(model, model.optimizer)
+        if sorted(names) != sorted(["header", *places, "batches"]):
+            difference = sorted({"header", *places, "batches"}.symmetric_difference(names))
+            raise ValueError(f"arrays are missing, unknown or repeated: {', '.join(map(repr, difference))}")
+        for name, (holder, key) in places.items():
+            array = _array(archive, name, holder[key].nbytes)
+            _check(array, name, holder[key].dtype, holder[key].shape)
+            holder[key] = array
         batches = _array(archive, "batches", 32 * MAX_BATCHES)
         _check(batches, "batches", np.float64, (len(batches), 4))
     epochs, numbers, losses, accuracies = batches.T.tolist()
@@ -132,7 +133,7 @@ def _array(archive, name, n_bytes):
     """The array called `name`; of more than `n_bytes`, nothing is read."""
     entry = archive.getinfo(f"{name}.npy")
     if entry.file_size > n_bytes + (1 << 16):
-        raise ValueError(f"{name!r} is too long")
+        raise ValueError(f"{name!r} has more than {n_bytes:,} bytes")
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ValueError(f"{name!r} is compressed in another way than NumPy's")  # zipfile does not limit what comes out
     with archive.open(entry) as stream:
@@ -195,10 +196,16 @@ def _optimizer(config, params, names):
     return optimizer
 
 
-def _arrays(model, optimizer):
-    """The arrays of a model by their names in the file."""
-    groups = {"params": model.params, "buffers": model.buffers, "slots": optimizer.slots if optimizer else {}}
-    return {f"{group}/{key}": array for group, arrays in groups.items() for key, array in arrays.items()}
+def _places(model, optimizer):
+    """Where the arrays of a model are, by their names in the file: a dict and the key there."""
+    places = {
+        f"{group}/{layer.name}/{key}": (getattr(layer, group), key)
+        for group in ("params", "buffers")
+        for layer in model.layers
+        for key in getattr(layer, group)
+    }
+    slots = optimizer.slots if optimizer else {}
+    return places | {f"slots/{key}": (slots, key) for key in slots}
 
 
 class _Blank(np.random.Generator):
@@ -240,4 +247,4 @@ def _plain(value):
 def _reason(error):
     """What was wrong, in one short line."""
     text = " ".join(str(error).split())[:300]
-    return text if type(error) is ValueError else f"{type(error).__name__} {text}"
+    return text if type(error) is ValueError else f"{type(error).__name__}: {text}"

@@ -4,11 +4,15 @@ import io
 import json
 import os
 import pickle
+import random
+import re
 import resource
 import signal
+import struct
 import subprocess
 import sys
 import time
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -68,21 +72,8 @@ def test_truncated_files(path):
     whole = path.read_bytes()
     for length in (0, 1, 100, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:length])
-        with pytest.raises(nn.ModelFileError, match="model.npz cannot be loaded as a model"):
+        with pytest.raises(nn.ModelFileError, match=r"model\.npz cannot be loaded as a model"):
             nn.Model.load(path)
-
-
-def test_damaged_bytes(path):
-    whole = bytearray(path.read_bytes())
-    for place in range(40, len(whole), len(whole) // 25):
-        damaged = bytearray(whole)
-        damaged[place] ^= 0xFF
-        path.write_bytes(damaged)
-        try:
-            model = nn.Model.load(path)
-        except nn.ModelFileError:
-            continue
-        assert isinstance(model, nn.Model)  # a byte that says nothing, such as a date
 
 
 class Bomb:
@@ -106,7 +97,7 @@ def test_pickle_in_disguise(path, tmp_path, monkeypatch):
 
 
 def test_foreign_and_missing_files(path, tmp_path):
-    with pytest.raises(nn.ModelFileError, match="No model file at .*nowhere.npz"):
+    with pytest.raises(nn.ModelFileError, match=r"No model file at .*nowhere\.npz"):
         nn.Model.load(tmp_path / "nowhere.npz")
     with pytest.raises(nn.ModelFileError):
         nn.Model.load(tmp_path)  # a folder
@@ -136,17 +127,34 @@ def test_a_newer_format_says_so(path):
         lambda h: h["layers"][2].update(filters=-4),
         lambda h: h["layers"][2].update(filters="many"),
         lambda h: h["layers"][2].update(surprise=1),
+        lambda h: h["layers"][1].update(epsilon="small"),
+        lambda h: h["layers"][0].update(hop_length=float("nan")),
+        lambda h: h["layers"][0].update(top_db="80"),
         lambda h: [h["layers"].pop() for _ in range(2)],
+        lambda h: h["layers"].insert(0, {"type": "MelSpectrogram"}),
         lambda h: h.update(layers=None),
         lambda h: h.update(input_shape=[-5]),
         lambda h: h.update(input_shape="abc"),
+        lambda h: h.update(input_shape=[2000.0]),
         lambda h: h.update(class_names=["a"]),
         lambda h: h.update(class_names=None),
+        lambda h: h.update(class_names=[None, "a"]),
+        lambda h: h.update(class_names=["a", "a"]),
+        lambda h: h.update(seed="abc"),
+        lambda h: h.update(metadata=[1]),
+        lambda h: h["metadata"].update(threshold="half"),
+        lambda h: h["metadata"].update(threshold=float("nan")),
         lambda h: h.pop("epochs"),
+        lambda h: h["epochs"].append({"loss": "small"}),
+        lambda h: h["epochs"].append([]),
         lambda h: h["optimizer"].update(type="Optimizer"),
         lambda h: h["optimizer"].update(learning_rate=-1),
+        lambda h: h["optimizer"].update(steps="abc"),
+        lambda h: h["optimizer"].update(rho=10**400),
+        lambda h: h.update(optimizer=None),
         lambda h: h.update(generators={"dropout_1": {"bit_generator": "MT19937"}}),
         lambda h: h.update(generators={"dense_1": {}}),
+        lambda h: h.update(generators={}),
     ],
 )
 def test_hostile_headers(path, header):
@@ -161,9 +169,17 @@ def test_hostile_headers(path, header):
         {"params/dense_1/kernel": np.zeros((1, 1), np.float32)},
         {"params/dense_1/kernel": np.zeros((192, 16), np.float64)},
         {"params/dense_1/bias": np.array(["x"] * 16)},
+        {"params/dense_1/bias": np.full(16, np.nan, np.float32)},
+        {"params/dense_1/bias": np.full(16, -np.inf, np.float32)},
         {"buffers/batchnormalization_1/mean": np.zeros((1, 1), np.float32)},
+        {"buffers/batchnormalization_1/variance": np.full(1, -0.1, np.float32)},
         {"batches": np.zeros(5)},
+        {"batches": np.zeros((2, 5))},
+        {"batches": np.full((2, 4), np.nan)},
         {"slots/dense_1/kernel/square": np.zeros(3, np.float32)},
+        {"slots/dense_1/kernel/velocity": np.zeros((192, 16), np.float32)},
+        {"slots/dense_3/kernel/square": np.zeros(3, np.float32)},
+        {"surprise": np.zeros(3)},
     ],
 )
 def test_hostile_arrays(path, arrays):
@@ -172,10 +188,141 @@ def test_hostile_arrays(path, arrays):
         nn.Model.load(path)
 
 
-def test_a_missing_array(path):
-    change(path, drop=["params/conv2d_1/kernel"])
-    with pytest.raises(nn.ModelFileError, match="conv2d_1/kernel"):
+@pytest.mark.parametrize("name", ["params/conv2d_1/kernel", "batches", "slots/conv2d_1/kernel/square"])
+def test_a_missing_array(path, name):
+    change(path, drop=[name])
+    with pytest.raises(nn.ModelFileError, match=f"missing, unknown or repeated: '{name}'|averages .* are missing"):
         nn.Model.load(path)
+
+
+def rewrite(path, replaced=(), added=(), method=zipfile.ZIP_DEFLATED):
+    """Write the file at `path` anew: other bytes under some names, and more entries behind."""
+    with zipfile.ZipFile(path) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()} | dict(replaced)
+    with warnings.catch_warnings(action="ignore"), zipfile.ZipFile(path, "w", method) as archive:
+        for name, content in [*entries.items(), *added]:
+            archive.writestr(name, content)
+
+
+def npy(text, body=bytes(64)):
+    """The bytes of an array that describes itself by `text`."""
+    return np.lib.format.magic(1, 0) + struct.pack("<H", len(text)) + text.encode() + body
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        npy("{'descr': '<f4', 'fortran_order': False, 'shape': (16,\n"),
+        npy("if 1:\n    a\n  b\n"),
+        npy("(" * 9000),
+        npy(" " * 60_000 + "{'descr': '<f4', 'fortran_order': False, 'shape': (16,)}"),
+        npy("{'descr': '|O', 'fortran_order': False, 'shape': (16,)}"),
+        npy("{'descr': '<f4', 'fortran_order': False, 'shape': (-16,)}"),
+        npy("{'descr': '<f4', 'fortran_order': False, 'shape': (100000000000,)}"),
+        npy("{'descr': '<U999999999', 'fortran_order': False, 'shape': (16,)}"),
+        npy("{'descr': '<f4', 'fortran_order': False, 'shape': (16,)}", bytes(63)),
+        npy("{'descr': '<f4', 'fortran_order': False, 'shape': (16,)}", bytes(65)),
+        b"",
+        b"\x93NUMPY",
+        b"\x93NUMPY\x02\x00" + struct.pack("<I", 2**32 - 1) + bytes(100),
+    ],
+    ids=range(13),
+)
+def test_hostile_array_headers(path, array):
+    whole = path.read_bytes()
+    for name in ("header.npy", "params/dense_1/bias.npy", "batches.npy"):
+        path.write_bytes(whole)
+        rewrite(path, {name: array})
+        with pytest.raises(nn.ModelFileError):
+            nn.Model.load(path)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"added": [("batches.npy", b"")]},
+        {"added": [("batches.npy", b"")] * 300},
+        {"added": [("header.npy\0", b"")]},
+        {"added": [("../surprise.npy", b"")]},
+        {"method": zipfile.ZIP_LZMA},
+        {"method": zipfile.ZIP_BZIP2},
+    ],
+    ids=range(6),
+)
+def test_hostile_archives(path, options):
+    rewrite(path, **options)
+    with pytest.raises(nn.ModelFileError):
+        nn.Model.load(path)
+
+
+HOSTILE = [
+    *(None, True, 0, -1, 1, 1.5, -0.5, 1e300, float("nan"), float("inf"), 10**6, 2**31, 2**64, 10**400, "", "abc"),
+    *("\ud800", [], {}, [1, 2], [0, 0], [-1, 5], [10**9, 10**9], ["a", "a"], [None], [[]], {"type": "ReLU"}),
+]
+
+
+def with_other_values(path, rng):
+    """The file at `path` with one to three values of its header exchanged."""
+    with np.load(path) as file:
+        header = json.loads(str(file["header"]))
+    for _ in range(rng.choice([1, 1, 2, 3])):
+        parent, key = header, rng.choice(list(header))
+        while isinstance(parent[key], dict | list) and parent[key] and rng.rng() < 0.8:
+            parent = parent[key]
+            key = rng.choice(list(parent)) if isinstance(parent, dict) else rng.randrange(len(parent))
+        parent[key] = rng.choice(HOSTILE)
+    buffer = io.BytesIO()
+    np.save(buffer, np.array(json.dumps(header)))
+    rewrite(path, {"header.npy": buffer.getvalue()})
+
+
+def with_other_bits(path, rng):
+    data = bytearray(path.read_bytes())
+    for _ in range(rng.choice([1, 2, 8])):
+        data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+    path.write_bytes(data)
+
+
+def with_other_bytes(path, rng):
+    """A part of the file cut out, doubled, emptied or made of noise."""
+    data, start = bytearray(path.read_bytes()), rng.randrange(path.stat().st_size)
+    part = data[start : start + rng.choice([1, 4, 50, 1000])]
+    others = [b"", 2 * part, bytes(len(part)), rng.randbytes(len(part))]
+    data[start : start + len(part)] = rng.choice(others)
+    path.write_bytes(data)
+
+
+def with_other_directory(path, rng):
+    """A field of the zip file's directory, or of the record at its end, says something else."""
+    data = bytearray(path.read_bytes())
+    entries = [found.start() for found in re.finditer(b"PK\x01\x02", data)]
+    fields = [(rng.choice(entries), (8, 10, 16, 20, 24, 28, 30, 42)), (data.rfind(b"PK\x05\x06"), (8, 10, 12, 16))]
+    entry, offsets = rng.choice(fields)
+    value = rng.choice([0, 1, 8, 14, 1 << 30, 0xFFFFFFFF, rng.getrandbits(32)])
+    struct.pack_into("<I", data, entry + rng.choice(offsets), value)
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("mutate", [with_other_values, with_other_bits, with_other_bytes, with_other_directory])
+def test_a_mutant_is_refused_or_works(trained, path, mutate):
+    """Of hundreds of damaged and hostile files, each is refused in one line or gives a model that can be used."""
+    trained.save(path, include_optimizer=mutate is with_other_values)  # else most of the bytes are the optimizer's
+    whole, clips, generator, messages = path.read_bytes(), tones(4).clips, random.Random(0), []
+    for _ in range(150):
+        path.write_bytes(whole)
+        mutate(path, generator)
+        started = time.process_time()
+        try:
+            model = nn.Model.load(path)
+        except nn.ModelFileError as refusal:
+            messages.append(str(refusal))
+        else:
+            assert np.isfinite(model.predict(clips)).all()
+            model.save(path)
+            repr(model.history)
+        assert time.process_time() - started < 5
+    assert len(messages) > 50
+    assert all(len(message) < 500 and message.isprintable() for message in messages)
 
 
 HUGE = {
@@ -184,12 +331,20 @@ HUGE = {
     "wide kernel": lambda h: h["layers"][2].update(kernel_size=[160, 160]),
     "wide strides": lambda h: h["layers"][2].update(strides=20_000),
     "kernel": lambda h: h["layers"][2].update(kernel_size=[10**5, 10**5]),
+    "pool": lambda h: h["layers"][5].update(pool_size=10**5, padding="same"),
+    "average pool": lambda h: h["layers"].insert(1, {"type": "AveragePooling2D", "pool_size": 9999, "padding": "same"}),
     "input": lambda h: h.update(input_shape=[10**12]),
     "mels": lambda h: h["layers"][0].update(n_mels=10**9),
+    "many mels": lambda h: h["layers"][0].update(n_fft=16_384, n_mels=16_384),
     "fft": lambda h: h["layers"][0].update(n_fft=10**9),
-    "layers": lambda h: h.update(
-        layers=h["layers"][:-4] + [{"type": "Dense", "units": 30_000}] * 50 + h["layers"][-4:]
-    ),
+    "channels": lambda h: h.update(input_shape=[700_000_000], layers=[{"type": "BatchNormalization"}]),
+    "wide layers": lambda h: h["layers"].extend([{"type": "Dense", "units": 30_000}] * 50),
+    "layers": lambda h: h.update(layers=[{"type": "ReLU"}] * 50_000),
+    "wide kernels": lambda h: h["layers"].extend([{"type": "Conv2D", "filters": 1, "kernel_size": 64}] * 900),
+    "normalizations": lambda h: h["layers"].extend([{"type": "BatchNormalization"}] * 900),
+    "lists": lambda h: h.update(surprise=[[]] * 2_200_000),
+    "metadata": lambda h: h["metadata"].update(surprise="x" * 9_000_000),
+    "class names": lambda h: h.update(class_names=[str(i) for i in range(10**6)]),
 }
 
 
@@ -198,52 +353,42 @@ def limited():
     resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))
 
 
-@pytest.mark.parametrize("what", HUGE)
-def test_huge_architectures_cost_no_memory(path, what):
-    change(path, header=HUGE[what])
-    assert peak_of_loading(path) < 400
-
-
-def test_zip_bomb(path):
-    with (
-        zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive,
-        archive.open("bomb.npy", "w", force_zip64=True) as file,
-    ):
-        for _ in range(1100):
-            file.write(bytes(1 << 20))
-    assert os.path.getsize(path) < 3 << 20
-    assert peak_of_loading(path) < 400
-
-
-def test_an_array_that_claims_to_be_huge(path):
-    buffer = io.BytesIO()
-    np.lib.format.write_array_header_2_0(buffer, {"descr": "<f4", "fortran_order": False, "shape": (10**11,)})
-    with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr("claim.npy", buffer.getvalue())
-    assert peak_of_loading(path) < 400
-
-
-def peak_of_loading(path):
-    """Peak memory in MB of a process that is refused the file at `path`."""
+def test_huge_files_cost_no_memory(path):
+    """Each is refused within seconds by a process that has little memory."""
+    whole = path.read_bytes()
+    for name, header in HUGE.items():
+        path.write_bytes(whole)
+        change(path, header=header)
+        path.rename(path.with_name(f"{name}.npz"))
+    path.write_bytes(whole)
+    change(path, arrays={"batches": np.zeros((2_000_000, 4))})
+    path.rename(path.with_name("batches.npz"))
+    path.write_bytes(whole)
+    rewrite(path, {"params/dense_1/bias.npy": bytes(400 << 20)})
+    path.rename(path.with_name("bomb.npz"))
     code = (
-        "import sys, nn\n"
-        "try: nn.Model.load(sys.argv[1])\n"
+        "import sys, time, nn\n"
+        "for path in sys.argv[1:]:\n"
+        "    started = time.process_time()\n"
+        "    try: nn.Model.load(path)\n"
         # getrusage would count what the parent held when it forked
-        "except nn.ModelFileError: print(next(line for line in open('/proc/self/status') if 'VmHWM' in line).split()[1])"
+        "    except nn.ModelFileError: peak = next(line for line in open('/proc/self/status') if 'VmHWM' in line)\n"
+        "    print(path, time.process_time() - started, int(peak.split()[1]) >> 10, sep='|')"
     )
-    root = Path(__file__).parents[1]
-    environment = os.environ | {"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", code, str(path)]
-    return (
-        int(subprocess.run(command, env=environment, check=True, capture_output=True, preexec_fn=limited).stdout) >> 10
-    )
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", code, *sorted(map(str, path.parent.glob("*.npz")))]
+    said = subprocess.run(command, env=environment, check=True, capture_output=True, text=True, preexec_fn=limited)
+    for line in said.stdout.splitlines():
+        name, seconds, megabytes = line.split("|")
+        assert float(seconds) < 5, name
+        assert int(megabytes) < 400, name
 
 
 def test_killed_while_saving_the_old_file_stays_whole(trained, path):
     code = (
         "import sys, nn\n"
         "model = nn.Model.load(sys.argv[1])\n"
-        "model.metadata['padding'] = 'x' * 20_000_000\n"
+        "model.metadata['padding'] = 'x' * 5_000_000\n"
         "print('saving', flush=True)\n"
         "while True: model.save(sys.argv[1])"
     )
@@ -273,7 +418,7 @@ def test_a_layer_of_ones_own_is_refused_before_it_is_lost(tmp_path):
         """Called as one of ours, which it would come back as."""
 
     model = nn.Model([ReLU(), nn.Dense(np.int64(2))], (4,), ["a", "b"])
-    with pytest.raises(ValueError, match="what nn offers only. Received: ReLU"):
+    with pytest.raises(ValueError, match=r"what nn offers only\. Received: ReLU"):
         model.save(tmp_path / "model.npz")
     model = nn.Model([nn.ReLU(), nn.Dense(np.int64(2))], (4,), ["a", "b"], seed=np.int64(3))
     model.save(tmp_path / "model.npz")
