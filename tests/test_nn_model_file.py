@@ -267,7 +267,7 @@ def with_other_values(path, rng):
         header = json.loads(str(file["header"]))
     for _ in range(rng.choice([1, 1, 2, 3])):
         parent, key = header, rng.choice(list(header))
-        while isinstance(parent[key], dict | list) and parent[key] and rng.rng() < 0.8:
+        while isinstance(parent[key], dict | list) and parent[key] and rng.random() < 0.8:
             parent = parent[key]
             key = rng.choice(list(parent)) if isinstance(parent, dict) else rng.randrange(len(parent))
         parent[key] = rng.choice(HOSTILE)
