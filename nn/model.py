@@ -109,7 +109,8 @@ class Model:
 
     def forward(self, inputs, training=False, n_layers=None):
         """The output `(batch, ...)` of the first `n_layers` layers, of all by default, which all keep theirs."""
-        return forward(self.layers[:n_layers], inputs, training)
+        self.check(inputs.shape[1:])
+        return forward(self.layers[:n_layers], to_float(inputs), training)
 
     def backward(self, output_gradient, n_layers=None):
         """Fill the gradients of the first `n_layers` layers, of all by default, from that of their output."""
@@ -143,11 +144,9 @@ class Model:
         """
         if class_name not in self.class_names:
             raise ValueError(f"Expected one of {', '.join(self.class_names)}. Received: class_name={class_name!r}")
-        clip = np.asarray(clip)
-        self.check(clip.shape)
         end = len(self.layers) - isinstance(self.layers[-1], Softmax)
         with self.lock, one_blas_thread():
-            scores = self.forward(to_float(clip[np.newaxis]), n_layers=end)
+            scores = self.forward(np.asarray(clip)[np.newaxis], n_layers=end)
             identity = np.eye(len(self.class_names), dtype=scores.dtype)
             own = identity[self.class_names.index(class_name)]
             best_other = identity[np.where(own, -np.inf, scores[0]).argmax()]
@@ -159,10 +158,9 @@ class Model:
 
     def feature_maps(self, clip, layer_name):
         """The output of the layer called `layer_name` for one clip, without the batch axis."""
-        self.check(clip.shape)
         n_layers = self.layers.index(self[layer_name]) + 1
         with self.lock:
-            return self.forward(to_float(clip[np.newaxis]), n_layers=n_layers)[0].copy()
+            return self.forward(np.asarray(clip)[np.newaxis], n_layers=n_layers)[0].copy()
 
     def check(self, shape):
         """Raise ValueError unless clips of `shape`, without the batch axis, are what the model takes."""

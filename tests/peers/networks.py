@@ -1,4 +1,6 @@
-"""The thesis network in `nn`, in PyTorch and in Keras, from the mel picture to the scores."""
+"""The thesis network in `nn`, in PyTorch and in Keras, from the mel picture to the scores; random small networks."""
+
+import numpy as np
 
 import nn
 
@@ -79,3 +81,75 @@ def carry_over(model, module):
         for key, array in layer.buffers.items():
             getattr(part, f"running_{'var' if key == 'variance' else key}").copy_(torch.tensor(array))
     return pairs
+
+
+def random_network(seed, fast):
+    """A small network of layers in any order and of any size that fits, in float64, with random arrays."""
+    rng = np.random.default_rng(seed)
+
+    def pair(largest):
+        return tuple(int(size) for size in rng.integers(1, largest + 1, 2))
+
+    def window(kind, *arguments, **options):
+        return kind(*arguments, pair(4), pair(3), str(rng.choice(["same", "valid"])), **options)
+
+    kinds = [
+        lambda: window(nn.Conv2D, int(rng.integers(1, 6)), use_bias=bool(rng.random() < 0.7)),
+        lambda: nn.Conv2D(int(rng.integers(1, 6)), pair(5), use_bias=bool(rng.random() < 0.7)),
+        lambda: nn.BatchNormalization(0.8, 1e-2),
+        nn.ReLU,
+        lambda: nn.MaxPooling2D(pair(3)),
+        lambda: window(nn.MaxPooling2D),
+        lambda: window(nn.AveragePooling2D),
+    ]
+    input_shape = shape = (int(rng.integers(1, 5)), *(int(size) for size in rng.integers(6, 20, 2)))
+    layers = []
+    while len(layers) < 7:
+        layer = rng.choice(kinds)()
+        try:
+            shape = layer.compute_output_shape(shape)
+        except ValueError:  # "valid", and too large
+            continue
+        layers.append(layer)
+    layers.append(rng.choice([nn.Flatten, nn.GlobalAveragePooling2D, nn.GlobalMaxPooling2D])())
+    layers += [nn.Dense(5, "relu", use_bias=bool(rng.random() < 0.5)), nn.BatchNormalization(), nn.Dense(3, "softmax")]
+    model = nn.Model(layers, input_shape, "abc", fast=fast)
+    for layer in model.layers:
+        for arrays in (layer.params, layer.buffers):
+            for name, array in arrays.items():
+                arrays[name] = rng.uniform(0.5, 2, array.shape) if name == "variance" else rng.normal(size=array.shape)
+    return model
+
+
+def in_torch_as(model, tensors, values, training):
+    """The scores, before the softmax, of the layers of `model` with their arrays as `tensors`, computed by PyTorch."""
+    from torch.nn import functional
+
+    for layer in model.layers[:-1]:
+        own = {key.split("/")[1]: tensor for key, tensor in tensors.items() if key.split("/")[0] == layer.name}
+        if isinstance(layer, nn.convolution.WindowLayer):
+            (top, bottom), (left, right) = layer.pads
+            outside = -np.inf if isinstance(layer, nn.MaxPooling2D) else 0.0
+            padded = functional.pad(values, (left, right, top, bottom), value=outside)
+        if isinstance(layer, nn.Conv2D):
+            values = functional.conv2d(padded, own["kernel"], own.get("bias"), layer.strides)
+        elif isinstance(layer, nn.MaxPooling2D):
+            values = functional.max_pool2d(padded, layer.pool_size, layer.strides)
+        elif isinstance(layer, nn.AveragePooling2D):
+            inside = functional.pad(values.new_ones(values.shape), (left, right, top, bottom))
+            sums, counts = (functional.avg_pool2d(each, layer.pool_size, layer.strides) for each in (padded, inside))
+            values = sums / counts
+        elif isinstance(layer, nn.BatchNormalization):
+            arguments = own["mean"], own["variance"], own["gamma"], own["beta"], training
+            values = functional.batch_norm(values, *arguments, 1 - layer.momentum, layer.epsilon)
+        elif isinstance(layer, nn.Dense):
+            values = functional.linear(values, own["kernel"].T, own.get("bias"))
+        elif isinstance(layer, nn.ReLU):
+            values = values.relu()
+        elif isinstance(layer, nn.Flatten):
+            values = values.flatten(1)
+        elif isinstance(layer, nn.GlobalAveragePooling2D):
+            values = values.mean((2, 3))
+        else:
+            values = values.amax((2, 3))
+    return values

@@ -4,7 +4,7 @@ import librosa
 import numpy as np
 import pytest
 import torch
-from networks import PICTURE, carry_over, in_torch, ours
+from networks import PICTURE, carry_over, in_torch, in_torch_as, ours, random_network
 
 import nn
 from nn.layer import backward, forward
@@ -63,10 +63,46 @@ def test_network(pair, fused):
             assert np.abs(model.grads[name]).max() < 1e-5 * largest
         else:
             assert distance(model.grads[name], expected) < 1e-4, name
-    # Gamma and beta of a single channel as one vector: gamma's gradient is one sum in which nearly everything cancels; in
-    # PyTorch's own float32 it is 1.5e-4 away from its float64.
+    # Gamma and beta of a single channel as one vector: gamma's gradient is one sum in which nearly everything cancels;
+    # in PyTorch's own float32 it is 1.5e-4 away from its float64.
     for layer, both in single.items():
-        assert len(both) == 2 and distance(*map(np.concatenate, zip(*both))) < 1e-4, layer
+        assert len(both) == 2, layer
+        assert distance(*map(np.concatenate, zip(*both))) < 1e-4, layer
+
+
+@pytest.mark.parametrize("fast", [True, False])
+@pytest.mark.parametrize("seed", range(60))
+def test_random_networks(seed, fast):
+    """Outputs, loss, all gradients and running statistics of a network of random layers are PyTorch's, in float64."""
+    model, rng = random_network(seed, fast), np.random.default_rng(seed)
+    inputs, targets = rng.normal(size=(9, *model.input_shape)), np.eye(3)[rng.integers(0, 3, 9)]
+    tensors = {key: torch.tensor(array, requires_grad=True) for key, array in model.params.items()}
+    tensors |= {key: torch.tensor(array) for key, array in model.buffers.items()}
+    theirs, steps = torch.tensor(inputs, requires_grad=True), model.steps[:-1]
+
+    expected = in_torch_as(model, tensors, theirs, training=False).detach().numpy()
+    np.testing.assert_allclose(forward(steps, inputs), expected, rtol=1e-8, atol=1e-8)
+
+    class_weight, label_smoothing = rng.uniform(0.1, 2, 3), rng.uniform(0, 0.5)
+    loss = nn.CategoricalCrossentropy(class_weight, label_smoothing)
+    scores, their_scores = forward(steps, inputs, training=True), in_torch_as(model, tensors, theirs, training=True)
+    options = {"weight": torch.tensor(class_weight), "label_smoothing": label_smoothing}
+    their_loss = torch.nn.functional.cross_entropy(their_scores, torch.tensor(targets), **options)
+    np.testing.assert_allclose(scores, their_scores.detach().numpy(), rtol=1e-8, atol=1e-8)
+    assert loss.forward_scores(scores, targets) == pytest.approx(their_loss.item(), rel=1e-8)
+    their_loss.backward()
+    input_gradient = backward(steps, loss.backward())
+    if not fast:  # the fused steps leave out what nothing needs
+        np.testing.assert_allclose(input_gradient, theirs.grad.numpy(), rtol=1e-6, atol=1e-9)
+    for key, gradient in model.grads.items():
+        np.testing.assert_allclose(gradient, tensors[key].grad.numpy(), rtol=1e-6, atol=1e-9, err_msg=key)
+    for key, array in model.buffers.items():
+        layer, expected = model[key.split("/")[0]], tensors[key].numpy()
+        rows = len(inputs) * np.prod(layer.input_shape[1:])
+        if key.endswith("variance"):  # PyTorch's is the unbiased one
+            before = random_network(seed, fast).buffers[key] * layer.momentum
+            expected = before + (expected - before) * (rows - 1) / rows
+        np.testing.assert_allclose(array, expected, rtol=1e-8, atol=1e-8, err_msg=key)
 
 
 OPTIMIZERS = {
@@ -74,6 +110,8 @@ OPTIMIZERS = {
     "SGD": (nn.SGD(0.01), lambda p: torch.optim.SGD(p, 0.01)),
     "SGD with momentum": (nn.SGD(0.01, 0.9), lambda p: torch.optim.SGD(p, 0.01, momentum=0.9)),
     "Adam": (nn.Adam(0.01), lambda p: torch.optim.Adam(p, 0.01, eps=1e-7)),
+    "SGD, each gradient clipped": (nn.SGD(0.01, clipnorm=2), lambda p: torch.optim.SGD(p, 0.01)),
+    "SGD, all gradients clipped": (nn.SGD(0.01, global_clipnorm=3), lambda p: torch.optim.SGD(p, 0.01)),
 }
 
 
@@ -85,12 +123,19 @@ def test_optimizers_follow_through_fifty_steps(name):
     theirs = {key: torch.tensor(array, requires_grad=True) for key, array in params.items()}
     other = make(list(theirs.values()))
     for _ in range(50):
-        for key, parameter in theirs.items():
+        for parameter in theirs.values():
             parameter.grad = torch.sin(3 * parameter.detach()) + torch.tensor(rng.normal(size=parameter.shape))
         optimizer.update(params, {key: parameter.grad.numpy().copy() for key, parameter in theirs.items()})
+        if optimizer.clipnorm:
+            for parameter in theirs.values():
+                torch.nn.utils.clip_grad_norm_(parameter, optimizer.clipnorm)
+        if optimizer.global_clipnorm:
+            torch.nn.utils.clip_grad_norm_(theirs.values(), optimizer.global_clipnorm)
         other.step()
         for key, array in params.items():
-            np.testing.assert_allclose(array, theirs[key].detach().numpy(), rtol=0, atol=1e-8)
+            # PyTorch adds 1e-6 to the length of a gradient that it clips
+            atol = 1e-6 if optimizer.clipnorm or optimizer.global_clipnorm else 1e-8
+            np.testing.assert_allclose(array, theirs[key].detach().numpy(), rtol=0, atol=atol)
 
 
 @pytest.mark.parametrize("kernel", [(3, 3), (2, 5)])
