@@ -99,6 +99,7 @@ def test_a_title_cannot_steer_a_terminal(songs):
         ("hang", "timeout"),
         ("stall", "timeout"),
         ("page_hang", "timeout"),
+        (400, "outdated"),
         (403, "forbidden"),
         (404, "unavailable"),
         (429, "rate_limited"),
@@ -132,6 +133,12 @@ def test_a_failing_server(songs, monkeypatch, how, kind):
         ("drm", "protected"),
         ("paid", "paid"),
         ("pictures", "outdated"),
+        ("app", "outdated"),
+        ("device", "outdated"),
+        ("reload", "outdated"),
+        ("embedded", "outdated"),
+        ("code", "outdated"),
+        ("content", "unavailable"),
         ("player", "outdated"),
         ("regex", "outdated"),
         ("bug", "outdated"),
@@ -142,9 +149,10 @@ def test_a_refusal_of_youtube(refusal, kind):
     assert failure(refusal) == kind
 
 
-def test_what_needs_a_newer_yt_dlp_says_how_to_get_it():
+@pytest.mark.parametrize("refusal", ["bug", "app", "never", "content"])
+def test_what_a_newer_yt_dlp_may_cure_says_how_to_get_it(refusal):
     with pytest.raises(DownloadError, match=r'pip install -U --pre "yt-dlp\[default,deno\]"'):
-        fetch("bug")
+        fetch(refusal)
 
 
 def test_the_words_in_an_id_mean_nothing():
