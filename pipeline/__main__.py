@@ -83,8 +83,8 @@ def _parser():
         "sources",
         nargs="+",
         metavar="SOURCE",
-        help="a link of a video or playlist on YouTube, a sound file, a folder (every sound file in it), or a .txt file "
-        "with a source on each line",
+        help="a link of a video or playlist on YouTube, a sound file, a folder (every sound file in it), or a list of "
+        "these (.txt, .m3u, .m3u8, .csv) with a source on each line",
     )
     label.add_argument("--json", action="store_true", help="write one JSON object a line, in the order of the sources")
     _add_judging(label)

@@ -18,7 +18,8 @@ PAUSES = 6  # each twice as long as the last: an hour in all
 REFUSALS_IN_A_ROW = 20
 LONG = 30  # seconds; a longer pause is announced
 _WAITING_HELPS = ("rate_limited", "no_network")
-_REFUSED = ("sign_in", "forbidden", "outdated", "timeout", "server_error")  # one is about that video, many are about us
+# One of these is about that video; many in a row are about us, or about changes that an update of yt-dlp knows.
+_REFUSED = ("sign_in", "forbidden", "outdated", "unavailable", "protected", "timeout", "server_error")
 _HOPELESS = ("disk_full", "temporary_folder", "cookies")
 
 

@@ -44,7 +44,7 @@ def targets(entry, folder):
 
     A file that is not found is looked for beside the list. `source` differs from `entry` for the files of a folder.
     """
-    if entry.lower().endswith(".txt"):
+    if sources.is_list(entry):
         return [
             (entry, SourceError("nested_list", f"{printable(entry)[:200]} is a list within a list; give it by itself."))
         ]

@@ -1,16 +1,22 @@
 """What a person gave on the command line -> the links and files to judge, one by one, in order.
 
-A folder stands for every sound file in it, a .txt file for a source on each line. What cannot be read becomes the
-error that says why, in its place, so that the others go on.
+A folder stands for every sound file in it, a list (.txt, .m3u, .m3u8, .csv) for a source on each line. What cannot be
+read becomes the error that says why, in its place, so that the others go on.
 """
 
+import csv
 import os
+from itertools import chain
 from pathlib import Path
+from urllib.parse import unquote
 
 from pipeline import files
 from pipeline.errors import LinkError, PipelineError, SourceError, printable
 from pipeline.song import links
 from pipeline.song.audio import is_audio
+
+_LISTS = (".txt", ".m3u", ".m3u8", ".csv")
+_COLUMNS = ("source", "link", "url", "file", "path")  # of a table, the first of these; without any, its first column
 
 
 def expand(sources):
@@ -29,9 +35,9 @@ def _expand_one(source):
     path = Path(source)
     if not source.strip() or not _exists(path):  # Path("") is the current folder
         yield source, _link(source)
-    elif path.is_dir():
+    elif os.path.isdir(path):  # False, and no error, where it cannot be known
         yield from in_folder(path)
-    elif path.suffix.lower() == ".txt":
+    elif is_list(source):
         yield from _read_list(path)
     else:
         yield source, path
@@ -77,44 +83,63 @@ def _inside(folder):
     return sorted(found, reverse=True)
 
 
-def entries(path):
-    """Yield the entries of a text file, one by one. Raises SourceError.
+def is_list(source):
+    """Whether a text is the name of a list of sources."""
+    return source.lower().endswith(_LISTS)
 
-    Empty lines, those that begin with #, and files that only an operating system needs are passed over.
+
+def entries(path):
+    """Yield the entries of a list, one by one. Raises SourceError.
+
+    Empty lines, those that begin with #, and files that only an operating system needs are passed over. A playlist keeps
+    the names of its files in any encoding; a table has one entry a row.
     """
-    found = False
+    found, suffix = False, Path(path).suffix.lower()
     try:
-        with open(path, encoding="utf-8-sig") as lines:
-            for line in map(str.strip, lines):
+        with open(path, encoding="utf-8-sig", errors="surrogateescape" if suffix == ".m3u" else "strict") as lines:
+            for line in map(str.strip, _column(lines) if suffix == ".csv" else lines):
                 if line and not line.startswith("#") and not files.is_system(os.path.basename(line)):
-                    yield (found := line)
+                    found = True
+                    yield unquote(line.removeprefix("file://")) if line.startswith("file:///") else line
     except FileNotFoundError:
         raise SourceError("missing", f"There is no list {path}; check the spelling.") from None
-    except UnicodeDecodeError:
-        raise SourceError(
-            "bad_list", f"{path} is not a text in UTF-8; save it as one, with a link or a file on each line."
-        ) from None
+    except (UnicodeDecodeError, csv.Error):
+        message = f"{path} is not a text in UTF-8; save it as one, with a link or a file on each line."
+        raise SourceError("bad_list", message) from None
     except OSError as error:
         raise SourceError("unreadable", f"{path} cannot be read: {error.strerror.lower()}.") from None
     if not found:
         raise SourceError("empty_list", f"The list {path} is empty; write a link or a file on each line.")
 
 
+def _column(lines):
+    """The cells of a table that hold its sources."""
+    head = next(lines, "")
+    rows = csv.reader(chain([head], lines), delimiter=max(",;\t", key=head.count))
+    first = next(rows, [])
+    names = [name.strip().lower() for name in first]
+    column = next((names.index(name) for name in _COLUMNS if name in names), None)
+    if column is None:
+        rows, column = chain([first], rows), 0
+    yield from (row[column] for row in rows if len(row) > column)
+
+
 def _read_list(path):
-    """The sources in a text file, all of which is read first."""
+    """The sources in a list, all of which is read first."""
     for entry in list(entries(path)):
-        if entry.lower().endswith(".txt"):
+        if is_list(entry):
             yield entry, SourceError("nested_list", f"{_shortened(entry)} is a list within a list; give it by itself.")
         else:
             beside_the_list = path.parent / entry
-            yield from expand(
-                [str(beside_the_list) if not _exists(Path(entry)) and _exists(beside_the_list) else entry]
-            )
+            is_beside = not _exists(Path(entry)) and _exists(beside_the_list)
+            yield from expand([str(beside_the_list) if is_beside else entry])
 
 
 def _exists(path):
     try:
         return path.exists()
+    except PermissionError:  # whoever opens it says so
+        return True
     except (OSError, ValueError):  # a name that is too long, or with a NUL in it
         return False
 
