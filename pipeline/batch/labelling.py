@@ -17,6 +17,7 @@ from pipeline.batch import song_list
 from pipeline.batch.downloader import Downloader, DownloadsStopped
 from pipeline.batch.journal import BatchError, Journal
 from pipeline.errors import PipelineError
+from pipeline.progress import note
 from pipeline.song import cleaning, recognition
 from pipeline.song.links import Link
 from pipeline.song.recognition import Failure, Recognizer
@@ -269,6 +270,8 @@ class _Run:
 
     def _record(self, song, row):
         self.journal.record(song, row)
+        if row.get("error") == "unreadable":  # a folder, perhaps, whose songs are missing
+            note(row["message"])
         self.at_hand.pop(song.id)
         self.pending, self.done = self.pending - 1, self.done + 1
         self._tell()

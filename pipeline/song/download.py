@@ -135,9 +135,9 @@ def temporary_folder():
     prefix = f"{FOLDER}{os.getpid()}-{platform.node()}-"
     try:
         return tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True)
-    except OSError as error:
+    except OSError:
         message = (
-            f"There is no temporary folder for a song ({error.strerror}); set TMPDIR to a folder you may write to."
+            "There is no temporary folder for a song; set TMPDIR to a folder that has room and that you may write to."
         )
         raise DownloadError("temporary_folder", message) from None
 
