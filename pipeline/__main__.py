@@ -23,24 +23,30 @@ def main(arguments=None):
     try:
         return _run(options)
     except PipelineError as error:
-        print(f"pipeline: {error}", file=sys.stderr)
-        return 2
+        return _say(error, 2)
     except (KeyboardInterrupt, Cancelled):
-        print("\npipeline: stopped", file=sys.stderr)
-        return 130
+        print(file=sys.stderr)
+        return _say("stopped", 130)
     except MemoryError:
-        print("pipeline: There is too little memory; close other programs, or give --workers 1.", file=sys.stderr)
-        return 1
+        return _say("There is too little memory; close other programs, or give --workers 1.", 1)
     except ImportError as error:
         remedy = ".venv/bin/python -m pip install -r requirements.txt"
-        print(f"pipeline: A package is missing, or memory for it ({error}); install it with: {remedy}", file=sys.stderr)
-        return 1
+        return _say(f"A package is missing, or memory for it ({error}); install it with: {remedy}", 1)
+    except BrokenPipeError:  # the reader, such as `head`, has had enough
+        return _say(None, 1)
     except OSError as error:
-        if not isinstance(error, BrokenPipeError):  # there the reader, such as `head`, has had enough
-            what = f"{error.strerror or error}" + (f": {printable(error.filename)}" if error.filename else "")
-            print(f"pipeline: {what}", file=sys.stderr)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # takes what is left of the output
-        return 1
+        if isinstance(error, FileNotFoundError) and not error.filename:
+            return _say("The current folder is gone; change to another one.", 2)
+        return _say(": ".join(str(part) for part in (error.strerror or error, error.filename) if part), 1)
+
+
+def _say(message, code):
+    """Write why the command ends, and return its exit code; what is left of the output is dropped."""
+    if message:
+        print(f"pipeline: {printable(message)}", file=sys.stderr)
+    if code == 1:  # standard output failed
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return code
 
 
 def _run(options):
@@ -72,126 +78,89 @@ def _parser():
         prog="python -m pipeline", description="Is it a piano? From links and files to labels."
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    label = commands.add_parser(
-        "label",
-        help="label links and files",
-        description="Label songs as Piano (solo piano) or Other. Exit code: 0 if all worked, 1 if some did not, 2 for "
-        "wrong usage.",
-    )
-    label.set_defaults(command=_label)
-    label.add_argument(
-        "sources",
-        nargs="+",
-        metavar="SOURCE",
-        help="a link of a video or playlist on YouTube, a sound file, a folder (every sound file in it), or a list of "
-        "these (.txt, .m3u, .m3u8, .csv) with a source on each line",
-    )
-    label.add_argument("--json", action="store_true", help="write one JSON object a line, in the order of the sources")
-    _add_judging(label)
+    _add_label(commands)
     _add_batch(commands)
     _add_train(commands)
     return parser
 
 
-def _add_judging(command):
-    command.add_argument(
-        "--clips",
-        type=parsing.clips,
-        default=None,
-        metavar="N|all",
-        help="how many random clips of each song vote (default: all)",
+def _add_label(commands):
+    label = commands.add_parser(
+        "label",
+        help="label links and files",
+        description="Label songs as Piano (solo piano) or Other. "
+        "Exit code: 0 if all worked, 1 if some did not, 2 for wrong usage.",
     )
-    command.add_argument(
-        "--seed", type=parsing.seed, default=0, metavar="S", help="fixes which clips are drawn (default: 0)"
+    label.set_defaults(command=_label)
+    sources = (
+        "a link of a video or playlist on YouTube, a sound file, a folder (every sound file in it), or a list of these "
+        "(.txt, .m3u, .m3u8, .csv) with a source on each line"
     )
-    command.add_argument(
-        "--model", type=parsing.path, metavar="FILE", help="another model file than the one that ships"
-    )
-    command.add_argument(
-        "--cookies", metavar="FILE", help="cookies.txt for videos that need a sign-in; read, never stored"
-    )
-    command.add_argument(
-        "--cookies-from-browser", metavar="NAME", help="take the cookies of a browser, such as firefox; never stored"
-    )
+    label.add_argument("sources", nargs="+", metavar="SOURCE", help=sources)
+    label.add_argument("--json", action="store_true", help="write one JSON object a line, in the order of the sources")
+    _add_recognition(label)
 
 
 def _add_batch(commands):
     batch = commands.add_parser(
         "batch",
         help="label a long list into a Parquet file",
-        description="Label every song of a long list. The same command goes on where a run was stopped. Exit code: 0 if "
-        "all worked, 1 if some did not, 2 if the run could not begin or go on.",
+        description="Label every song of a long list. The same command goes on where a run was stopped. "
+        "Exit code: 0 if all worked, 1 if some did not, 2 if the run could not begin or go on.",
     )
     batch.set_defaults(command=_batch)
-    batch.add_argument(
-        "songs",
-        type=parsing.path,
-        metavar="LIST",
-        help="a text file with a link, file or folder on each line; or a folder",
-    )
-    batch.add_argument(
-        "--out",
-        required=True,
-        type=parsing.path,
-        metavar="FILE",
-        help="the Parquet file; its journal is kept beside it",
-    )
-    batch.add_argument("--retry-failed", action="store_true", help="try again what failed in an earlier run")
-    batch.add_argument(
-        "--workers", type=parsing.count, metavar="N", help="processes on this machine (default: one a core)"
-    )
-    batch.add_argument(
-        "--dask", metavar="ADDRESS", help="the workers of this Dask scheduler instead, such as tcp://host:8786"
-    )
-    batch.add_argument(
-        "--per-hour",
-        type=parsing.count,
-        default=PER_HOUR,
-        metavar="N",
-        help="at most so many downloads (default: %(default)s)",
-    )
-    batch.add_argument(
-        "--fail-fast", action="store_true", help="stop downloading where others wait for the network or for YouTube"
-    )
-    _add_judging(batch)
+    add = batch.add_argument
+    songs = "a list (.txt, .m3u, .m3u8, .csv) with a link, file or folder on each line; or a folder"
+    add("songs", type=parsing.path, metavar="LIST", help=songs)
+    out = "the Parquet file; its journal is kept beside it"
+    add("--out", required=True, type=parsing.path, metavar="FILE", help=out)
+    add("--retry-failed", action="store_true", help="try again what failed in an earlier run")
+    add("--fail-fast", action="store_true", help="do not wait for the network, or until YouTube grants more requests")
+    _add_workers(batch)
+    per_hour = "at most so many downloads (default: %(default)s)"
+    add("--per-hour", type=parsing.count, default=PER_HOUR, metavar="N", help=per_hour)
+    _add_recognition(batch)
+
+
+def _add_recognition(command):
+    add = command.add_argument
+    add("--clips", type=parsing.clips, metavar="N|all", help="how many random clips of each song vote (default: all)")
+    add("--seed", type=parsing.seed, default=0, metavar="S", help="fixes which clips are drawn (default: 0)")
+    add("--model", type=parsing.path, metavar="FILE", help="another model file than the released one")
+    add("--cookies", metavar="FILE", help="cookies.txt for videos that need a sign-in; read, never stored")
+    browser = "take the cookies of a browser, such as firefox; never stored"
+    add("--cookies-from-browser", metavar="NAME", help=browser)
 
 
 def _add_train(commands):
     train = commands.add_parser(
         "train",
         help="train a model on classes of your own",
-        description="Train a model on a folder with a sub-folder of sound files for each class (2 to 50). Recordings are "
-        "divided into training, validation and test; beside the model an evaluation page is written. The same command "
-        "goes on where a run was stopped.",
+        description="Train a model on a folder with a sub-folder of sound files for each class (2 to 50). Recordings "
+        "are divided into training, validation and test. An evaluation page is written beside the model. The same "
+        "command goes on where a run was stopped.",
     )
     train.set_defaults(command=_train)
-    train.add_argument(
-        "folder", type=parsing.path, metavar="FOLDER", help="a folder with a sub-folder of sound files for each class"
-    )
-    train.add_argument("--out", required=True, type=parsing.path, metavar="FILE", help="the model file to write (.npz)")
-    train.add_argument(
-        "--groups",
-        metavar="CSV",
-        help="a table with the columns file and group: files of a group stay on one side of the split",
-    )
-    train.add_argument(
-        "--clips", type=parsing.count, metavar="N", help="clips of one second to learn from (default: 1,000 a class)"
-    )
-    train.add_argument(
-        "--skip-broken", action="store_true", help="leave out files that cannot be used, which are named in any case"
-    )
-    train.add_argument("--epochs", type=parsing.count, default=8, metavar="N", help="default: 8")
-    train.add_argument(
-        "--workers", type=parsing.count, metavar="N", help="processes that prepare the clips (default: one a core)"
-    )
-    train.add_argument("--dask", metavar="ADDRESS", help="the workers of this Dask scheduler instead")
-    train.add_argument(
-        "--seed",
-        type=parsing.seed,
-        default=0,
-        metavar="S",
-        help="fixes the split, the clips and the weights (default: 0)",
-    )
+    add = train.add_argument
+    folder = "a folder with a sub-folder of sound files for each class"
+    add("folder", type=parsing.path, metavar="FOLDER", help=folder)
+    add("--out", required=True, type=parsing.path, metavar="FILE", help="the model file to write (.npz)")
+    groups = "a table with the columns file and group: files of a group stay on one side of the split"
+    add("--groups", metavar="CSV", help=groups)
+    add("--skip-broken", action="store_true", help="leave out files that cannot be used, after naming them")
+    clips = "clips of one second to learn from (default: 1,000 a class)"
+    add("--clips", type=parsing.count, metavar="N", help=clips)
+    add("--epochs", type=parsing.count, default=8, metavar="N", help="default: 8")
+    _add_workers(train)
+    seed = "fixes the split, the clips and the weights (default: 0)"
+    add("--seed", type=parsing.seed, default=0, metavar="S", help=seed)
+
+
+def _add_workers(command):
+    workers = "processes on this machine (default: one a core)"
+    command.add_argument("--workers", type=parsing.count, metavar="N", help=workers)
+    dask = "the workers of this Dask scheduler instead, such as tcp://host:8786"
+    command.add_argument("--dask", metavar="ADDRESS", help=dask)
 
 
 def _label(options):
@@ -212,16 +181,14 @@ def _label(options):
             progress=bar,
         ):
             failed |= isinstance(result, Failure)
+            as_json = options.json and json.dumps(result.to_dict(), allow_nan=False)
             bar.clear()
-            print(
-                json.dumps(result.to_dict(), allow_nan=False) if options.json else _row(result, options.sources),
-                flush=True,
-            )
+            print(as_json or _row(result, options.sources), flush=True)
     return int(failed)
 
 
 def _row(result, sources):
-    """One line of the table: label, confidence, votes, length, name; of a file in one of the folders given, its path in there."""
+    """One line of the table. The name of a file in one of the folders given is its path in there."""
     from pipeline.song.recognition import Failure
 
     if isinstance(result, Failure):

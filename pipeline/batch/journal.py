@@ -238,6 +238,8 @@ def _parquet_about(path):
         return json.loads((parquet.read_schema(path).metadata or {}).get(b"batch", "{}"))
     except (pa.ArrowInvalid, ValueError):
         return {}
+    except OSError:
+        raise BatchError("output", f"{path} cannot be read; check its permissions, or choose another --out.") from None
 
 
 def _schema(pa, class_names):

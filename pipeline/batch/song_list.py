@@ -6,17 +6,16 @@ from pathlib import Path
 
 from pipeline.errors import PipelineError, SourceError, printable
 from pipeline.song import links, sources
+from pipeline.song.audio import is_audio
 
 
 def entries(songs):
     """Yield the entries of a list, or the sound files and unreadable sub-folders of a folder. Raises SourceError."""
-    if "://" in str(songs):
-        raise SourceError(
-            "list",
-            f"{printable(songs)[:200]} is a link; write it into a text file, or give it to: python -m pipeline label",
-        )
     if Path(songs).is_dir():
         yield from (source for source, _ in sources.in_folder(songs))
+    elif "://" in str(songs) or is_audio(songs):
+        message = f"{printable(songs)[:200]} is no list; write it into one, or give it to: python -m pipeline label"
+        raise SourceError("list", message)
     else:
         yield from sources.entries(songs)
 
