@@ -284,6 +284,13 @@ def test_a_link_may_come_before_everything_is_loaded(youtube, model, songs, scra
         assert process.stdout.read().split() == ["True", "answer"]
 
 
+def test_the_page_appears_before_anything_slow_is_imported():
+    code = "import sys, pipeline.app.app; print(*{name.partition('.')[0] for name in sys.modules})"
+    process = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    slow = {"nn", "scipy", "pandas", "matplotlib", "PIL", "av", "yt_dlp", "dask", "optuna", "pyarrow", "sklearn"}
+    assert slow & set(process.stdout.split()) == set()
+
+
 def test_a_kernel_that_is_told_to_end_leaves_nothing(youtube, model, songs, scratch):
     hang = "app.link.value = 'youtu.be/hhhhhhhhhhh'\napp.button.click()\napp.done.wait()"
     with in_a_process_of_its_own(youtube, model, songs, scratch, hang) as process:

@@ -1,6 +1,7 @@
 """The controls of the demo: link box, Submit, Cancel, a file of one's own, the sample songs, and the options."""
 
 import os
+from functools import partial
 from pathlib import Path
 
 import ipywidgets as widgets
@@ -10,14 +11,10 @@ from pipeline.song import refusals
 from pipeline.song.audio import is_audio
 
 OPTIONS = "Sign-in and options"
-TITLES = {  # of the songs in data/samples; any other is called after its file
-    "other-applause": "Applause",
-    "other-electronic": "Electronic",
+TITLES = {  # where the name of a sample's file does not do
     "other-ensemble-with-piano": "Bethena, ensemble",
     "other-guitar-gymnopedie": "Gymnopédie, guitar",
     "other-harpsichord-fuer-elise": "Für Elise, harpsichord",
-    "other-metal-band": "Metal band",
-    "other-speech": "Speech",
     "piano-beethoven-fuer-elise": "Für Elise",
     "piano-improvised": "Single notes",
     "piano-joplin-bethena": "Bethena",
@@ -48,7 +45,9 @@ class Form(widgets.VBox):
         self.playlist = _button("Listen to the whole playlist", app.submit_playlist)
         self.upload = Upload(app)
         files = sorted(filter(is_audio, Path(samples).glob("*")), key=title_of)
-        self.samples = [_sample_button(path, app) for path in files]
+        self.samples = [
+            _button(f"♪ {title_of(file)}", partial(app.submit_file, file, title_of(file))) for file in files
+        ]
         self._make_options()
         self.more = _button(f"{OPTIONS} ▸", self._toggle_options).add_class("po-more-options")
         first = widgets.Box([self.link, self.submit, self.cancel, self.more]).add_class("po-form")
@@ -66,13 +65,9 @@ class Form(widgets.VBox):
         return {"n_clips": self.n_clips.value or None, "browser": browser, "cookies": self._cookies}
 
     def _make_options(self):
-        explanation = widgets.HTML(
-            "Some videos ask for a sign-in. Give the cookies of a browser in which you are signed in. They are sent to "
-            "YouTube only and never stored."
-        )
-        self.cookies = widgets.FileUpload(
-            accept=".txt", multiple=False, description="Choose cookies.txt", tooltip="A file that a browser exported"
-        )
+        explanation = "Some videos ask for a sign-in. Give the cookies of a browser in which you are signed in."
+        explanation = widgets.HTML(f"{explanation} They are sent to YouTube only and never stored.")
+        self.cookies = widgets.FileUpload(accept=".txt", description="Choose cookies.txt")
         self.cookies.observe(self._take_cookies, "value")
         self.forget = _button("✓ Cookies in use: forget them", self._forget_cookies)
         self._forget_cookies()
@@ -109,10 +104,6 @@ def _button(text, action, **traits):
     button = widgets.Button(description=text, **traits)
     button.on_click(lambda _: action())
     return button
-
-
-def _sample_button(path, app):
-    return _button(f"♪ {title_of(path)}", lambda: app.submit_file(path, title_of(path)))
 
 
 def title_of(path):

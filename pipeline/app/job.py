@@ -9,7 +9,7 @@ import platform
 import shutil
 import tempfile
 import threading
-from concurrent.futures import Future, wait
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,7 @@ from pipeline.song import audio, download, links
 from pipeline.song.links import Link
 
 LONGEST_PLAYLIST = 50  # songs
-_LOADING = threading.Lock()  # two threads that import one package at the same time break it for both
+_LOADER = ThreadPoolExecutor(1, "loading")  # two threads must not import one package at the same time
 
 
 def remove_abandoned_folders():
@@ -38,21 +38,18 @@ def remove_abandoned_folders():
 
 def load_in_background(model_path=None):
     """A Future of the Recognizer. The page appears first; by the time it is done, all slow imports are done, too."""
-    future = Future()
+    return _LOADER.submit(_load, model_path)
 
-    def load():
-        try:
-            with _LOADING:
-                import yt_dlp  # noqa: F401 - slow to import
 
-                from pipeline.song.recognition import Recognizer
+def _load(model_path):
+    try:
+        import yt_dlp  # noqa: F401 - slow to import
 
-                future.set_result(Recognizer(model_path))
-        except Exception as error:
-            future.set_exception(PipelineError("no_model", f"The trained network cannot be loaded: {error}"))
+        from pipeline.song.recognition import Recognizer
 
-    threading.Thread(target=load, name="loading", daemon=True).start()
-    return future
+        return Recognizer(model_path)
+    except Exception as error:
+        raise PipelineError("no_model", f"The trained network cannot be loaded: {error}") from error
 
 
 @dataclass

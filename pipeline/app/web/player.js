@@ -146,7 +146,7 @@ function render({ model, el }) {
       const card = element("figure", "po-moment");
       const image = element("img");
       image.src = url(moment.picture, "image/png");
-      image.alt = `Mel spectrogram of the second at ${clock(moment.second)}; it glows where a change would alter the decision most`;
+      image.alt = `Mel spectrogram of the second at ${clock(moment.second)}, glowing where a change matters most`;
       const caption = element("figcaption");
       const play = element("button", "po-moment-play", `▶ ${clock(moment.second)}`);
       play.type = "button";
@@ -165,8 +165,9 @@ function render({ model, el }) {
     }
     const section = element("div");
     section.append(element("h3", "po-heading", "The clearest second of each class"), box);
-    const legend = "In grey the mel spectrogram of that second, 0 to 8 kHz. It glows where a change would alter the decision most.";
-    section.append(element("p", "po-detail", legend));
+    const grey = "In grey the mel spectrogram of that second, 0 to 8 kHz.";
+    const glow = "It glows where a change would alter the decision most.";
+    section.append(element("p", "po-detail", `${grey} ${glow}`));
     return section;
   }
 
@@ -186,8 +187,8 @@ function row(name, content) {
 }
 
 function plane(seconds, description) {
-  const node = svg("svg", { viewBox: `0 0 ${seconds} 1`, preserveAspectRatio: "none", role: "img", "aria-label": description });
-  return node;
+  const box = { viewBox: `0 0 ${seconds} 1`, preserveAspectRatio: "none" };
+  return svg("svg", { ...box, role: "img", "aria-label": description });
 }
 
 function nameOf(value, threshold) {
@@ -199,7 +200,8 @@ function nameOf(value, threshold) {
 function votes(timeline, threshold, seconds) {
   const counted = timeline.filter((value) => value !== null);
   const piano = counted.filter((value) => value > threshold).length;
-  const node = plane(seconds, `Probability of piano by second: above the threshold in ${piano} of ${counted.length} seconds`);
+  const description = `above the threshold in ${piano} of ${counted.length} seconds`;
+  const node = plane(seconds, `Probability of piano by second: ${description}`);
   const paths = { Piano: "", Other: "" };
   timeline.forEach((value, second) => {
     if (value === null || second >= seconds) return;
@@ -208,8 +210,7 @@ function votes(timeline, threshold, seconds) {
     paths[nameOf(value, threshold)] += `M${second} 1V${top}H${right}V1Z`;
   });
   for (const [name, d] of Object.entries(paths)) node.append(named(svg("path", { d }), name));
-  const line = svg("path", { d: `M0 ${1 - threshold}H${seconds}`, class: "po-threshold" });
-  node.append(line);
+  node.append(svg("path", { d: `M0 ${1 - threshold}H${seconds}`, class: "po-threshold" }));
   return node;
 }
 
@@ -218,11 +219,13 @@ function waveform(view, timeline, threshold, seconds) {
   const peaks = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
   const node = plane(seconds, "Waveform of the song");
   const width = seconds / peaks.length;
+  const bar = (0.8 * width).toFixed(4);
   const paths = { Piano: "", Other: "", none: "" };
   peaks.forEach((peak, i) => {
     const height = Math.max(peak / 255, 0.012) * 0.48;
     const name = nameOf(timeline[Math.floor((i + 0.5) * width)], threshold);
-    paths[name] += `M${(i * width).toFixed(3)} ${(0.5 - height).toFixed(3)}h${(width * 0.8).toFixed(4)}V${(0.5 + height).toFixed(3)}h${(-width * 0.8).toFixed(4)}Z`;
+    const [left, top, bottom] = [i * width, 0.5 - height, 0.5 + height].map((each) => each.toFixed(3));
+    paths[name] += `M${left} ${top}h${bar}V${bottom}h-${bar}Z`;
   });
   for (const [name, d] of Object.entries(paths)) node.append(named(svg("path", { d }), name));
   return node;

@@ -11,9 +11,9 @@ const ANIMATIONS = {
 // What the kernel cannot say itself.
 const PATIENCE = 8000; // ms
 const withoutKernel = (sentence) => ({ phase: "error", headline: "No answer this time", sentence, live: sentence });
-const ENDED = withoutKernel("The kernel that worked for this page has ended; run the cell again, or load the page anew.");
+const ENDED = withoutKernel("The kernel of this page has ended; run the cell again, or reload the page.");
 const SILENT = withoutKernel(
-  "The kernel of this page does not answer. If it is busy, this goes on by itself; if not, run the cell again, or load the page anew.",
+  "The kernel of this page does not answer. If it is busy, wait; if not, run the cell again, or reload the page.",
 );
 
 function render({ model, el }) {
@@ -96,13 +96,14 @@ function render({ model, el }) {
       words.replaceChildren(...WORDS[view.phase](view));
       animate();
       // In a small window the answer would come below its edge.
-      if (view.phase === "working" && last.phase) stage.scrollIntoView({ block: "nearest", behavior: calm.matches ? "auto" : "smooth" });
+      const behavior = calm.matches ? "auto" : "smooth";
+      if (view.phase === "working" && last.phase) stage.scrollIntoView({ block: "nearest", behavior });
     }
     if (view.live !== last.live) live.textContent = view.live || "";
     last = view;
   }
 
-  // Send something to the kernel, which answers whatever it gets; a person reads it if the kernel has ended or is silent.
+  // Send something to the kernel, which answers everything; a sentence tells if it has ended or is silent.
   let waiting = 0;
   function tell(content) {
     clearTimeout(waiting);
@@ -146,8 +147,8 @@ function render({ model, el }) {
   };
   // Every other control speaks to the kernel itself, if there is one.
   const guard = (event) => {
-    const isControl = isWithin(event.target, stage) && (event.type === "drop" || event.target.closest(".jupyter-button"));
-    if (isControl && !tell({})) stop(event);
+    const isControl = event.type === "drop" || event.target.closest(".jupyter-button");
+    if (isControl && isWithin(event.target, stage) && !tell({})) stop(event);
   };
   const listeners = [["keydown", take], ["click", take], ["click", guard], ["drop", guard]];
   listeners.forEach(([kind, listener]) => window.addEventListener(kind, listener, true));
