@@ -496,6 +496,14 @@ def test_an_answer_says_so_where_vote_and_mean_probability_disagree(app):
     assert answers[0.3]["live"].endswith(answers[0.3]["disagreement"])
 
 
+def test_the_moving_picture_of_the_readme_is_small_enough_for_it():
+    path = ROOT / "figures" / "demo.webp"
+    assert path.stat().st_size < 3_000_000
+    with Image.open(path) as picture:
+        assert picture.width == 800
+        assert picture.n_frames > 100
+
+
 def test_no_probability_is_written_as_certain():
     written = {1: "> 99.9 %", 0.9996: "> 99.9 %", 0.999: "99.9 %", 0.973: "97.3 %", 0.001: "0.1 %", 0: "< 0.1 %"}
     assert {probability: percent(probability) for probability in written} == written
