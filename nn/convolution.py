@@ -54,7 +54,7 @@ class WindowLayer(Layer):
         return padded[:, :, top : top + self.input_shape[1], left : left + self.input_shape[2]]
 
     def phases(self, padded):
-        """For each place in the window, in reading order, the view of the pixels that stand there in all windows."""
+        """For each place in the window, in reading order, the view of the pixels at that place in all windows."""
         (down, across), (_, rows, columns) = self.strides, self.output_shape
         for y, x in itertools.product(*map(range, self.window)):
             yield padded[:, :, y : y + rows * down : down, x : x + columns * across : across]

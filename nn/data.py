@@ -14,7 +14,7 @@ class ClipSequence:
     Parameters
     ----------
     clips : ndarray or memmap, int16 or floating, `(n, samples)`
-        See `to_float` for how they come out.
+        Batches hold them as `to_float` returns them.
     labels : ndarray
         The index of each clip's class, `(n,)`, or one-hot rows `(n, n_classes)`.
     n_classes : int

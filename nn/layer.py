@@ -1,8 +1,8 @@
 """The contract that every layer keeps.
 
-A layer turns an array into another (`forward`) and, given how a loss changes with its output, tells how the loss
-changes with its input and its parameters (`backward`). Model, optimizers and files walk over this contract and never
-ask for a layer's type.
+A layer turns an array into another (`forward`). Given the gradient of a loss with respect to its output, it computes
+the gradients with respect to its input and its parameters (`backward`). Model, optimizers and files walk over this
+contract and never ask for a layer's type.
 """
 
 import inspect
@@ -83,14 +83,14 @@ class Layer:
 
 
 def forward(steps, inputs, training=False):
-    """What comes out of the last of `steps` when each takes the output of the one before."""
+    """The output of the last of `steps`, where each takes the output of the one before."""
     for step in steps:
         inputs = step.forward(inputs, training)
     return inputs
 
 
 def backward(steps, output_gradient):
-    """The gradient with respect to what went into the first of `steps`; None if it stops on the way."""
+    """The gradient with respect to the inputs of the first of `steps`; None if a step lets none through."""
     for step in reversed(steps):
         output_gradient = step.backward(output_gradient)
         if output_gradient is None:

@@ -15,7 +15,7 @@ class CategoricalCrossentropy:
 
     Parameters
     ----------
-    class_weight : sequence of float, optional
+    class_weight : sequence of float, or dict of class index to float, optional
         A factor for the loss of each class; the mean is still over the number of clips, as in Keras.
     label_smoothing : float
         This share of each target is spread evenly over all classes, before they are weighted.
@@ -25,10 +25,12 @@ class CategoricalCrossentropy:
 
     def __init__(self, class_weight=None, label_smoothing=0.0):
         self.label_smoothing = number(label_smoothing, "label_smoothing", minimum=0, below=1)
+        if isinstance(class_weight, dict):
+            class_weight = [class_weight.get(index) for index in range(len(class_weight))]
         self.class_weight = class_weight
         if class_weight is not None:
-            weights = [number(weight, "class_weight", minimum=0) for weight in class_weight]
-            self.class_weight = np.array(weights)
+            weights = class_weight if isinstance(class_weight, list | tuple | np.ndarray) else [class_weight]
+            self.class_weight = np.array([number(weight, "class_weight", minimum=0) for weight in weights])
 
     def forward(self, probabilities, targets):
         """The loss of `probabilities` `(batch, classes)`; zeros count as the smallest positive number.

@@ -1,4 +1,4 @@
-"""What people read beside the loss."""
+"""Metrics: what people read; the optimizer follows the loss."""
 
 import numpy as np
 

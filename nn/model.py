@@ -18,7 +18,7 @@ from nn.spectrogram import MelSpectrogram
 
 
 class Model:
-    """A sequence of layers that can be trained, asked, saved and looked into.
+    """A sequence of layers that can be trained, evaluated, saved and inspected.
 
     Parameters
     ----------
@@ -66,6 +66,8 @@ class Model:
             layer.name = f"{kind}_{counts[kind]}"
             shape = layer.build(shape, rng)
             self.layers.append(layer)
+        if not self.layers:
+            raise ValueError("Expected at least one layer")
         if shape != (len(self.class_names),):
             raise ValueError(f"The last layer gives {shape} but there are {len(self.class_names)} class names")
         self._make_steps()

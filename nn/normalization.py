@@ -27,7 +27,7 @@ class BatchNormalization(Layer):
 
     def forward(self, inputs, training=False):
         (scale, shift), (inverse_std, offset) = self.lines(inputs, training)
-        self._training, self._scale, self._inverse_std = training, scale, inverse_std
+        self._training, self._scale = training, scale
         self._normalized = inputs * _by_channel(inverse_std, inputs) + _by_channel(offset, inputs)
         self.output = inputs * _by_channel(scale, inputs) + _by_channel(shift, inputs)
         return self.output

@@ -1,7 +1,7 @@
 """Threads over the images of a batch.
 
 NumPy releases the interpreter's lock while it copies and multiplies, so plain Python threads use all cores. The batch
-is cut into slices of a fixed size, so that sums over slices come out the same bit by bit with any number of threads.
+is cut into slices of a fixed size, so that sums over slices are the same, bit by bit, with any number of threads.
 """
 
 import itertools

@@ -11,7 +11,7 @@ class Pooling2D(WindowLayer):
     """What max and average pooling share.
 
     Shapes: inputs `(batch, channels, height, width)`, output `(batch, channels, new_height, new_width)`; sizes and
-    padding as `WindowLayer` tells. Strides are the pool's size by default.
+    padding as in `WindowLayer`. Strides are the pool's size by default.
     """
 
     def __init__(self, pool_size=2, strides=None, padding="valid"):

@@ -22,7 +22,6 @@ def fit(
     model,
     x,
     y=None,
-    *,
     validation_data=None,
     epochs=5,
     optimizer=None,
@@ -55,7 +54,7 @@ def fit(
     if validation_data is not None:
         is_pair = isinstance(validation_data, tuple | list) and len(validation_data) == 2
         validation_data = _sequence(model, *(validation_data if is_pair else (validation_data, None)), batch_size)
-        _batch(model, *validation_data[0])  # a mistake is told before the first epoch, not after it
+        _batch(model, *validation_data[0])  # raises before the first epoch, not after it
     epochs, progress = integer(epochs, "epochs", minimum=0), flag(progress, "progress")
     callbacks = [callbacks] if isinstance(callbacks, Callback) else list(callbacks or ())
     if not all(isinstance(callback, Callback) for callback in callbacks):

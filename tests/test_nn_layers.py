@@ -191,6 +191,37 @@ def test_mel_spectrogram_by_its_definition():
     assert layer.backward(pictures) is None
 
 
+def test_initial_weights_keep_the_variance():
+    conv, dense = built(nn.Conv2D(64, 5), (32, 9, 9)), built(nn.Dense(200), (300,))
+    kernel, limit = conv.params["kernel"], np.sqrt(6 / 500)
+    assert kernel.std() == pytest.approx(np.sqrt(2 / (32 * 25)), rel=0.02)
+    assert abs(kernel.mean()) < 1e-3
+    assert np.abs(kernel).max() > 4 * kernel.std()  # normal, not uniform
+    kernel = dense.params["kernel"]
+    assert [kernel.min(), kernel.max()] == pytest.approx([-limit, limit], rel=0.01)
+    assert kernel.std() == pytest.approx(limit / np.sqrt(3), rel=0.02)
+    for layer in (conv, dense):
+        assert not layer.params["bias"].any()
+        assert {array.dtype for array in layer.params.values()} == {np.dtype(np.float32)}
+
+
+def test_defaults():
+    """As in Keras, but for the padding of Conv2D."""
+    assert nn.Conv2D(4, 3).config() == {
+        "filters": 4, "kernel_size": (3, 3), "strides": (1, 1), "padding": "same", "activation": None, "use_bias": True
+    }  # fmt: skip
+    assert nn.Dense(4).config() == {"units": 4, "activation": None, "use_bias": True}
+    assert nn.MaxPooling2D().config() == {"pool_size": (2, 2), "strides": (2, 2), "padding": "valid"}
+    assert nn.BatchNormalization().config() == {"momentum": 0.99, "epsilon": 1e-3}
+    augmentation = {"gain_db": 4, "floor_db": -50, "mask_mels": 12, "mask_frames": 10}
+    assert nn.SpectrogramAugmentation().config() == augmentation
+    clipping = {"clipnorm": None, "global_clipnorm": None}
+    assert nn.SGD().config() == {"learning_rate": 0.01, "momentum": 0, **clipping}
+    assert nn.RMSprop().config() == {"learning_rate": 0.001, "rho": 0.9, "epsilon": 1e-7, **clipping}
+    adam = {"learning_rate": 0.001, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7}
+    assert nn.Adam().config() == adam | clipping
+
+
 HYPERPARAMETERS = {
     "filters": lambda value: nn.Conv2D(value, 3),
     "kernel_size": lambda value: nn.Conv2D(2, (3, value)),

@@ -332,7 +332,7 @@ def test_no_other_argument_may_be_senseless(value):
         "patience": lambda: nn.EarlyStopping(patience=value),
         "n_steps": lambda: nn.MovingAverage(model, value),
         "schedule": lambda: nn.LearningRateSchedule(value),
-        "class_weight": lambda: nn.CategoricalCrossentropy([1, value]),
+        "class_weight": lambda: nn.CategoricalCrossentropy({0: 1, 2: 2} if value is None else [1, value]),
         "label_smoothing": lambda: nn.CategoricalCrossentropy(label_smoothing=value),
         "n_threads": lambda: set_threads(value),
         "seed": lambda: network(seed=value),
@@ -362,7 +362,7 @@ def test_no_other_argument_may_be_senseless(value):
 def test_class_weights():
     scores = np.random.default_rng(0).normal(size=(6, 3))
     targets = np.eye(3)[[0, 0, 1, 2, 2, 2]]
-    plain, weighted = nn.CategoricalCrossentropy(), nn.CategoricalCrossentropy([1, 10, 0])
+    plain, weighted = nn.CategoricalCrossentropy(), nn.CategoricalCrossentropy({0: 1, 2: 0, 1: 10})
     single = np.array([plain.forward_scores(scores[[i]], targets[[i]]) for i in range(6)])
     expected = (single * [1, 1, 10, 0, 0, 0]).sum() / 6
     assert abs(weighted.forward_scores(scores, targets) - expected) < 1e-12
@@ -541,6 +541,7 @@ def test_mistakes_are_named():
             nn.Model([nn.Dense(2)], (4,), names)
     for arguments, reason in (
         (([nn.Dense(2)], (), "ab"), "a shape"),
+        (([], (2,), "ab"), "at least one layer"),
         (([nn.Dense], (3,), "ab"), "a layer, such as"),
         ((["Dense"], (3,), "ab"), "a layer, such as"),
     ):
