@@ -1,6 +1,7 @@
 """Sound files of every format, whole, odd and broken."""
 
 import os
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -39,32 +40,17 @@ def error_of(path, **options):
     with pytest.raises((AudioError, SourceError)) as caught:
         list(audio.decode(path, **options))
     message = str(caught.value)
-    assert message.isprintable() and message.endswith(".") and len(message) < 300, message
+    assert message.isprintable(), message
+    assert message.endswith("."), message
+    assert len(message) < 300, message
     return caught.value
 
 
-@pytest.mark.parametrize(
-    "suffix",
-    [
-        ".m4a",
-        ".m4v",
-        ".mp4",
-        ".3gp",
-        ".webm",
-        ".mkv",
-        ".opus",
-        ".ogg",
-        ".mp3",
-        ".aac",
-        ".flac",
-        ".wav",
-        ".w64",
-        ".aiff",
-        ".au",
-        ".caf",
-        ".flv",
-    ],
-)
+FORMATS = """.m4a .m4v .mp4 .mov .3gp .webm .mkv .mka .opus .ogg .mp3 .aac .ac3 .eac3 .flac .wav .w64 .aiff .au .caf
+.flv .avi .ts .m2ts .mpg .vob .tta .wv .voc"""
+
+
+@pytest.mark.parametrize("suffix", FORMATS.split())
 @pytest.mark.parametrize("channels", [1, 2])
 def test_formats(tmp_path, suffix, channels):
     path = media.write(tmp_path / f"song{suffix}", media.tone(3, 48_000, channels), 48_000)
@@ -208,6 +194,207 @@ def test_an_ogg_file_that_ffmpeg_refuses_is_heard_all_the_same(tmp_path):
     assert error.value.kind == "corrupt"
 
 
+def cut_short(path):
+    """Decode a file; returns its length and what `decode` says at its end."""
+    blocks, n_samples = audio.decode(path), 0
+    while True:
+        try:
+            n_samples += len(next(blocks))
+        except StopIteration as end:
+            return n_samples / RATE, end.value
+
+
+@pytest.mark.parametrize("fraction", [0.2, 0.5, 0.9])
+@pytest.mark.parametrize(
+    "name", ["song.wav", "song.rf64", "song.w64", "song.mp3", "tagged.mp3", "song.ogg", "song.opus"]
+)
+def test_what_can_be_read_although_it_was_cut_short_says_so(tmp_path, name, fraction):
+    whole = media.write(tmp_path / name, np.random.default_rng(0).uniform(-0.3, 0.3, 12 * 48_000), 48_000)
+    if name == "tagged.mp3":  # a picture of the cover comes first
+        whole.write_bytes(b"ID3\3\0\0\0\0\x08\0" + bytes(1024) + whole.read_bytes())
+    seconds, is_cut = cut_short(whole)
+    assert seconds == pytest.approx(12, abs=0.1)
+    assert is_cut is False
+    seconds, is_cut = cut_short(media.cut(whole, fraction))
+    assert seconds == pytest.approx(12 * fraction, abs=1.3)
+    assert is_cut is True
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".webm", ".flv", ".avi", ".m4a", ".mov", ".ts", ".mpg"])
+@pytest.mark.parametrize("way", [{"pictures": 6}, {"start": 60}, {"start": 30, "pictures": 3}, {"hole": (1, 2)}])
+def test_pictures_clocks_and_holes_cut_nothing_off(tmp_path, suffix, way):
+    whole = media.write_tracks(tmp_path / f"song{suffix}", [media.tone(3, 48_000, 2)], **way)
+    seconds, is_cut = cut_short(whole)
+    assert seconds == pytest.approx(2 if "hole" in way else 3, abs=0.1)
+    assert is_cut is False
+    if suffix in (".mkv", ".webm", ".flv", ".avi"):  # the others lose their index, or announce no length
+        assert error_of(media.cut(whole, 0.5)).kind == "truncated"
+
+
+def test_subtitles_may_outlast_the_sound(tmp_path):
+    sound = media.write(tmp_path / "sound.mka", media.tone(4, 48_000), 48_000)
+    path = media.write_with_subtitles(tmp_path / "song.mkv", sound, 20)
+    check_tone(audio.load(path), 4)
+    assert error_of(media.cut(path, 0.5)).kind == "truncated"
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".mov"])
+def test_the_default_track_is_heard_or_the_one_that_sounds(tmp_path, suffix):
+    sound, other, silence = (
+        media.tone(2, 48_000, hertz=hertz, level=level) for hertz, level in ((440, 0.5), (880, 0.5), (440, 0))
+    )
+    for tracks, default in (
+        ([sound, other], 0),
+        ([other, sound], 1),
+        ([silence, sound], 0),
+        ([other, silence, sound], 2),
+    ):
+        path = media.write_tracks(tmp_path / f"song{suffix}", tracks, default=default)
+        assert pitch_of(audio.load(path)) == pytest.approx(440, abs=1)
+    assert not audio.load(media.write_tracks(tmp_path / f"silent{suffix}", [silence, silence])).any()
+
+
+@pytest.mark.parametrize("gain", [-1, -0.95])
+@pytest.mark.parametrize("suffix", [".flac", ".mp3", ".webm"])
+def test_channels_that_cancel_each_other_out(tmp_path, suffix, gain):
+    sound = media.tone(3, 48_000)
+    path = media.write(tmp_path / f"song{suffix}", np.stack([sound, gain * sound], axis=1), 48_000)
+    check_tone(audio.load(path))
+
+
+def chain(path, *parts):
+    """Write an Ogg file that consists of several, one after the other."""
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    return path
+
+
+def test_every_link_of_a_chained_ogg_file_is_read(tmp_path):
+    links = [
+        media.write(tmp_path / "one.ogg", media.tone(2, 44_100), 44_100),
+        media.write(tmp_path / "two.opus", media.tone(2, 48_000, 2, hertz=660), 48_000),
+        media.write(tmp_path / "three.ogg", media.tone(2, 22_050, hertz=880), 22_050),
+    ]
+    path = chain(tmp_path / "chained.ogg", *links)
+    samples = audio.load(path)
+    assert len(samples) / RATE == pytest.approx(6, abs=0.1)
+    assert [round(pitch_of(samples[i : i + RATE]) / 10) for i in range(RATE // 2, 6 * RATE, 2 * RATE)] == [44, 66, 88]
+    assert cut_short(path)[1] is False
+    seconds, is_cut = cut_short(media.cut(path, 0.5))
+    assert 1.9 < seconds < 4.1
+    assert is_cut is True
+
+
+def riff(samples, bits=16, container=None, order="<", is_float=False, extensible=False, size=None):
+    """The bytes of a wav file of any width and byte order; the samples fill the upper bits of their containers."""
+    container = container or -(-bits // 8)
+    if is_float:
+        data = samples.astype(f"{order}f{container}").tobytes()
+    else:
+        values = np.round(samples * (2 ** (bits - 1) - 1)).astype(np.int64) << 8 * container - bits
+        octets = values.astype(f"{order}i8").view(np.uint8).reshape(-1, 8)
+        data = (octets[:, :container] if order == "<" else octets[:, -container:]).tobytes()
+    width, tag = 8 * container, 3 if is_float else 1
+    form = struct.pack(order + "HHIIHH", 0xFFFE if extensible else tag, 1, RATE, RATE * container, container, width)
+    if extensible:
+        form += struct.pack(order + "HHIIHH", 22, bits, 4, tag, 0, 16) + bytes.fromhex("800000aa00389b71")
+    chunks = b"WAVEfmt " + struct.pack(order + "I", len(form)) + form
+    chunks += b"data" + struct.pack(order + "I", len(data) if size is None else size) + data
+    magic = b"RIFF" if order == "<" else b"RIFX"
+    return magic + struct.pack(order + "I", len(chunks) if size is None else size) + chunks
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        *({"order": order, "bits": bits} for order in "<>" for bits in (12, 16, 20, 24, 32)),
+        *({"order": order, "bits": bits, "is_float": True} for order in "<>" for bits in (32, 64)),
+        *({"order": order, "bits": bits, "container": 4, "extensible": True} for order in "<>" for bits in (20, 24)),
+        {"bits": 16, "container": 3, "extensible": True},
+        {"bits": 64},
+        *({"size": size} for size in (0, 0x7FFFFFFF, 0xFFFFFFFF)),  # as written to a pipe
+    ],
+    ids=str,
+)
+def test_wav_files_of_every_width_and_byte_order(tmp_path, options):
+    path = tmp_path / "song.wav"
+    path.write_bytes(riff(media.tone(3, RATE).astype(np.float64), **options))
+    seconds, is_cut = cut_short(path)
+    assert (seconds, is_cut) == (3, False)
+    check_tone(audio.load(path))
+
+
+def test_a_tag_before_a_wav_file(tmp_path):
+    path = tmp_path / "song.wav"
+    path.write_bytes(b"ID3\3\0\0\0\0\1\0" + bytes(128) + riff(media.tone(3, RATE)))
+    check_tone(audio.load(path))
+
+
+@pytest.mark.parametrize("subtype", ["ULAW", "ALAW", "IMA_ADPCM", "MS_ADPCM", "GSM610", "G721_32", "NMS_ADPCM_32"])
+def test_codes_in_a_wav_file(tmp_path, subtype):
+    path = media.write(tmp_path / "song.wav", media.tone(3, 8_000), 8_000, subtype=subtype)
+    seconds, is_cut = cut_short(path)
+    assert seconds == pytest.approx(3, abs=0.1)
+    assert is_cut is False
+    assert pitch_of(audio.load(path)) == pytest.approx(440, abs=1)
+
+
+@pytest.mark.parametrize("endian", ["LITTLE", "BIG"])
+@pytest.mark.parametrize("form", ["AIFF", "AU", "CAF"])
+def test_both_byte_orders(tmp_path, form, endian):
+    path = tmp_path / f"song.{form.lower()}"
+    soundfile.write(path, media.tone(3), 44_100, "PCM_24", endian, form)
+    check_tone(audio.load(path))
+
+
+@pytest.mark.parametrize("rate", [1, 100, 3_999])
+def test_too_few_samples_a_second(tmp_path, rate):
+    error = error_of(media.write(tmp_path / "song.wav", media.tone(2, 10_000), rate))
+    assert error.kind == "low_rate"
+    assert f"{rate:,} samples a second" in str(error)
+
+
+def test_the_longest_song(tmp_path, monkeypatch):
+    monkeypatch.setattr(audio, "MAX_SECONDS", 20)
+    for name in ("song.wav", "song.aac"):  # which says so at its beginning, and which does not
+        assert error_of(media.write(tmp_path / name, media.tone(21, 16_000), 16_000)).kind == "too_long"
+    assert len(audio.load(media.write(tmp_path / "short.wav", media.tone(20, 16_000), 16_000))) == 20 * RATE
+
+
+@pytest.mark.parametrize("offset", [0.3, -0.05])
+def test_a_constant_offset_is_removed(tmp_path, offset):
+    samples = audio.load(media.write(tmp_path / "song.wav", media.tone(25, RATE, level=0.2) + np.float32(offset), RATE))
+    check_tone(samples, 25, 0.2)
+    assert abs(samples.mean()) < 1e-4
+    assert not audio.load(media.write(tmp_path / "silent.wav", np.full(RATE, offset), RATE)).any()
+
+
+@pytest.mark.parametrize(
+    ("subtype", "steps", "is_heard"),
+    [
+        ("PCM_16", 4, False),  # the dither of a silent file
+        ("PCM_16", 9, True),
+        ("FLOAT", 4, True),
+        ("PCM_24", 4, True),
+        ("FLOAT", 0.9, False),
+        ("PCM_U8", 5 * 256, False),
+        ("PCM_U8", 20 * 256, True),
+    ],
+)
+def test_what_lies_in_the_noise_is_too_quiet(tmp_path, subtype, steps, is_heard):
+    noise = np.random.default_rng(0).uniform(-steps, steps, 3 * RATE) / 2**15
+    path = media.write(tmp_path / "song.wav", noise, RATE, subtype=subtype)
+    if is_heard:
+        assert np.abs(audio.load(path)).max() > 0
+    else:
+        error = error_of(path)
+        assert error.kind == "too_quiet"
+        assert f"the noise of {8 if subtype == 'PCM_U8' else 16} bits" in str(error)
+
+
+def test_a_silent_file_is_silent(tmp_path):
+    assert not audio.load(media.write(tmp_path / "song.wav", np.zeros(RATE), RATE, subtype="PCM_16")).any()
+
+
 @pytest.mark.parametrize("suffix", [".ogg", ".mp3", ".m4a"])
 def test_a_song_shorter_than_announced(tmp_path, suffix):
     path = media.write(tmp_path / f"song{suffix}", media.tone(5))
@@ -306,6 +493,8 @@ def test_a_title_that_is_not_utf_8(tmp_path):
 
 
 def test_which_files_of_a_folder_are_sound():
+    named = ".ogv .mpg .mpeg .vob .ts .m2ts .wmv .spx .wave .bwf .m4r .mpga .mp4a .3g2 .awb .avi .ape .mpc .eac3"
+    assert all(audio.is_audio(f"a{suffix}") for suffix in named.split())
     assert all(audio.is_audio(name) for name in ("a.MP3", Path("b/c.m4a"), "d.Flac", "e.webm", "f.aiff", "voice.amr"))
     assert not any(audio.is_audio(name) for name in ("a.txt", "mp3", ".mp3", "b.mp3.part", "c.mid", "d.jpg"))
 

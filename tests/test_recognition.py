@@ -5,8 +5,10 @@ import json
 from collections import Counter
 from types import SimpleNamespace
 
+import media
 import numpy as np
 import pytest
+import soundfile
 from youtube import LoopbackYouTube
 
 from nn import Dense, Flatten, MelSpectrogram, Model, ModelFileError, Softmax
@@ -85,6 +87,27 @@ def test_a_clip_votes_for_piano_above_the_threshold_of_the_model_only(tmp_path):
         predict=lambda clips: np.array([[0.6, 0.1, 0.3], [0.8, 0.1, 0.1], [0.4, 0.35, 0.25]])
     )
     assert strict.judge(noise(3)).votes == {"Piano": 1, "Violin": 1, "Flute": 1}
+
+
+@pytest.mark.parametrize("path", SONGS, ids=lambda path: path.name)
+def test_the_answer_does_not_depend_on_the_volume(recognizer, tmp_path, path):
+    samples = load(path)[: 12 * SAMPLE_RATE]
+    expected = recognizer.judge(cut([samples]))
+    for decibels in (-30, -70, 30, 90):  # 90 makes integers of 16 bits
+        louder = samples * np.float32(10 ** (decibels / 20))
+        soundfile.write(tmp_path / "song.wav", louder, SAMPLE_RATE, "FLOAT")
+        answer = recognizer.recognize(str(tmp_path / "song.wav"))
+        assert answer.label == expected.label, decibels
+        assert answer.piano_probability == pytest.approx(expected.piano_probability, abs=0.03)
+
+
+def test_a_song_that_was_cut_short_says_so(recognizer, tmp_path):
+    whole = tmp_path / "song.wav"
+    soundfile.write(whole, load(SONGS[-1])[: 6 * SAMPLE_RATE], SAMPLE_RATE)
+    assert "cut_short" not in recognizer.recognize(str(whole)).to_dict()
+    result = recognizer.recognize(str(media.cut(whole, 0.5)))
+    assert (result.label, result.cut_short, result.to_dict()["cut_short"]) == ("Piano", True, True)
+    assert result.seconds == pytest.approx(3, abs=0.1)
 
 
 def test_a_song_with_a_pause_has_null_where_it_is_silent(recognizer):

@@ -38,7 +38,8 @@ def decode(path, expected_seconds=None, progress=None):
 
     Of several tracks it is the default one, or where that is silent the first that sounds. Channels are averaged; where
     they cancel each other out, the loudest is taken. Samples that are no number become 0, and a constant offset is
-    removed. Floats far beyond full scale are divided by 32768 where they seem to be integers, else by their peak so far.
+    removed. Floats far beyond full scale are divided by that of integers, where they look like these, else by their
+    peak so far.
 
     Parameters
     ----------

@@ -80,10 +80,12 @@ def sounds(path, is_heard):
         readers = [_Libsndfile]
     for address in addresses:
         sound = _opened(path, address, readers, is_heard)
+        if not sound and is_cut and address != addresses[0]:
+            return
         if not sound:
             message = (
-                f"{printable(path.name)} cannot be read as sound: it is damaged, cut short or of a kind that is not read; "
-                "fetch it again, or try m4a, mp3, ogg, flac or wav."
+                f"{printable(path.name)} cannot be read as sound: it is damaged, cut short or of a kind that is not "
+                "read; fetch it again, or try m4a, mp3, ogg, flac or wav."
             )
             raise AudioError("corrupt" if head.startswith(b"OggS") else "not_audio", message)
         with sound:
@@ -102,8 +104,9 @@ def _ogg_links(path):
             is_header = is_first
             position += 27 + page[26] + sum(file.read(page[26]))
             file.seek(position)
+    is_cut = position > size or (page != b"" and b"OggS".startswith(page[:4]))
     links = [f"subfile,,start,{a},end,{b},,:file:{path}" for a, b in zip(starts, [*starts[1:], size])]
-    return links if len(links) > 1 else [f"file:{path}"], position > size
+    return links if len(links) > 1 else [f"file:{path}"], is_cut
 
 
 def _opened(path, address, readers, is_heard):
@@ -220,14 +223,17 @@ class _Ffmpeg:
     def ends(self, decoded):
         """Where the file ends and where its header says so, in seconds.
 
-        The end is that of the last packet of any track: picture or subtitles may outlast the sound, and a clock may stand
-        still or begin anywhere.
+        The end is that of the last packet of any track, since picture or subtitles may outlast the sound, and a clock
+        may stand still or begin anywhere.
         """
         reached = max(decoded, self._end - self._begin)
         return reached, reached * self._share if self.container in ("avi", "caf") else self.seconds or 0
 
     def _announced(self, path):
-        """The length in seconds that the header says, or None; sets `_share`, the size of the whole file to this one's."""
+        """The length in seconds that the header says, or None.
+
+        Sets `_share`: how many times as large as this file the whole one would be, in bytes.
+        """
         with open(path, "rb") as file:
             head = file.read(4096)
             if self.container in _SIZES:

@@ -1,7 +1,7 @@
 """The link of a video -> its sound in a temporary folder that is gone afterwards, however things end.
 
-Nothing is converted: the sound comes as YouTube keeps it (m4a or webm), and `pipeline.song.audio` reads it. A playlist is
-only listed; its songs are downloaded one by one.
+Nothing is converted: the sound comes as YouTube keeps it (m4a or webm), and `pipeline.song.audio` reads it.
+A playlist is only listed; its songs are downloaded one by one.
 """
 
 import io

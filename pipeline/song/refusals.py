@@ -12,8 +12,8 @@ SIGN_IN = "give the cookies of a browser in which you are signed in (--cookies-f
 
 _BY_STATUS = {400: "outdated", 403: "forbidden", 404: "gone", 410: "gone", 429: "rate_limited"}
 
-# In this order: "Sign in to confirm your age" is about the age. The words of "outdated" came for every video after changes
-# at YouTube, until yt-dlp was updated.
+# In this order: "Sign in to confirm your age" is about the age. The words of "outdated" came for every video after
+# changes at YouTube, until yt-dlp was updated.
 _BY_WORDS = {
     "timeout": r"timed out|timeout",
     "incomplete": r"bytes read|bytes, expected|reset by peer|connection aborted|incomplete",

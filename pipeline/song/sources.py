@@ -44,10 +44,10 @@ def _expand_one(source):
 
 
 def in_folder(folder):
-    """Yield `(source, target)` as `expand` does, for each sound file in a folder and below, in the order of their paths.
+    """Yield `(source, target)` as `expand` does, for each sound file in a folder and below, ordered by path.
 
-    A sub-folder that cannot be read is one of them, with its SourceError. Raises SourceError if the folder itself cannot
-    be read, or holds no sound.
+    A sub-folder that cannot be read is one of them, with its SourceError. Raises SourceError if the folder itself
+    cannot be read, or holds no sound.
     """
     ahead, is_empty = [(os.fspath(folder), True)], True
     while ahead:
@@ -91,8 +91,8 @@ def is_list(source):
 def entries(path):
     """Yield the entries of a list, one by one. Raises SourceError.
 
-    Empty lines, those that begin with #, and files that only an operating system needs are passed over. A playlist keeps
-    the names of its files in any encoding; a table has one entry a row.
+    Empty lines, those that begin with #, and files that only an operating system needs are passed over. A playlist
+    keeps the names of its files in any encoding; a table has one entry a row.
     """
     found, suffix = False, Path(path).suffix.lower()
     try:
