@@ -33,7 +33,7 @@ class WindowLayer(Layer):
             raise ValueError(f"{kind} takes images (channels, height, width). Received: input_shape={input_shape}")
         channels, *size = input_shape
         size = [output_size(*axis, self.padding) for axis in zip(size, self.window, self.strides)]
-        if math.prod([channels, *size, *self.window]) > 1 << 31:  # eight gigabytes for each image
+        if math.prod([channels, *size, *self.window, *self.strides]) > 1 << 31:  # eight gigabytes for each image
             raise ValueError(f"Expected smaller windows or images. Received: {self!r}, {input_shape=}")
         return channels, *size
 

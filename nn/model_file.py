@@ -118,7 +118,8 @@ def _read(model_class, path, fast):
         batches = _array(archive, "batches", 32 * MAX_BATCHES)
         _check(batches, "batches", np.float64, (len(batches), 4))
     epochs, numbers, losses, accuracies = batches.T.tolist()
-    model.history = History(zip(map(int, epochs), map(int, numbers), losses, accuracies), header["epochs"])
+    rows = [{name: value + 0.0 for name, value in row.items()} for row in header["epochs"]]  # else a TypeError
+    model.history = History(zip(map(int, epochs), map(int, numbers), losses, accuracies), rows)
     return model
 
 
@@ -177,9 +178,6 @@ def _model(header, model_class, fast):
         generator.bit_generator.state = header["generators"][name]
     model.metadata = {**header["metadata"]}
     number(model.metadata.get("threshold", 0.5), "threshold")
-    for row in header["epochs"]:
-        for value in row.values():
-            value + 0.0  # raises TypeError
     return model
 
 

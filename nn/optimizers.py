@@ -51,6 +51,8 @@ class Optimizer:
 
     def update(self, params, grads):
         """Change the arrays of `params` in place by one step along `grads`, both dicts with the same keys."""
+        if missing := sorted(params.keys() - grads.keys()):
+            raise ValueError(f"Expected no trained layer before one that stops the gradient. None for: {missing}")
         self.steps += 1
         if self.clipnorm is not None:
             grads = {name: _clipped([gradient], self.clipnorm)[0] for name, gradient in grads.items()}

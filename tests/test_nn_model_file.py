@@ -21,6 +21,7 @@ import pytest
 from test_nn_training import CLIP, assert_same, network, tones
 
 import nn
+from nn import model_file
 
 
 @pytest.fixture(scope="module")
@@ -403,11 +404,48 @@ def test_killed_while_saving_the_old_file_stays_whole(trained, path):
         assert_same(nn.Model.load(path), trained)
 
 
-def test_a_save_that_fails_leaves_the_old_file_and_nothing_else(trained, path):
-    before = path.read_bytes()
-    model = nn.Model.load(path)
-    model.metadata = {"not plain": object()}
-    with pytest.raises(TypeError):
+def test_what_can_be_trained_can_be_saved_and_loaded(path, monkeypatch):
+    """A rate that ends at zero, values of NumPy's, weights in Fortran's order, more batches than a file keeps."""
+    model = nn.Model([nn.Dense(3, use_bias=False), nn.ReLU(), nn.Dense(2, activation="softmax")], (4,), ["a", "b"])
+    model["dense_1"].params["kernel"] = np.asfortranarray(model["dense_1"].params["kernel"])
+    schedule = nn.LearningRateSchedule(lambda epoch: np.float32(0.1 * (1 - epoch)))
+    clips = np.random.default_rng(0).normal(size=(8, 4)).astype(np.float32)
+    model.fit(clips, np.arange(8) % 2, epochs=2, callbacks=[schedule], optimizer=nn.Adam(), progress=False)
+    monkeypatch.setattr(model_file, "MAX_BATCHES", 1)
+    model.history.epoch_rows[0]["songs"] = 3
+    model.metadata = {"threshold": np.float64(0.25), "seeds": (1, 2)}
+    model.save(path)
+    loaded = nn.Model.load(path)
+    assert_same(loaded, model)
+    assert loaded.optimizer.learning_rate == 0
+    assert loaded.metadata == {"threshold": 0.25, "seeds": [1, 2]}
+    assert loaded.history.epoch_rows == model.history.epoch_rows
+    assert loaded.history.batch_rows == model.history.batch_rows[1:]
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "change"),
+    [
+        (TypeError, "plain values: .* Received: <object", lambda model: model.metadata.update(thing=object())),
+        (TypeError, "plain values: .* Received: array", lambda model: model.metadata.update(thing=np.zeros(2))),
+        (ValueError, "threshold='half'", lambda model: model.metadata.update(threshold="half")),
+        (
+            ValueError,
+            "dense_1/bias' has values that are not finite",
+            lambda model: model.params["dense_1/bias"].fill(np.nan),
+        ),
+        (
+            ValueError,
+            "variance' has values below",
+            lambda model: model.buffers["batchnormalization_1/variance"].fill(-1),
+        ),
+        (ValueError, "more than", lambda model: model.metadata.update(text="x" * 2 * model_file.MAX_TEXT)),
+    ],
+)
+def test_a_save_that_fails_leaves_the_old_file_and_nothing_else(path, error, message, change):
+    before, model = path.read_bytes(), nn.Model.load(path)
+    change(model)
+    with pytest.raises(error, match=message):
         model.save(path)
     assert path.read_bytes() == before
     assert os.listdir(path.parent) == ["model.npz"]
