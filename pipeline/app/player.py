@@ -27,12 +27,12 @@ class Player(anywidget.AnyWidget):
     note = traitlets.Unicode().tag(sync=True)
 
 
-def player_of(heard, recognition, recognizer, progress):
+def player_of(kept, recognition, recognizer, progress):
     """The Player of a song from its Recording and its Recognition, or None where nothing was kept.
 
     `progress("drawing", done, total)` may raise Cancelled.
     """
-    samples = heard.samples
+    samples = kept.samples
     if not len(samples):
         return None
     return Player(

@@ -41,10 +41,8 @@ class Recording:
 def peaks(samples, columns=COLUMNS):
     """The largest |sample| in each of `columns` equal parts, relative to the largest of all: uint8 (columns,)."""
     starts = np.linspace(0, len(samples), columns, endpoint=False).astype(int)
-    highest = np.maximum.reduceat(samples, starts).astype(np.int32)
-    lowest = np.minimum.reduceat(samples, starts).astype(np.int32)
-    largest = np.maximum(highest, -lowest)
-    return np.round(255 * largest / max(int(largest.max()), 1)).astype(np.uint8)
+    largest = np.maximum.reduceat(np.abs(samples), starts).astype(float)
+    return np.round(255 * largest / max(largest.max(), 1)).astype(np.uint8)
 
 
 def spectrogram(samples, progress=None):
@@ -103,15 +101,15 @@ def clearest_seconds(samples, timeline, model):
         Probability of piano by second.
     model : nn.Model
     """
-    heard = [(value, second) for second, value in enumerate(timeline or ()) if value is not None]
-    heard = [(value, second) for value, second in heard if (second + 1) * SAMPLE_RATE <= len(samples)]
-    if not heard or len(model.class_names) != 2:
+    whole = (timeline or [])[: len(samples) // SAMPLE_RATE]
+    judged = [(value, second) for second, value in enumerate(whole) if value is not None]
+    if not judged or len(model.class_names) != 2:
         return []
     other = next(name for name in model.class_names if name != "Piano")
-    (high, piano_second), (low, other_second) = max(heard), min(heard)
     found = []
-    for name, second, probability in [("Piano", piano_second, high), (other, other_second, 1 - low)]:
+    for name, (value, second) in [("Piano", max(judged)), (other, min(judged))]:
         clip = samples[second * SAMPLE_RATE : (second + 1) * SAMPLE_RATE].astype(np.float32) / 32768
+        probability = value if name == "Piano" else 1 - value
         picture = _png(_glowing(model, clip))
         found.append({"class_name": name, "second": second, "probability": probability, "picture": picture})
     return found

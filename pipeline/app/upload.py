@@ -47,7 +47,9 @@ class Upload(anywidget.AnyWidget):
                 self._begin(str(content.get("name", ""))[:300], int(content.get("size", 0)), content.get("id"))
             elif self._folder and content.get("id") == self._id:
                 if content.get("what") == "piece":
-                    self._write(bytes(buffers[0]))
+                    with open(self._path, "ab") as file:
+                        self._done += file.write(buffers[0])
+                    self._ask()
                 elif content.get("what") == "lost":
                     self._fail("unreadable", "The browser cannot read this: choose a sound file, and no folder.")
         except OSError as error:
@@ -69,15 +71,10 @@ class Upload(anywidget.AnyWidget):
         suffix = Path(name).suffix.lower()
         self._path = Path(self._folder.name) / f"uploaded-file{suffix if suffix in AUDIO_SUFFIXES else ''}"
         self._path.touch()
-        self._next()
+        self._ask()
 
-    def _write(self, piece):
-        with open(self._path, "ab") as file:
-            file.write(piece)
-        self._done += len(piece)
-        self._next()
-
-    def _next(self):
+    def _ask(self):
+        """Ask for the next piece, or hand the file on."""
         if self._done < self._size:
             self._listener.upload_moves(self._done, self._size)
             self.send({"id": self._id, "from": self._done})
