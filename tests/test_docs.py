@@ -1,6 +1,8 @@
-"""Every link in the pages leads somewhere."""
+"""Every link in the pages leads somewhere, and the README shows what its first command prints."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
@@ -47,3 +49,9 @@ def test_a_broken_link_is_noticed(tmp_path):
     page = tmp_path / "page.md"
     page.write_text("# A title\n[a](#a-title) [b](#no-title) [c](nowhere.md) [d](page.md#a-title)")
     assert broken(page) == ["#no-title", "nowhere.md"]
+
+
+def test_the_readme_shows_what_the_command_prints():
+    command = [sys.executable, "-m", "pipeline", "label", "data/samples"]
+    printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert printed in (ROOT / "README.md").read_text(encoding="utf-8")
