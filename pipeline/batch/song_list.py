@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-from pathlib import Path
 
 from pipeline.errors import PipelineError, SourceError, printable
 from pipeline.song import links, sources
@@ -11,7 +10,7 @@ from pipeline.song.audio import is_audio
 
 def entries(songs):
     """Yield the entries of a list, or the sound files and unreadable sub-folders of a folder. Raises SourceError."""
-    if Path(songs).is_dir():
+    if os.path.isdir(songs):
         yield from (source for source, _ in sources.in_folder(songs))
     elif "://" in str(songs) or is_audio(songs):
         message = f"{printable(songs)[:200]} is no list; write it into one, or give it to: python -m pipeline label"
@@ -39,15 +38,9 @@ def key(entry):
 
 
 def targets(entry, folder):
-    """What an entry of a list in `folder` stands for: `[(source, target), ...]` as in `pipeline.song.sources.expand`.
+    """What an entry of a list in `folder` stands for: `[(source, target), ...]` as in `pipeline.song.sources.listed`.
 
-    A file that is not found is looked for beside the list. `source` differs from `entry` for the files of a folder.
+    `source` differs from `entry` for the files of a folder alone.
     """
-    if sources.is_list(entry):
-        return [
-            (entry, SourceError("nested_list", f"{printable(entry)[:200]} is a list within a list; give it by itself."))
-        ]
     beside = os.path.join(folder, entry)
-    if "://" in entry or os.path.exists(entry) or not os.path.exists(beside):
-        return list(sources.expand([entry]))
-    return [(entry if source == beside else source, target) for source, target in sources.expand([beside])]
+    return [(entry if source == beside else source, target) for source, target in sources.listed(entry, folder)]

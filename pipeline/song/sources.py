@@ -38,7 +38,8 @@ def _expand_one(source):
     elif os.path.isdir(path):  # False, and no error, where it cannot be known
         yield from in_folder(path)
     elif is_list(source):
-        yield from _read_list(path)
+        for entry in list(entries(path)):  # a list that is damaged further down is refused as a whole
+            yield from listed(entry, path.parent)
     else:
         yield source, path
 
@@ -124,15 +125,15 @@ def _column(lines):
     yield from (row[column] for row in rows if len(row) > column)
 
 
-def _read_list(path):
-    """The sources in a list, all of which is read first."""
-    for entry in list(entries(path)):
-        if is_list(entry):
-            yield entry, SourceError("nested_list", f"{_shortened(entry)} is a list within a list; give it by itself.")
-        else:
-            beside_the_list = path.parent / entry
-            is_beside = not _exists(Path(entry)) and _exists(beside_the_list)
-            yield from expand([str(beside_the_list) if is_beside else entry])
+def listed(entry, folder):
+    """As `expand`, for an entry of a list in `folder`: a file that is not found is looked for beside the list."""
+    beside = os.path.join(folder, entry)
+    if is_list(entry):
+        yield entry, SourceError("nested_list", f"{_shortened(entry)} is a list within a list; give it by itself.")
+    elif not _exists(Path(entry)) and _exists(Path(beside)):
+        yield from expand([beside])
+    else:
+        yield from expand([entry])
 
 
 def _exists(path):
