@@ -302,6 +302,27 @@ def test_names_that_are_no_text_are_written_all_the_same(tmp_path):
     assert str(next(expand(names[:1]))[1]).startswith("l?.wav is neither")
 
 
+def test_what_cannot_be_read_in_a_folder_is_named_and_the_rest_is_labelled(folder, tmp_path, monkeypatch, capsys):
+    for name in ("disk/lost+found", "disk/music"):
+        (tmp_path / name).mkdir(parents=True)
+    shutil.copy(folder / "Café songs" / "01.wav", tmp_path / "disk" / "music")
+    (tmp_path / "list.txt").write_text(f"{tmp_path / 'disk'}\n")
+    scan = os.scandir
+
+    def refuse(path):
+        if Path(path).name == "lost+found":
+            raise PermissionError(13, "Permission denied", path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)  # root may read every folder
+    for songs in (tmp_path / "disk", tmp_path / "list.txt"):
+        out = tmp_path / f"{songs.stem}.parquet"
+        summary = labelling.run(songs, out, folder / "model.npz", workers=1)
+        assert (summary.labelled, summary.reasons) == (1, {"unreadable": 1})
+        assert f"{tmp_path}/disk/lost+found cannot be read: permission denied." in capsys.readouterr().err
+        assert [Path(source).name for source in pd.read_parquet(out)["source"]] == ["lost+found", "01.wav"]
+
+
 @pytest.mark.parametrize(
     ("content", "kind"),
     [
@@ -492,7 +513,7 @@ def test_without_a_network_files_go_on_and_what_it_waits_for_is_said(folder, tmp
     )
     given_up = subprocess.run([*command, "--fail-fast"], capture_output=True, **options)
     assert given_up.returncode == 2
-    assert re.match("pipeline: YouTube cannot be reached.* 1 labelled, 0 failed, 16 left", given_up.stderr)
+    assert re.match("pipeline: YouTube cannot be reached.* So far: 1 labelled, 0 failed, 16 left", given_up.stderr)
     assert list(pd.read_parquet(out)["source"]) == lines[-1:]
     videos = {letter * 11: folder / "Café songs" / "01.wav" for letter in "abcdefghijklmnop"}
     with LoopbackYouTube(videos) as youtube:

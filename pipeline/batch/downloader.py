@@ -1,4 +1,4 @@
-"""Downloads for a batch, politely: one after another, so many an hour, and pauses that double after "too many requests".
+"""Downloads for a batch, politely: one after another, so many an hour, with pauses that double when they are refused.
 
 A batch may run on a hundred processes, but YouTube is asked from one place, in one thread.
 """

@@ -5,6 +5,7 @@ song in one of them. Rows depend on the list, the model and the seed, never on w
 """
 
 import hashlib
+import os
 import platform
 import threading
 from concurrent.futures import FIRST_COMPLETED, wait
@@ -29,7 +30,7 @@ READ = 1000  # lines of the list from one sign of life to the next
 
 @dataclass(frozen=True)
 class Summary:
-    """How a batch ended: how many songs were labelled, how many failed, and how many of these for each kind of error."""
+    """How a batch ended: how many songs were labelled, how many failed, and how many for each kind of error."""
 
     labelled: int
     failed: int
@@ -58,7 +59,7 @@ def run(
         The Parquet file, a row a song in the order of the list: the columns of `label --json`, and title. Beside it the
         journal grows, `out` with `.journal` appended; to go on it must stay there.
     model : str or Path, optional
-        A model file; the one that ships by default.
+        A model file; the released one by default.
     workers, dask
         Processes on this machine, or the address of a Dask scheduler; see `pipeline.workers.Pool`.
     n_clips, seed
@@ -67,7 +68,7 @@ def run(
         Try again what has failed in an earlier run.
     progress : callable, optional
         `progress("reading", songs_so_far, None)` now and then while a long list is read, then
-        `progress("listening", songs_done, songs_in_all)` after each song. What it raises, such as Cancelled, stops the run.
+        `progress("listening", songs_done, songs_in_all)` after each song. What it raises stops the run.
     downloads
         As in `pipeline.batch.downloader.Downloader`.
 
@@ -103,9 +104,8 @@ def run(
         if labelled + failed and not journal.is_written:
             journal.write_parquet(class_names)
         if stopped:
-            raise DownloadsStopped(
-                stopped.kind, f"{stopped} {labelled:,} labelled, {failed:,} failed, {pending:,} left."
-            )
+            so_far = f"{labelled:,} labelled, {failed:,} failed, {pending:,} left"
+            raise DownloadsStopped(stopped.kind, f"{stopped} So far: {so_far}.")
         return Summary(labelled, failed, journal.reasons())
 
 
@@ -128,7 +128,7 @@ def fingerprint(path):
 
 @dataclass(frozen=True)
 class Version:
-    """A model file, `path` (None: the one that ships with the code), and the SHA-256 that it must have."""
+    """A model file, `path` (None: the released one, wherever the code is), and the SHA-256 that it must have."""
 
     path: str | None
     sha256: str
@@ -159,11 +159,8 @@ def _recognizer(version, thread):
             return Recognizer(path)
     except ModelFileError as error:
         raise BatchError("model", f"The worker on {platform.node()} cannot read the model ({error}).") from None
-    raise BatchError(
-        "model",
-        f"The worker on {platform.node()} has another version of the model {path}; copy the same file to "
-        "every machine.",
-    )
+    fault = f"The worker on {platform.node()} has another version of the model {path}"
+    raise BatchError("model", f"{fault}; copy the same file to every machine.")
 
 
 class _Run:
@@ -202,17 +199,14 @@ class _Run:
     def _start(self, song):
         targets = song_list.targets(song.source, self.folder)
         source, target = targets[0]
-        if isinstance(target, PipelineError):
-            self._record(song, Failure(source, target).to_dict())
-        elif isinstance(target, Link):
-            fetch, then = (
-                (self.downloader.playlist, self._expand)
-                if target.kind == "playlist"
-                else (self.downloader.download, self._downloaded)
-            )
-            self.running[fetch(target)] = partial(then, song)
-        elif source != song.source:
+        if source != song.source:
             self._put_in_place(song, [path for path, _ in targets])
+        elif isinstance(target, PipelineError):
+            self._record(song, Failure(source, target).to_dict())
+        elif isinstance(target, Link) and target.kind == "playlist":
+            self.running[self.downloader.playlist(target)] = partial(self._expand, song)
+        elif isinstance(target, Link):
+            self.running[self.downloader.download(target)] = partial(self._downloaded, song)
         else:
             self._listen(song, target.absolute(), None, target.name)
 
@@ -221,7 +215,7 @@ class _Run:
         self.running[task] = partial(self._heard, song, path=path, stack=stack)
 
     def _heard(self, song, task, path, stack):
-        is_there = path.exists()
+        is_there = os.path.exists(path)
         if stack:
             stack.close()
         try:
@@ -231,17 +225,11 @@ class _Run:
         except PipelineError:
             raise
         except Exception as error:  # raised before `listen` began, such as by a missing module
-            raise BatchError(
-                "worker",
-                f"A worker could not begin ({type(error).__name__}: {error}); it must run the same version "
-                "of this code.",
-            ) from error
+            reason = f"A worker could not begin ({type(error).__name__}: {error})"
+            raise BatchError("worker", f"{reason}; it must run the same version of this code.") from error
         if row.get("error") == "missing" and is_there:
-            raise BatchError(
-                "storage",
-                f"A worker does not see {path}; songs must lie where every worker sees them under the same "
-                "path, and so must the folder for downloads (set TMPDIR).",
-            )
+            remedy = "every worker must see songs, and the folder for downloads (TMPDIR), under the same path"
+            raise BatchError("storage", f"A worker does not see {path}; {remedy}.")
         self._record(song, row)
 
     def _downloaded(self, song, task):
@@ -270,7 +258,7 @@ class _Run:
 
     def _record(self, song, row):
         self.journal.record(song, row)
-        if row.get("error") == "unreadable":  # a folder, perhaps, whose songs are missing
+        if row.get("error") == "unreadable":  # perhaps a folder, with songs in it
             note(row["message"])
         self.at_hand.pop(song.id)
         self.pending, self.done = self.pending - 1, self.done + 1
