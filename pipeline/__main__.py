@@ -201,7 +201,7 @@ def _row(result, sources):
     )
     return (
         f"{printable(result.label):<12} {percent(result.confidence):>10}  {votes:>14}  {clock(result.seconds):>7}  "
-        f"{printable(name)}{' (cut short)' if result.cut_short else ''}"
+        f"{'  '.join([printable(name), *result.remarks])}"
     )
 
 

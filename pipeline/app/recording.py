@@ -24,9 +24,13 @@ class Recording:
         self._blocks = []
 
     def tap(self, blocks):
-        """Yield the float32 blocks (n,) unchanged and keep a copy; starts anew when called again."""
+        """Yield the float32 blocks (n,), return what their generator returns, and keep a copy, anew at each call."""
         self._blocks, n = [], 0
-        for block in blocks:
+        while True:
+            try:
+                block = next(blocks)
+            except StopIteration as end:
+                return end.value
             if n < LONGEST * SAMPLE_RATE:
                 self._blocks.append(np.round(block * 32767).astype(np.int16))
                 n += len(block)

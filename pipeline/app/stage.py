@@ -98,18 +98,17 @@ class Stage(anywidget.AnyWidget):
         """Show the label and its animation; `url` is the song's canonical address, or None."""
         label, confidence, title = recognition.label, percent(recognition.confidence), printable(recognition.title)
         n_clips = sum(recognition.votes.values())
-        spoken = f"{label}, with a confidence of {confidence}: {title}"
         self.view = {
             "phase": "answer",
             "label": label,
             "animation": animation_of(label),
             "confidence": confidence,
             "votes": f"{recognition.votes[label]:,} of {n_clips:,} second{'s' * (n_clips != 1)} voted {label}",
-            "disagreement": recognition.disagreement,
+            "remarks": recognition.remarks,
             "title": title or "untitled",
             "length": clock(recognition.seconds),
             "url": url,
-            "live": f"{spoken}. {recognition.disagreement}" if recognition.disagreement else spoken,
+            "live": " ".join([f"{label}, with a confidence of {confidence}: {title}", *recognition.remarks]),
         }
 
     def failure(self, sentence, title=""):

@@ -65,12 +65,14 @@ class Recognition:
         return self.probabilities.get(PIANO)
 
     @property
-    def disagreement(self):
-        """A sentence where the majority vote and the mean probability name two classes, else ""."""
-        likeliest = max(self.probabilities, key=self.probabilities.get)
-        if likeliest == self.label:
-            return ""
-        return f"Borderline: the majority vote says {self.label}, the mean probability says {likeliest}."
+    def remarks(self):
+        """What a person should know besides: a list of sentences, mostly empty."""
+        likeliest, remarks = max(self.probabilities, key=self.probabilities.get), []
+        if likeliest != self.label:
+            remarks.append(f"Borderline: the majority vote says {self.label}, the mean probability says {likeliest}.")
+        if self.cut_short:
+            remarks.append("The file is cut short: only its beginning was judged.")
+        return remarks
 
     def to_dict(self):
         """The answer as plain values, for JSON."""

@@ -202,7 +202,7 @@ const WORDS = {
     label.dataset.name = view.animation;
     const facts = element("p", "po-facts");
     facts.append(element("b", "", view.confidence), " confidence", element("br"), view.votes);
-    if (view.disagreement) facts.append(element("span", "po-disagreement", view.disagreement));
+    for (const remark of view.remarks) facts.append(element("span", "po-remark", remark));
     const title = element("p", "po-title");
     const name = element(view.url ? "a" : "span", "", view.title);
     if (view.url) Object.assign(name, { href: view.url, target: "_blank", rel: "noopener noreferrer" });
