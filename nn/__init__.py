@@ -1,8 +1,8 @@
 """A convolutional network from scratch, in NumPy: layers, losses, optimizers, and the model that holds them together.
 
 Read it in this order: `layer`, `dense`, `activations`, `losses`, `optimizers`, `model`, `training`; then `spectrogram`,
-`convolution`, `pooling`, `normalization`, `dropout`. The rest of this folder is for data, files and threads. The folder
-`fast` computes the same in fewer, larger steps; a reader may skip it, and `Model(..., fast=False)` does without it.
+`convolution`, `pooling`, `normalization`, `dropout`. The rest is for checks, data, files and threads. The folder `fast`
+computes the same in fewer, larger steps; a reader may skip it, and `Model(..., fast=False)` does without it.
 """
 
 from nn import layers

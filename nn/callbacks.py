@@ -7,7 +7,7 @@ import csv
 
 import numpy as np
 
-from nn.checks import flag, integer, number
+from nn import checks
 
 
 class Callback:
@@ -47,7 +47,7 @@ class MovingAverage(Callback):
     """
 
     def __init__(self, average, n_steps=1000):
-        self.average, self.rate = average, 1 / max(number(n_steps, "n_steps", minimum=0), 1)
+        self.average, self.rate = average, 1 / max(checks.number(n_steps, "n_steps", minimum=0), 1)
 
     def on_epoch_begin(self, model, epoch):
         if repr(self.average.layers) != repr(model.layers) or self.average.input_shape != model.input_shape:
@@ -64,7 +64,8 @@ class ModelCheckpoint(Callback):
     """Saves the model at `path` after each epoch, or only when `monitor` has become better."""
 
     def __init__(self, path, monitor="val_loss", save_best_only=True):
-        self.path, self.monitor, self.save_best_only = path, monitor, flag(save_best_only, "save_best_only")
+        self.path, self.monitor = checks.path(path, "path"), monitor
+        self.save_best_only = checks.flag(save_best_only, "save_best_only")
 
     def on_epoch_end(self, model, epoch, row):
         if not self.save_best_only or _epochs_since_best(model, self.monitor) == 0:
@@ -79,8 +80,9 @@ class EarlyStopping(Callback):
     """
 
     def __init__(self, monitor="val_loss", patience=2, restore_best_weights=False):
-        self.monitor, self.patience = monitor, integer(patience, "patience", minimum=0)
-        self.restore_best_weights, self._best = flag(restore_best_weights, "restore_best_weights"), {}
+        self.monitor, self.patience = monitor, checks.integer(patience, "patience", minimum=0)
+        self.restore_best_weights = checks.flag(restore_best_weights, "restore_best_weights")
+        self._best = {}
 
     def on_epoch_end(self, model, epoch, row):
         n_epochs = _epochs_since_best(model, self.monitor)
@@ -98,7 +100,7 @@ class CSVLogger(Callback):
     """Appends a line for each epoch to the file at `path`; raises ValueError for figures that it has no column for."""
 
     def __init__(self, path):
-        self.path = path
+        self.path = checks.path(path, "path")
 
     def on_epoch_end(self, model, epoch, row):
         with open(self.path, "a+", newline="") as file:

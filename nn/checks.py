@@ -1,6 +1,7 @@
 """Checks of arguments: each returns its value as plain Python, or raises a ValueError that names what was expected."""
 
 import math
+import os
 from numbers import Real
 
 import numpy as np
@@ -32,6 +33,13 @@ def pair(value, name):
         message = f"Expected a positive whole number or two of them. Received: {name}={value!r}"
         raise ValueError(message) from None
     return first, second
+
+
+def path(value, name):
+    """`value`, if it is a text or a path; a number would be a file that is open already."""
+    if not isinstance(value, str | os.PathLike):
+        raise ValueError(f"Expected a path. Received: {name}={value!r}")
+    return value
 
 
 def flag(value, name):

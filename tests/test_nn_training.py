@@ -18,7 +18,7 @@ import pytest
 from threadpoolctl import threadpool_info
 
 import nn
-from nn.parallel import map_items, set_threads
+from nn.parallel import map_items, one_blas_thread, set_threads
 
 CLIP = 2_000  # samples: short clips keep the suite quick
 
@@ -222,6 +222,29 @@ def test_no_thread_goes_on_after_an_error(in_main_thread, error, n_threads):
         set_threads(2)
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="the system does not pin threads to cores")
+def test_each_thread_keeps_to_its_cores_and_gives_them_back():
+    before, found = os.sched_getaffinity(0), {}
+
+    def work(item):
+        found[threading.get_ident()] = os.sched_getaffinity(0)
+        time.sleep(0.02)
+
+    for n_threads in (2, len(before) + 3):
+        set_threads(n_threads)
+        found.clear()
+        try:
+            with one_blas_thread():
+                map_items(work, list(range(4 * n_threads)))
+        finally:
+            set_threads(2)
+        assert len(found) == n_threads
+        assert set.union(*found.values()) == before
+        sizes = sum(len(cores) for cores in found.values())
+        assert sizes == len(before) if n_threads <= len(before) else all(found.values())
+        assert os.sched_getaffinity(0) == before
+
+
 @pytest.mark.filterwarnings("ignore:invalid value")
 @pytest.mark.parametrize("fast", [True, False])
 def test_a_refused_batch_leaves_no_trace(fast):
@@ -331,6 +354,7 @@ def test_no_other_argument_may_be_senseless(value):
         "batch_size": lambda: model.fit(data.clips, data.labels, batch_size=value, progress=False),
         "patience": lambda: nn.EarlyStopping(patience=value),
         "n_steps": lambda: nn.MovingAverage(model, value),
+        "path": lambda: (nn.CSVLogger if value else nn.ModelCheckpoint)(None if value == "1" else value),
         "schedule": lambda: nn.LearningRateSchedule(value),
         "class_weight": lambda: nn.CategoricalCrossentropy({0: 1, 2: 2} if value is None else [1, value]),
         "label_smoothing": lambda: nn.CategoricalCrossentropy(label_smoothing=value),
@@ -564,6 +588,8 @@ def test_mistakes_are_named():
         for function in (loss.forward, loss.forward_scores):
             with pytest.raises(ValueError, match="one-hot targets"):
                 function(identity, np.array(targets))
+    with pytest.raises(ValueError, match="of one shape"):
+        nn.categorical_accuracy(identity, np.zeros((3, 1)))
     with pytest.raises(ValueError, match="not negative"):
         loss.forward(identity - 0.5, identity)
     with pytest.raises(ValueError, match="2 class names"):
