@@ -1,4 +1,4 @@
-"""From a link to a label; in its folders the way from sources of sound to a model, long lists, the demo and the figures.
+"""From a link to a label; in its folders also the way from sources of sound to a model, long lists, demo and figures.
 
 `from pipeline import Recognizer` is the way in from Python. It is imported when first asked for, so that a command
 that needs no sound starts at once.

@@ -1,6 +1,6 @@
 """Files that are whole or not there: written under a temporary name beside their place, then moved into it.
 
-Everything that is kept goes through here, JSON, tables and pages; whoever is killed leaves the file that was there before.
+All that is kept goes through here, JSON, tables and pages. A process that is killed leaves the older file as it was.
 """
 
 import json

@@ -32,7 +32,7 @@ class Line(io.TextIOBase):
 
 @contextmanager
 def line():
-    """Everything that is printed inside becomes one line that changes; yields the Line, whose `show` has the last word."""
+    """Everything printed inside becomes one line that changes. Yields the Line, whose `show` has the last word."""
     stream = Line()
     with redirect_stdout(stream), redirect_stderr(stream):
         yield stream

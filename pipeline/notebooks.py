@@ -1,5 +1,6 @@
-"""The notebooks, top to bottom: `python -m pipeline.notebooks` runs them in order and keeps what they show, `--fast` tries
-them on a tiny dataset and changes no file that is under version control.
+"""The notebooks, top to bottom: `python -m pipeline.notebooks` runs them in order and keeps what they show.
+
+`--fast` tries them on a tiny dataset and changes no file that is under version control.
 """
 
 import argparse
@@ -37,7 +38,7 @@ def places(fast):
 
 
 def prepare_clips(fast, n_clips=33_602, seed=0):
-    """Make the dataset of the notebooks, unless it is there, in one line of progress; returns its report by split and class."""
+    """Make the dataset of the notebooks, unless it is there; returns its report by split and class."""
     from pipeline import live
     from pipeline.corpus import dataset, tiny
 
@@ -57,11 +58,8 @@ def save_table(table, folder, name):
 
 def versions(*packages):
     """One line with the version of Python and of the packages that a result depends on."""
-    return (
-        "Python "
-        + platform.python_version()
-        + "".join(f", {name} {importlib.metadata.version(name)}" for name in packages)
-    )
+    named = [f"{name} {importlib.metadata.version(name)}" for name in packages]
+    return ", ".join([f"Python {platform.python_version()}", *named])
 
 
 def run(path, fast=False):

@@ -1,7 +1,7 @@
 """Processes that work for this one: of this machine (joblib's loky) or of a Dask cluster, behind one `submit`.
 
-A process that dies loses nothing: what it was working on is run again, and only a task that has brought processes down
-by itself ends in WorkerDied. Each process computes with one thread, because the tasks fill the cores.
+A process that dies loses nothing: its task is run again. Only a task that ends its process each time ends in
+WorkerDied. Each process computes with one thread, because the tasks fill the cores.
 """
 
 import asyncio
@@ -25,11 +25,8 @@ class WorkerDied(PipelineError):
     """The process that had this task died, each time it was tried."""
 
     def __init__(self):
-        super().__init__(
-            "worker_died",
-            "The process that had this task died: too little memory, or data that break a decoder; "
-            "look at it alone, or try again.",
-        )
+        reason = "too little memory, or data that break a decoder"
+        super().__init__("worker_died", f"The process that had this task died: {reason}; try it alone.")
 
     def __reduce__(self):
         return WorkerDied, ()
@@ -85,7 +82,7 @@ class Pool:
 
 
 class _Machine:
-    """Processes of this machine. When one dies, loky gives up all of them: the tasks at hand are then run one by one."""
+    """Processes of this machine. When one dies, loky gives up all of them: their tasks are then run one by one."""
 
     def __init__(self, slots):
         self._closed = False
@@ -155,26 +152,18 @@ class _Cluster:
 
         try:
             kind = _who_answers(address)
-        except (
-            Exception
-        ) as error:  # of a machine that is silent, a name nobody has, or a web server: each fails in its own way
-            raise PipelineError(
-                "dask",
-                f"No Dask scheduler answered at {address} within {TIMEOUT} s; check the address, "
-                "and that the scheduler runs.",
-            ) from error
+        except Exception as error:  # a silent machine, an unknown name and a web server each fail in their own way
+            fault = f"No Dask scheduler answered at {address} within {TIMEOUT} s"
+            raise _dask_error(f"{fault}; check the address, and that the scheduler runs.") from error
         if kind != "Scheduler":
-            raise PipelineError(
-                "dask", f"At {address} answers a Dask {kind.lower()}; give the address of the scheduler."
-            )
+            raise _dask_error(f"At {address} answers a Dask {kind.lower()}; give the address of the scheduler.")
         self._client = Client(address, timeout=TIMEOUT, set_as_default=False)
         try:
             self._client.wait_for_workers(1, timeout=TIMEOUT)
         except TimeoutError:
             self._client.close()
-            raise PipelineError(
-                "dask", f"The Dask scheduler at {address} has no workers; start some: dask worker {address}"
-            ) from None
+            fault = f"The Dask scheduler at {address} has no workers"
+            raise _dask_error(f"{fault}; start some: dask worker {address}") from None
         self._address, self._looked, self._slots = address, 0, 1
         self._executor = self._client.get_executor(pure=False)
 
@@ -193,9 +182,8 @@ class _Cluster:
         from distributed import KilledWorker
 
         if attempt.cancelled() or isinstance(attempt.exception(), CancelledError):
-            task.set_exception(
-                PipelineError("dask", f"The Dask scheduler at {self._address} is gone; start it and its workers again.")
-            )
+            fault = f"The Dask scheduler at {self._address} is gone"
+            task.set_exception(_dask_error(f"{fault}; start it and its workers again."))
         elif isinstance(attempt.exception(), KilledWorker):
             task.set_exception(WorkerDied())
         else:
@@ -206,8 +194,12 @@ class _Cluster:
         self._client.close()
 
 
+def _dask_error(message):
+    return PipelineError("dask", message)
+
+
 def _who_answers(address):
-    """What is at a Dask address, "Scheduler" or "Worker"; a Client that cannot connect would take 20 s more to close."""
+    """What is at a Dask address, "Scheduler" or "Worker"; a Client that cannot connect takes 20 s more to close."""
     from distributed.core import rpc
 
     async def ask():
@@ -237,9 +229,9 @@ def _processes(n):
 
 
 def _begin(parent):
-    """In a worker: end when the process that started it has been killed, and not because of memory that caches take.
+    """In a worker: end when the process that started it was killed, and not because of memory that caches take.
 
-    loky takes a worker that has grown by 300 MB for one that leaks, and starts another, which reads all sound fonts again.
+    loky ends a worker that has grown by 300 MB, because it may leak; the next one would read all sound fonts again.
     """
     from joblib.externals.loky import process_executor
 

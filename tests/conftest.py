@@ -1,4 +1,4 @@
-"""What tests of several files need, and what the whole suite says at its end: whether the tests of the demo met a browser."""
+"""What tests of several files need, and what the suite says at its end: whether the demo was tested in a browser."""
 
 import os
 

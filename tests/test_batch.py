@@ -149,9 +149,12 @@ def test_without_other_processes_this_one_makes_the_same_rows(folder, expected, 
     assert "Other processes cannot be started (Read-only file system)" in capsys.readouterr().err
 
 
-def grown(megabytes, kept=[]):
+KEPT = []
+
+
+def grown(megabytes):
     """Memory that stays with the process, as a cache does; in which process this is."""
-    kept.append(b"x" * (megabytes * 2**20))
+    KEPT.append(b"x" * (megabytes * 2**20))
     return os.getpid()
 
 
@@ -437,7 +440,7 @@ def test_workers_with_another_version_of_the_model_are_refused(folder, tmp_path,
 def test_a_dask_address_where_nobody_answers(folder, tmp_path, monkeypatch, cluster):
     assert workers.TIMEOUT <= 10
     monkeypatch.setattr(workers, "TIMEOUT", 1)
-    with pytest.raises(PipelineError, match="No Dask scheduler answered at tcp://127.0.0.1:9 within 1 s"):
+    with pytest.raises(PipelineError, match=r"No Dask scheduler answered at tcp://127.0.0.1:9 within 1 s"):
         labelling.run(folder / "Café songs", tmp_path / "out.parquet", folder / "model.npz", dask="tcp://127.0.0.1:9")
     with (
         socket.create_server(("127.0.0.1", 0)) as silent,

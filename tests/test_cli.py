@@ -79,9 +79,11 @@ def test_the_output_of_a_batch_whose_streams_are_closed(tmp_path):
 
 def test_no_temporary_folder(tmp_path):
     """The link fails with its own sentence, and the file after it is labelled."""
-    code = f"import tempfile; tempfile._candidate_tempdir_list = lambda: ['{tmp_path}/none']; from pipeline.__main__ import main"
-    link = "https://youtu.be/abcdefghijk"
-    command = [sys.executable, "-c", f"{code}; raise SystemExit(main(['label', '--json', '{link}', '{PIANO}']))"]
+    code = (
+        "import sys, tempfile; from pipeline.__main__ import main; "
+        f"tempfile._candidate_tempdir_list = lambda: ['{tmp_path}/none']; sys.exit(main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", code, "label", "--json", "https://youtu.be/abcdefghijk", PIANO]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     failed, labelled = map(json.loads, result.stdout.splitlines())
     assert (failed["error"], labelled["label"]) == ("temporary_folder", "Piano")
@@ -89,7 +91,7 @@ def test_no_temporary_folder(tmp_path):
 
 
 def test_a_model_that_would_answer_with_what_is_no_number(tmp_path):
-    """Weights and thresholds that are no number are refused when the file is read, too large ones with the first song."""
+    """Weights that are no number are refused when the file is read, too large ones with the first song."""
     model = Model.load(ROOT / "data" / "model.npz")
     weights = next(layer for layer in reversed(model.layers) if layer.params).params["kernel"]
     weights[:] = np.resize([3e38, -3e38], weights.shape)
@@ -169,7 +171,8 @@ def test_a_title_that_the_terminal_cannot_write(tmp_path):
     song = tmp_path / "ショパン.wav"
     song.write_bytes(Path(PIANO).read_bytes())
     result = run("label", str(song), env=os.environ | {"PYTHONIOENCODING": "cp1252"})
-    assert result.returncode == 0 and result.stdout.splitlines()[-1].endswith("  ????.wav"), result.stderr
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[-1].endswith("  ????.wav")
 
 
 def test_names_cannot_steer_the_terminal(tmp_path):

@@ -20,9 +20,14 @@ def test_a_file_takes_its_place_whole_or_not_at_all(tmp_path):
     with files.replacing(path) as temporary:
         temporary.write_text("first")
         assert not path.exists()
-    with pytest.raises(KeyError), files.replacing(path) as temporary:
-        temporary.write_text("sec")
-        raise KeyError
+
+    def fail():
+        with files.replacing(path) as temporary:
+            temporary.write_text("sec")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
     assert path.read_text() == "first"
     assert list(path.parent.iterdir()) == [path]
 
