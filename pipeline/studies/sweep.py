@@ -49,9 +49,7 @@ def study_network(trial, class_names=CLASS_NAMES, seed=0):
     return Model([*layers, Dense(len(class_names)), Softmax()], INPUT_SHAPE, class_names, seed)
 
 
-def run_study(
-    name, storage, clips_dir, n_trials=40, n_clips=2000, epochs=3, workers=None, dask=None, seed=0, progress=None
-):
+def run_study(name, storage, clips_dir, n_trials, n_clips, epochs, workers=None, dask=None, seed=0, progress=None):
     """Bring a study to `n_trials` finished trials; a study that has them already is only opened.
 
     Parameters
