@@ -26,7 +26,7 @@ from pipeline.batch.journal import Journal
 from pipeline.errors import Cancelled
 from pipeline.song import recognition
 from pipeline.song.audio import SAMPLE_RATE
-from pipeline.studies import scale_page, workloads
+from pipeline.studies import workloads
 from pipeline.workers import Pool
 
 ROOT = recognition.MODEL_PATH.parents[1]
@@ -177,6 +177,8 @@ def measure(parts=(), size=SIZE, folder=ROOT):
     if missing := [name for name in PARTS if name not in results]:
         print(f"Still to be measured: {', '.join(missing)}")
     else:
+        from pipeline.studies import scale_page  # not above: matplotlib would add to the memory that is measured
+
         scale_page.write(results, folder)
 
 
