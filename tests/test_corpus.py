@@ -8,6 +8,7 @@ import tarfile
 import threading
 import zipfile
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -98,7 +99,7 @@ def test_the_real_pip_fetches_a_package_once(tmp_path, monkeypatch):
     assert fetch(Package("pip", "tinysounds"), tmp_path / "cache") == folder
     monkeypatch.undo()
     monkeypatch.setenv("PIP_NO_INDEX", "1")
-    with pytest.raises(SourceError, match="pip could not fetch nosuchsounds .* try again"):
+    with pytest.raises(SourceError, match=r"pip could not fetch nosuchsounds .* try again"):
         fetch(Package("pip", "nosuchsounds"), tmp_path / "cache")
     assert [p.name for p in (tmp_path / "cache").iterdir()] == [folder.name]
 
@@ -157,10 +158,8 @@ def test_an_archive_cannot_leave_its_folder(tmp_path, name):
         file.addfile(entry, io.BytesIO(b"x"))
     with pytest.raises(SourceError, match="unsafe"):
         unpack(tmp_path / "a.zip", inside)
-    try:
+    with suppress(SourceError):
         unpack(tmp_path / "a.tgz", inside)  # an absolute name is stripped by tarfile's filter, a climbing one refused
-    except SourceError:
-        pass
     assert not (tmp_path / "out.txt").exists()
 
 
@@ -182,7 +181,7 @@ def test_midi_is_read_with_its_pedal(tmp_path):
     np.testing.assert_allclose(read.pedal, [[0.1, 1], [1.0, 0]], atol=0.01)  # only the moves that change something
     assert set(read.for_program(5).notes["program"]) == {5}
     assert not read.for_program(5).notes["drum"].any()
-    with pytest.raises(SourceError, match="cannot|not a MIDI"):
+    with pytest.raises(SourceError, match="MIDI data is not a MIDI file that can be read"):
         read_midi(b"MThd no")
 
 
@@ -492,7 +491,7 @@ def test_two_recordings_of_one_name_are_not_taken_for_the_same(tmp_path):
         (folder / "Piano").mkdir(parents=True)
         tone(folder / "Piano" / "1.wav", 440, 1)
     assert [r.id for r in collection.recordings([], [first, first])] == ["Piano/1.wav"]
-    with pytest.raises(SourceError, match="Two different recordings are called Piano/1.wav"):
+    with pytest.raises(SourceError, match=r"Two different recordings are called Piano/1\.wav"):
         collection.recordings([], [first, second])
 
 

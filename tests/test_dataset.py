@@ -128,7 +128,7 @@ def test_two_datasets_are_never_mixed(tmp_path, folder):
 
 def test_a_damaged_file_is_named_with_its_folder_before_anything_is_made(tmp_path, folder):
     (folder / "Other" / "3.wav").write_bytes(b"no sound")
-    with pytest.raises(SourceError, match="Other/3.wav cannot be used: 3.wav cannot be read as sound"):
+    with pytest.raises(SourceError, match=r"Other/3\.wav cannot be used: 3\.wav cannot be read as sound"):
         make(tmp_path / "out", folder, n=60, jobs=1)
     assert not (tmp_path / "out").exists()
 

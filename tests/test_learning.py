@@ -20,7 +20,7 @@ from pipeline.corpus.sounds import Excerpt, Noise, Recorded
 from pipeline.errors import SourceError
 from pipeline.learning import evaluation, hard_songs, training, voting, weights
 from pipeline.learning.evaluation import (
-    binary_figures,
+    binary_metrics,
     by_recording,
     calibration,
     folder_clips,
@@ -59,14 +59,14 @@ def made(tmp_path_factory):
     return folder / "clips", folder / "dev"
 
 
-def test_every_nth_clip_is_a_thinned_split(made):
+def test_a_subsample_is_every_nth_clip(made):
     split = dataset.load(made[0], "train")
-    clips, labels = training.thinned(split, 60)
+    clips, labels = training.subsample(split, 60)
     assert len(clips) == len(labels) == 64
     assert np.array_equal(clips[1], split[0][3])
-    assert len(training.thinned(split, None)[0]) == len(split[0]) == 192
+    assert len(training.subsample(split, None)[0]) == len(split[0]) == 192
     mixed = (*split[:2], split[2].assign(kind=["own", "own", "noise"] * 64))
-    clips, labels = training.thinned(mixed, 32, without=("own", "speech"))
+    clips, labels = training.subsample(mixed, 32, without=("own", "speech"))
     assert len(clips) == 32
     assert np.array_equal(clips[1], split[0][8])
     assert labels[1] == split[1][8]
@@ -80,7 +80,7 @@ def test_other_sound_over_a_piano_makes_it_other(arguments, share):
         np.repeat(np.eye(2, dtype=np.float32), 200, axis=0),
     )
     samples[200:] *= 5
-    mixed, labels = training.hide_piano(*arguments)(samples.copy(), targets.copy(), rng)
+    mixed, labels = training.mix_over_piano(*arguments)(samples.copy(), targets.copy(), rng)
     changed = np.flatnonzero((mixed != samples).any(axis=1))
     assert len(changed) / 200 == pytest.approx(share, abs=0.08)
     assert changed.max() < 200
@@ -101,7 +101,7 @@ def test_the_learning_rate_falls_along_half_a_cosine():
 
 
 def test_training_clips_are_shuffled_and_augmented_and_follow_the_seed(made, tmp_path, monkeypatch):
-    asked, sequence, augment = [], training.ClipSequence, training.hide_piano()
+    asked, sequence, augment = [], training.ClipSequence, training.mix_over_piano()
     monkeypatch.setattr(
         training, "ClipSequence", lambda *arguments, **options: asked.append(options) or sequence(*arguments, **options)
     )
@@ -173,9 +173,10 @@ def test_ctrl_c_is_not_the_end_of_a_training(made, tmp_path):
             os.kill(os.getpid(), signal.SIGINT)
 
     settings = {"network": SMALL, "epochs": 2, "limit": 64, "progress": False}
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "Validation", Interrupting)
-        training.train(made[0], tmp_path / "a.npz", **settings)
+        with pytest.raises(KeyboardInterrupt):
+            training.train(made[0], tmp_path / "a.npz", **settings)
     assert not (tmp_path / "a.npz").exists()
     assert len(training.train(made[0], tmp_path / "a.npz", **settings).history.epoch_rows) == 2
 
@@ -199,7 +200,7 @@ def test_calibration_keeps_the_order_and_divides_the_songs(made):
     after = piano_probabilities(model, clips)
     assert np.array_equal(np.argsort(before, kind="stable"), np.argsort(after, kind="stable"))
     is_piano = table["label"] == "Piano"
-    assert binary_figures(is_piano, after)["auc"] == pytest.approx(binary_figures(is_piano, before)["auc"], abs=1e-6)
+    assert binary_metrics(is_piano, after)["auc"] == pytest.approx(binary_metrics(is_piano, before)["auc"], abs=1e-6)
     songs, probability = _by_song(table, after)
     assert training.log_loss(songs, probability) <= training.log_loss(*_by_song(table, before)) + 0.02
     assert np.mean((probability > 0.5) == songs) >= 5 / 6
@@ -237,16 +238,16 @@ def test_the_calibration_error_is_weighted_by_clips():
     assert bins["n"].tolist() == [1, 3]
 
 
-def test_a_threshold_of_the_others_knows_nothing_of_the_recording_itself():
+def test_a_leave_one_out_threshold_does_not_depend_on_the_recording_itself():
     recordings = {"a": ("Piano", 0.8), "b": ("Piano", 0.7), "c": ("Other", 0.3), "d": ("Other", 0.6)}
     table = pd.DataFrame(
         [{"recording": name, "label": label, "p": p} for name, (label, p) in recordings.items() for _ in range(3)]
     )
-    thresholds = expit(logit(weights.others_threshold(table, table["p"].to_numpy())) + logit(weights.PRIOR))
+    thresholds = expit(logit(weights.leave_one_out_thresholds(table, table["p"].to_numpy())) + logit(weights.PRIOR))
     chosen = dict(zip(table["recording"], thresholds))  # as if half of all songs were pianos
     assert chosen["a"] == pytest.approx(0.65, abs=0.02) == chosen["c"]  # between d and b
     assert chosen["b"] == pytest.approx(0.7, abs=0.02)  # between d and a
-    assert chosen["d"] == pytest.approx(0.5, abs=0.02)  # between c and b: d itself would be taken for a piano
+    assert chosen["d"] == pytest.approx(0.5, abs=0.02)  # between c and b: it would classify d as a piano
 
 
 def unseen(folder):
@@ -338,7 +339,7 @@ def test_songs_follow_the_seed_and_know_whether_noise_was_added(made, monkeypatc
 
 
 def test_the_report_of_unseen_songs(made, monkeypatch):
-    monkeypatch.setattr(evaluation, "DRAWS", 20)
+    monkeypatch.setattr(evaluation, "RESAMPLES", 20)
     model = SimpleNamespace(
         class_names=["Piano", "Other"], predict=lambda clips: np.where(clips[:, :1] > 0, [[0.9, 0.1]], [[0.1, 0.9]])
     )
@@ -356,7 +357,7 @@ def test_the_report_of_unseen_songs(made, monkeypatch):
 
 
 def test_the_report_of_clips_draws_recordings_and_that_of_recordings_names_what_was_wrong(made, monkeypatch):
-    monkeypatch.setattr(evaluation, "DRAWS", 20)
+    monkeypatch.setattr(evaluation, "RESAMPLES", 20)
     (_, labels, clips, _), table = dataset.load(made[0], "test"), folder_clips(made[1])[1]
     is_piano, test = table["label"] == "Piano", np.tile([0.2, 0.6, 0.9], 8)
     wrong = table["recording"].map({"Other/0.flac": 0.995, "Other/1.flac": 0.6})  # by any threshold, and by one half
@@ -375,7 +376,7 @@ def test_the_report_of_clips_draws_recordings_and_that_of_recordings_names_what_
 
 def test_the_weights_command_says_how_good_its_model_is(made, tmp_path, monkeypatch):
     built, asked, found, train = [], [], unseen(made[0].parent), weights.train
-    monkeypatch.setattr(evaluation, "DRAWS", 20)
+    monkeypatch.setattr(evaluation, "RESAMPLES", 20)
     monkeypatch.setattr(
         weights, "train", lambda *arguments, **options: asked.append(options) or train(*arguments, **options)
     )
@@ -422,13 +423,13 @@ def test_the_weights_command_says_how_good_its_model_is(made, tmp_path, monkeypa
 
 
 @pytest.mark.parametrize("judged", [False, True])
-def test_a_model_that_no_real_recordings_have_chosen_does_not_replace_the_one_that_ships(
+def test_a_model_that_no_real_recordings_have_chosen_does_not_replace_the_released_one(
     made, tmp_path, monkeypatch, judged
 ):
-    ships, alone, results = (tmp_path / name for name in ("model.npz", "alone.npz", "model.json"))
-    for name, value in (("MODEL_PATH", ships), ("UNJUDGED", alone), ("RESULTS", results)):
+    released, alone, results = (tmp_path / name for name in ("model.npz", "alone.npz", "model.json"))
+    for name, value in (("MODEL_PATH", released), ("WITHOUT_DEV", alone), ("RESULTS", results)):
         monkeypatch.setattr(weights, name, value)
-    monkeypatch.setattr(evaluation, "DRAWS", 20)
+    monkeypatch.setattr(evaluation, "RESAMPLES", 20)
     monkeypatch.setattr(dataset, "build", lambda *arguments, **options: None)
     monkeypatch.setattr(collection, "recordings", lambda *arguments, **options: [])
     monkeypatch.setattr(hard_songs, "make", lambda found: None)
@@ -440,11 +441,14 @@ def test_a_model_that_no_real_recordings_have_chosen_does_not_replace_the_one_th
     assert written == ({"model.npz", "model.json"} if judged else {"alone.npz", "alone.json"})
 
 
-def test_a_wrong_folder_of_judges_is_said_before_anything_is_built(tmp_path, monkeypatch, capsys):
+def test_a_wrong_dev_folder_is_said_before_anything_is_built(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(collection, "recordings", lambda *arguments, **options: pytest.fail("nothing is to be built"))
     command = ["--dev-folder", str(tmp_path), "--out", str(tmp_path / "new" / "model.npz")]
     assert weights.main(command) == 1
-    assert "holds no sound" in capsys.readouterr().err
+    assert "There is no sound file in the folder" in capsys.readouterr().err
+    song(tmp_path / "0.wav", True, 0)
+    assert weights.main(command) == 1
+    assert "holds no sound in sub-folders" in capsys.readouterr().err
     for label, take in [("piano", 0), ("piano", 1), ("Other", 0), ("Piano", 0)]:
         song(tmp_path / label / f"{take}.wav", False, take)
         assert weights.main(command) == 1
@@ -476,7 +480,7 @@ def test_ways_to_vote_differ_where_they_should():
     between = clips[clips["place"] < 3].assign(place=lambda row: row["place"] + 0.5, probability=0.2)
     overlapping = voting.compare(pd.concat([clips, between]), lengths=(2, None)).set_index(["way", "seconds"])
     assert overlapping.loc[("majority vote", 2)].equals(figures.loc[("majority vote", 2)])
-    # In two seconds there are three clips, of which the one between says no: the piano is right only where both others say yes.
+    # In two seconds there are three clips, and the one between votes against the piano: both others must vote for it.
     assert overlapping.loc[("majority vote" + voting.OVERLAPPING, 2), ["n", "recall"]].tolist() == [4, 0.5]
     assert overlapping.loc[("majority vote" + voting.OVERLAPPING, "all"), "recall"] == 0
     songs = by_recording(table, probability).set_index("recording")["piano_probability"]
@@ -500,7 +504,7 @@ def test_a_clip_between_is_half_of_each_neighbour_in_a_recording():
     model = SimpleNamespace(
         class_names=["Piano", "Other"], predict=lambda samples: asked.append(samples) or np.full((len(samples), 2), 0.5)
     )
-    both = voting.overlapped(model, clips, table)
+    both = voting.add_overlapping(model, clips, table)
     assert asked[0].tolist() == [[2, 3, 4, 5]]
     assert both["probability"].tolist() == [0.1, 0.5, 0.2, 0.3]
     assert both["place"].tolist() == [0, 0.5, 1, 0]

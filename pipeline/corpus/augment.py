@@ -128,7 +128,7 @@ def background(n, rng):
 
 
 def compress(samples, rng):
-    """A compressor: above a threshold the level rises by 1/ratio only. Attack 10 ms, release 150 ms, in blocks of 10 ms."""
+    """Dynamic range compression: above a threshold the level rises by 1/ratio. Attack 10 ms, release 150 ms."""
     block = RATE // 100
     blocks = np.pad(np.abs(samples), (0, -len(samples) % block)).reshape(-1, block).max(1)
     envelope, level = np.empty_like(blocks), 0.0

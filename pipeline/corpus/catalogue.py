@@ -42,8 +42,8 @@ class Entry:
 class Font(Entry):
     """A sound font. Fonts that share samples belong to one `family`.
 
-    The General MIDI programs `pianos` are pianos. All others are other instruments, except those `left_out` and the rest of
-    the first four. A font with `drums` also plays whole bands.
+    The General MIDI programs `pianos` are pianos. All others are other instruments, except those `left_out` and the
+    rest of the first four. A font with `drums` also plays whole bands.
     """
 
     name: str
@@ -86,7 +86,7 @@ class Pieces(Entry):
 class Recordings(Entry):
     """Sound files of one kind. Files with one of `skip` in their path are left out.
 
-    `scattered` files are short and played one after another. `part` is "voice" or "piano" where only these `spans` count.
+    `scattered` files are short and played one after another. `part` is "voice" or "piano" if only its `spans` count.
     """
 
     kind: str

@@ -30,8 +30,8 @@ CHUNK = 40  # scattered files, at least, in one recording
 class Recording:
     """One recording of the corpus.
 
-    `group` is what a split must not divide (a family of fonts, a package, a file). `kind` has a share of its class in
-    `catalogue.shares`, `weight` is the share of the recording among its kind. `sound.excerpt(rng, seconds)` makes sound.
+    No split divides a `group`: a family of fonts, a package, a file. `kind` has a share of its class, in
+    `catalogue.shares`; `weight` is the recording's share of its kind. `sound.excerpt(rng, seconds)` makes sound.
     """
 
     id: str
@@ -70,42 +70,39 @@ def recordings(sources=("default",), folders=(), folder_split=None):
 
 def from_folder(folder, split=None):
     """Recordings of a folder of one's own: one sub-folder a class, any number of classes."""
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise SourceError("missing", f"There is no folder {folder}; check the spelling.")
-    found = []
+    found, folder = [], Path(folder)
     for path, name, label in class_files(folder):
         sound = Recorded(str(path))
         with naming(name):
             minutes = min(max(len(sound.samples()) / RATE, 1), 240) / 60
         origin, where = as_text(folder.name), split or _by_name(name)
         found.append(Recording(name, label, origin, name, "own", "own", "recording", where, sound, minutes))
-    if not found:
-        raise SourceError(
-            "no_audio",
-            f"{folder} holds no sound in sub-folders; make one sub-folder for each class, such as Piano and Other.",
-        )
     return found
 
 
 def class_files(folder):
-    """The sound files of a folder that has a sub-folder for each class: `[(path, name within the folder, class), ...]`.
+    """The sound files of a folder with a sub-folder for each class: a list of (path, name within the folder, class).
 
-    They are in the order of their paths. Hidden sub-folders are left out. Raises SourceError.
+    They are in the order of their paths. Hidden sub-folders are left out. Raises SourceError if there are none.
     """
-    found = []
+    found, folder = [], Path(folder)
+    if not folder.is_dir():
+        raise SourceError("missing", f"There is no folder {folder}; check the spelling.")
     for path, target in in_folder(folder):
         if isinstance(target, SourceError):
             raise target
         name = as_text(Path(path).relative_to(folder))
         if "/" in name and not name.startswith("."):
             found.append((target, name, name.split("/")[0]))
+    if not found:
+        message = f"{folder} holds no sound in sub-folders; make one for each class, such as Piano and Other."
+        raise SourceError("no_audio", message)
     return found
 
 
 @contextmanager
 def naming(recording):
-    """A context whose AudioErrors become SourceErrors that name the recording: two folders may hold files of one name."""
+    """A context in which an AudioError becomes a SourceError that names the recording with its folder."""
     try:
         yield
     except AudioError as error:
@@ -113,14 +110,11 @@ def naming(recording):
 
 
 def _unique(found):
-    """Of the same sound under the same id, one is left: what was drawn twice by chance."""
+    """The recordings without duplicates, which chance can draw. Raises SourceError for two with one id."""
     unique = {}
     for r in found:
         if unique.setdefault((r.split, r.id), r).sound != r.sound:
-            raise SourceError(
-                "id",
-                f"Two different recordings are called {r.id}; give their files, or their packages' entries, names that differ.",
-            )
+            raise SourceError("id", f"Two different recordings are called {r.id}; give their files names that differ.")
     return list(unique.values())
 
 

@@ -1,7 +1,7 @@
 """A dataset: one-second clips on disk, cut from the recordings of a corpus, and a table that says where each is from.
 
-Several processes make the clips, in shards. A shard gets its name when it is complete, so a build that was killed goes on.
-The same seed makes the same clips.
+Several processes make the clips, in shards. A shard gets its name when it is complete, so a build that was killed goes
+on. The same seed makes the same clips.
 """
 
 import argparse
@@ -39,8 +39,8 @@ def build(
 ):
     """Make `n_clips` clips in folder `out`: `clips.npy` int16 (n, 16000), `clips.csv`, `report.json`.
 
-    Classes are equally frequent in each split; within a class, kinds have the shares of `catalogue.shares`. Calling it again
-    with the same arguments goes on where it was stopped.
+    Classes are equally frequent in each split; within a class, kinds have the shares of `catalogue.shares`. Calling it
+    again with the same arguments goes on where it was stopped.
 
     Parameters
     ----------
@@ -78,8 +78,8 @@ def build(
 def load(out, split=None):
     """Open a dataset: `(clips, labels, table, class_names)`, of one split or of all.
 
-    `clips` is an int16 memory map (n, 16000); a split is a contiguous part of it. `labels` are int64, Piano 0 and Other 1,
-    further classes after them by name.
+    `clips` is an int16 memory map (n, 16000); a split is a contiguous part of it. `labels` are int64: Piano 0, Other 1,
+    then further classes by name.
     """
     out = Path(out)
     if not (out / "clips.csv").exists():
@@ -111,7 +111,7 @@ def class_names(labels):
 
 
 def _plan(found, n_clips):
-    """Jobs (split, label, shard, clips): splits by `PARTS`, classes equally frequent in each. The rest goes to training."""
+    """Jobs (split, label, shard, clips): splits by `PARTS`, classes equally frequent. The rest goes to training."""
     jobs, labels = [], {split: class_names(r.label for r in found if r.split == split) for split in PARTS}
     parts = {split: part for split, part in PARTS.items() if len(labels[split]) > 1}
     if "train" not in parts:
@@ -181,8 +181,8 @@ def _probabilities(recordings, label):
 def cut(recording, rng):
     """One excerpt of a recording, augmented and cut into its seconds: yields (int16 clip, row of the table).
 
-    A second is dropped if the recording itself, before augmentation, is silent in it or lies under the added noise, or if
-    the excerpt does not keep it. The level of a clip that ends early is that of the part that is left.
+    A second is dropped if the recording itself, before augmentation, is silent in it or lies under the added noise, or
+    if the excerpt does not keep it. The level of a clip that ends early is that of the part that is left.
     """
     with collection.naming(recording.id):
         excerpt = recording.sound.excerpt(rng, EXCERPT)

@@ -1,7 +1,7 @@
-"""Patches of the Gravis Ultrasound (GUS), such as those of FreePats: one file holds the recorded notes of one instrument.
+"""Patches of the Gravis Ultrasound (GUS), as in FreePats: one file holds the recorded notes of one instrument.
 
-The layout is read as in TiMidity++ (timidity/instrum.c): a header of 129 bytes, one of 63 for the instrument, one of 47 for
-its layer, then for each note one of 96 and its samples.
+The layout is read as in TiMidity++ (timidity/instrum.c): a header of 129 bytes, one of 63 for the instrument, one of 47
+for its layer, then for each note one of 96 and its samples.
 """
 
 import struct

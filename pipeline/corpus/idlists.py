@@ -21,8 +21,9 @@ PIANO_IDS = frozenset({"/m/05r5c", "/m/01s0ps", "/m/05148p4"})
 def from_giantmidi(path, n, min_piano=0.9, min_similarity=0.6, seed=0):
     """`n` random rows ("Piano", link, 1) of GiantMIDI-Piano's table, whose name ends in `_pianosoloprob.csv`.
 
-    `min_piano` is the least probability of solo piano, by the authors' detector. `min_similarity` is the least similarity
-    of the video's title and the name of the work; below it the video is likely another work. Raises SourceError.
+    `min_piano` is the least probability of solo piano, by the authors' detector. `min_similarity` is the least
+    similarity of the video's title and the name of the work; below it, the video is likely another work.
+    Raises SourceError.
     """
     table = _read(path, sep="\t", quoting=csv.QUOTE_NONE)
     if not {"youtube_id", "similarity", "piano_solo_prob"} <= set(table):

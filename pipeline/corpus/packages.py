@@ -1,7 +1,7 @@
 """Packages that hold sound: fetched by name through pip, npm or apt, and unpacked into a cache.
 
-Nothing is installed: a package is only an archive of files here (of a source archive, pip runs the build script to read
-its version). A fetch that was interrupted leaves no half package behind: folders get their names when they are complete.
+Nothing is installed: a package is only an archive of files here (of a source archive, pip runs the build script to
+read its version). A fetch that was interrupted leaves no half package: folders get their names when they are complete.
 """
 
 import os
@@ -135,9 +135,12 @@ def unpack(archive, folder):
                 file.extractall(folder)
         elif archive.suffix == ".deb":
             # dpkg-deb writes the deb's tar to its standard output, and the same careful extraction follows
-            with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", str(archive)], stdout=subprocess.PIPE) as process:
-                with tarfile.open(fileobj=process.stdout, mode="r|") as file:
-                    _extract(file, folder)
+            command = ["dpkg-deb", "--fsys-tarfile", str(archive)]
+            with (
+                subprocess.Popen(command, stdout=subprocess.PIPE) as process,
+                tarfile.open(fileobj=process.stdout, mode="r|") as file,
+            ):
+                _extract(file, folder)
         else:
             with tarfile.open(archive) as file:
                 _extract(file, folder)

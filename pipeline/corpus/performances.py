@@ -34,7 +34,7 @@ PIECES_EACH = 4  # pieces that each instrument plays, and improvisations
 
 @dataclass(frozen=True)
 class Instrument:
-    """Something that plays: its entry in the catalogue (a font or a set of samples), what it is, and how often it is drawn."""
+    """Something that plays. `entry` is its Font or Samples of the catalogue, `weight` how often it is drawn."""
 
     entry: object
     name: str

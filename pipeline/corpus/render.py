@@ -51,6 +51,9 @@ class Touch:
         return np.clip(np.rint(played), 1, 127).astype(int)
 
 
+PLAIN = Touch()  # as the score is written
+
+
 @lru_cache(maxsize=12)
 def _font(path):
     try:
@@ -81,7 +84,7 @@ class FontPlayer:
     font: str
     program: int
 
-    def render(self, score, start, seconds, touch=Touch()):
+    def render(self, score, start, seconds, touch=PLAIN):
         """As `render`, below; soft playing sounds darker, which sound fonts leave out."""
         score = score.for_program(self.program)
         samples = render(score, self.font, start, seconds, touch)
@@ -90,14 +93,14 @@ class FontPlayer:
 
 
 def darkened(samples, velocity):
-    """Samples (n,) as an instrument sounds at a MIDI velocity: through a low-pass at 1.2 (softest) to 19 kHz (loudest)."""
+    """Samples (n,) through a low-pass filter, at 1.2 kHz for the softest MIDI velocity and 19 kHz for the loudest."""
     cutoff = 1200 * 2 ** (velocity / 127 * 4)
     if cutoff > 7000:
         return samples
     return sosfilt(butter(1, cutoff, fs=RATE, output="sos"), samples).astype(np.float32)
 
 
-def render(score, font_path, start, seconds, touch=Touch()):
+def render(score, font_path, start, seconds, touch=PLAIN):
     """Play `seconds` of a score from second `start` (both in the time of the score as played, after tempo).
 
     Returns

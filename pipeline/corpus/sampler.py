@@ -14,7 +14,7 @@ import numpy as np
 from scipy.signal import resample_poly
 
 from pipeline.corpus import gus_patches
-from pipeline.corpus.render import RATE, Touch, darkened
+from pipeline.corpus.render import PLAIN, RATE, darkened
 from pipeline.corpus.sounds import decoded
 from pipeline.errors import SourceError
 
@@ -27,11 +27,11 @@ NAME = re.compile(r"(?:^|\.)([A-Ga-g])(s|#|b)?(-?\d)(?:v\d+)?\.(?:ogg|mp3|wav|fl
 
 @dataclass(frozen=True)
 class SamplePlayer:
-    """Plays a score with the notes in `folders`, one for each layer of velocity, softest first; or in one patch file."""
+    """Plays a score with the notes of `folders`, a layer of velocity each, softest first, or of one patch file."""
 
     folders: tuple
 
-    def render(self, score, start, seconds, touch=Touch()):
+    def render(self, score, start, seconds, touch=PLAIN):
         """Play `seconds` of a score from second `start`, as `pipeline.corpus.render.FontPlayer.render` does."""
         notes = score.sustained().notes if touch.pedal else score.notes
         begins, ends = notes["start"] / touch.tempo - start, notes["end"] / touch.tempo - start

@@ -113,7 +113,7 @@ STYLES = ("single", "melody", "chords", "arpeggio", "hands", "dense")
 def improvise(rng, seconds, style=None):
     """A score of `seconds` of simple keyboard music in one of `STYLES`, which is drawn if it is not given.
 
-    Sparse playing is as frequent as busy playing, over the whole keyboard. Performances are rarely so sparse or so wide.
+    Sparse playing is as frequent as busy playing, over the whole keyboard. Performances are rarely so sparse or wide.
     """
     style = style or rng.choice(STYLES)
     scale = SCALES[rng.integers(4)]

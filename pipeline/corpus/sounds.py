@@ -1,7 +1,7 @@
 """Sounds: what a recording is made of. Each gives excerpts on demand.
 
-A sound is a file, a score played by an instrument, a noise, or two of these together. An excerpt says which of its seconds
-have the label: a piano with something else counts only where the other is audible.
+A sound is a file, a score played by an instrument, a noise, or two of these together. An excerpt says which of its
+seconds have the label: a piano with something else counts only where the other is audible.
 """
 
 import hashlib
@@ -147,7 +147,7 @@ def _performance(rng, seconds, piece, style=None):
 
 @dataclass(frozen=True)
 class Duo:
-    """A piece shared by a piano and another instrument, which takes its highest voice or doubles it; a bass, the lowest."""
+    """A piano and another instrument, which takes or doubles the highest voice of a piece; a bass takes the lowest."""
 
     piano: object
     other: object

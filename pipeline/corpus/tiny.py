@@ -1,4 +1,4 @@
-"""A tiny dataset cut from the sample songs, in the layout of `pipeline.corpus.dataset`, to try the notebooks in a minute.
+"""A tiny dataset of the sample songs, in the layout of `pipeline.corpus.dataset`, to try the notebooks in a minute.
 
 It needs no network and no package. It is far too small to train a network that is of any use.
 """

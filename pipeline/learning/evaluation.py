@@ -1,10 +1,8 @@
-"""How good is a model? Figures for clips and for whole recordings, with their intervals.
+"""How good a model is: metrics of clips and of whole recordings, with confidence intervals.
 
-A recording is what people ask about, and clips of one recording resemble each other: so figures are given by recording
-wherever there are recordings, and intervals are drawn over recordings.
+People ask about recordings, and clips of one recording resemble each other. So recordings are counted wherever there
+are any, and bootstrap intervals resample recordings.
 """
-
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,12 +10,12 @@ from scipy.stats import binomtest
 from sklearn.metrics import balanced_accuracy_score, precision_recall_fscore_support, roc_auc_score
 
 from pipeline.corpus.collection import class_files, naming
-from pipeline.errors import SourceError
 from pipeline.song.audio import load
 from pipeline.song.cleaning import cut_array
 from pipeline.song.recognition import PIANO, levels, pooled
 
-DRAWS = 500  # of the bootstrap
+RESAMPLES = 500  # of the bootstrap
+BINS = 10  # of the calibration
 
 
 def folder_clips(folder):
@@ -28,14 +26,8 @@ def folder_clips(folder):
     clips : float32 array (n, 16000)
     table : DataFrame with a row a clip: recording (its path within the folder), label, start (seconds), level
     """
-    folder = Path(folder)
-    files = class_files(folder)
-    if not files:
-        raise SourceError(
-            "no_audio", f"{folder} holds no sound in sub-folders; make one for each class, such as Piano."
-        )
     clips, tables = [], []
-    for path, name, label in files:
+    for path, name, label in class_files(folder):
         with naming(name):
             found, starts = cut_array(load(path))
         clips.append(found)
@@ -54,14 +46,14 @@ def pooled_piano(probabilities, weights):
 
 
 def by_recording(table, probabilities, threshold=0.5):
-    """A row a recording: label, clips, mean probability of piano, share of its clips that voted for piano.
+    """The answer for each recording: a DataFrame with piano_probability, piano_votes and predicted_piano, a row each.
 
-    `table` has a row a clip with recording and label, and a level where the mean is to be weighted by it; further
-    columns keep their first value. The mean is that of `pipeline.song.recognition.pooled`.
+    `table` has a row a clip: recording, label, and a level if it weights the probabilities, which are pooled as in
+    `pipeline.song.recognition.pooled`. Other columns keep their first value. piano_votes is the share of the clips with
+    a probability above the threshold; the majority decides, in a tie the pooled probability.
     """
-    clips = table.assign(
-        piano_votes=probabilities > threshold, _probability=probabilities, _weight=table.get("level", 1.0)
-    )
+    votes, weight = probabilities > threshold, table.get("level", 1.0)
+    clips = table.assign(piano_votes=votes, _probability=probabilities, _weight=weight)
     grouped = clips.groupby("recording", sort=False)
     extra = {name: (name, "first") for name in table.columns if name not in ("recording", "start", "level")}
     result = grouped.agg(**extra, clips=("label", "size"), piano_votes=("piano_votes", "mean"))
@@ -73,13 +65,13 @@ def by_recording(table, probabilities, threshold=0.5):
     return result.reset_index()
 
 
-def binary_figures(is_piano, score, threshold=0.5, predicted=None):
+def binary_metrics(is_piano, score, predicted=None):
     """Accuracy, precision, recall, F1, balanced accuracy and AUC of the class Piano; `score` (n,) is its probability.
 
-    `predicted` replaces `score > threshold` where the decision is a vote. With one class only, AUC is NaN.
+    `predicted` (n,) is `score > 0.5` by default. With one class only, balanced accuracy and AUC are NaN.
     """
     is_piano, score = np.asarray(is_piano, bool), np.asarray(score, float)
-    predicted = score > threshold if predicted is None else np.asarray(predicted, bool)
+    predicted = score > 0.5 if predicted is None else np.asarray(predicted, bool)
     both = 0 < is_piano.sum() < len(is_piano)
     precision, recall, f1, _ = precision_recall_fscore_support(is_piano, predicted, average="binary", zero_division=0)
     return {
@@ -95,27 +87,27 @@ def binary_figures(is_piano, score, threshold=0.5, predicted=None):
 
 
 def with_intervals(is_piano, score, predicted=None, groups=None):
-    """`binary_figures`, and under "intervals" their 95 % intervals: name -> [low, high].
+    """`binary_metrics`, and under "intervals" their 95 % intervals: name -> [low, high].
 
-    They are bootstrap intervals over rows; resamples without both classes do not count. `groups` (n,): rows of one group
-    are drawn together, as clips of one recording resemble each other. Without groups, accuracy, precision and recall
-    are shares of independent rows, and their intervals are exact (Clopper and Pearson, 1934).
+    They are bootstrap intervals over rows; resamples without both classes do not count. `groups` (n,): rows of one
+    group are drawn together, as clips of one recording resemble each other. Without groups, accuracy, precision and
+    recall are shares of independent rows, and their intervals are exact (Clopper and Pearson, 1934).
     """
     is_piano, score = np.asarray(is_piano, bool), np.asarray(score, float)
     predicted = score > 0.5 if predicted is None else np.asarray(predicted, bool)
     group = np.arange(len(is_piano)) if groups is None else pd.factorize(np.asarray(groups))[0]
     rows_of = np.split(np.argsort(group, kind="stable"), np.cumsum(np.bincount(group))[:-1])
     rng, drawn = np.random.default_rng(0), []
-    for _ in range(DRAWS):
+    for _ in range(RESAMPLES):
         rows = np.concatenate([rows_of[i] for i in rng.integers(len(rows_of), size=len(rows_of))])
         if 0 < is_piano[rows].sum() < len(rows):
-            drawn.append(binary_figures(is_piano[rows], score[rows], predicted=predicted[rows]))
+            drawn.append(binary_metrics(is_piano[rows], score[rows], predicted[rows]))
     table = pd.DataFrame(drawn).drop(columns=["n", "n_piano"], errors="ignore")
     ends = {name: table[name].quantile([0.025, 0.975]).tolist() for name in table}
     if groups is None:
         shares = {"accuracy": is_piano == predicted, "precision": is_piano[predicted], "recall": predicted[is_piano]}
         ends |= {name: list(exact_interval(share.sum(), len(share))) for name, share in shares.items()}
-    return binary_figures(is_piano, score, predicted=predicted) | {"intervals": ends}
+    return binary_metrics(is_piano, score, predicted) | {"intervals": ends}
 
 
 def exact_interval(n_right, n):
@@ -123,25 +115,24 @@ def exact_interval(n_right, n):
     return tuple(binomtest(int(n_right), int(n)).proportion_ci(method="exact")) if n else (0.0, 1.0)
 
 
-def as_text(figures):
-    """What `with_intervals` gives, for people: name -> ".94 (.91–.97)", with three digits for the area under the curve."""
+def as_text(metrics):
+    """The result of `with_intervals` as text: name -> ".94 (.91–.97)", with three digits for the AUC."""
     texts = {}
-    for name, ends in figures["intervals"].items():
-        value, low, high = (
-            f"{number:.{3 if name == 'auc' else 2}f}".removeprefix("0") for number in (figures[name], *ends)
-        )
+    for name, ends in metrics["intervals"].items():
+        digits = 3 if name == "auc" else 2
+        value, low, high = (f"{number:.{digits}f}".removeprefix("0") for number in (metrics[name], *ends))
         texts[name] = f"{value} ({low}–{high})"
     return texts
 
 
-def calibration(is_piano, score, n_bins=10):
-    """How often it was a piano where the model said so with a probability: a row a bin, and the expected error.
+def calibration(is_piano, score):
+    """The frequency of pianos at each predicted probability: a DataFrame with a row a bin, and the calibration error.
 
-    The expected calibration error is the mean distance of frequency and probability, weighted by the bins' sizes
+    The expected calibration error is the mean distance of frequency and probability, weighted by the sizes of the bins
     (Naeini et al., 2015).
     """
     is_piano, score = np.asarray(is_piano, float), np.asarray(score, float)
-    bins = np.minimum((score * n_bins).astype(int), n_bins - 1)
+    bins = np.minimum((score * BINS).astype(int), BINS - 1)
     table = (
         pd.DataFrame({"bin": bins, "probability": score, "frequency": is_piano})
         .groupby("bin")

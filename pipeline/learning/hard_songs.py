@@ -1,7 +1,7 @@
-"""Songs that are hard to classify, made from the sources of the test split: pianos, and sounds that are easily confused with one.
+"""Songs that are hard to classify, made from the sources of the test split: pianos, and sounds that resemble one.
 
-A dataset draws new augmentations every few seconds and holds few recordings of some instruments. Here a song is augmented
-as a whole, as a file is, and there are as many songs of each sound.
+A dataset draws new augmentations every few seconds and holds few recordings of some instruments. Here a song is
+augmented as a whole, as a file is, and there are as many songs of each sound.
 """
 
 import re
@@ -51,7 +51,7 @@ def make(recordings, count=40, seed=0):
     Returns
     -------
     clips : float32 array (n, 16000)
-    table : DataFrame with a row a clip: recording (number and id), origin (id), label, sound, noisy (noise was added), level
+    table : DataFrame with a row a clip: recording (number and id), origin (id), label, sound, noisy (has noise), level
 
     None if there are no songs at all. Raises SourceError if a recording is silent.
     """
@@ -75,7 +75,7 @@ def make(recordings, count=40, seed=0):
 
 
 def _song(recording, rng):
-    """Clips (n, 16000) of an augmented excerpt, and whether noise was added. A mixture is one for at least half of it."""
+    """Clips (n, 16000) of an augmented excerpt, and whether noise was added. Half of a mixture, at least, has both."""
     for _ in range(TRIES):
         excerpt = recording.sound.excerpt(rng, SECONDS)
         if excerpt.keep is None or sum(excerpt.keep) >= max(BOTH * len(excerpt.keep), 1):

@@ -19,19 +19,19 @@ CLASS_NAMES = ("Piano", "Other")
 INPUT_SHAPE = (FeatureConfig().clip_samples,)
 
 
-def thesis_network(class_names=CLASS_NAMES, seed=0, dropout=0.2):
+def thesis_network(class_names=CLASS_NAMES, seed=0):
     """The thesis' network: five convolutions that become smaller and deeper, four poolings, two dense layers."""
     layers = [MelSpectrogram(), BatchNormalization(momentum=0.9)]
     for filters, size in ((8, 7), (16, 5), (16, 3), (32, 3)):
         layers += [Conv2D(filters, size), ReLU(), MaxPooling2D(2)]
-    layers += [Conv2D(32, 3), ReLU(), Flatten(), Dropout(dropout), Dense(64), ReLU()]
+    layers += [Conv2D(32, 3), ReLU(), Flatten(), Dropout(0.2), Dense(64), ReLU()]
     return _classifier(layers, class_names, seed)
 
 
 def dense_network(class_names=CLASS_NAMES, seed=0, units=(64, 64), sound="normalized"):
-    """The thesis' first attempt: the sound straight into dense layers, without convolution.
+    """The thesis' first attempt: dense layers alone, without convolution.
 
-    `sound` is how it comes in: as "samples", as "decibels" of the mel spectrogram, or those "normalized".
+    `sound` is the input of the first dense layer: "samples", "decibels" of the mel spectrogram, or those "normalized".
     """
     layers = {
         "samples": [],
@@ -43,18 +43,16 @@ def dense_network(class_names=CLASS_NAMES, seed=0, units=(64, 64), sound="normal
     return _classifier(layers, class_names, seed)
 
 
-def recognizer_network(
-    class_names=CLASS_NAMES, seed=0, filters=(32, 64, 96, 96), last_pool=(12, 2), masked=False, dropout=0.3
-):
-    """The network that ships: 3x3 convolutions, each with batch normalization and pooling.
+def recognizer_network(class_names=CLASS_NAMES, seed=0, filters=(32, 64, 96, 96), last_pool=(12, 2), masked=False):
+    """The released network: 3x3 convolutions, each with batch normalization and max pooling.
 
-    `last_pool`: the last pooling window; (12, 2) is the whole second, so that it does not matter when in the second
-    something was heard. `masked`: pictures are disturbed in training.
+    `last_pool` is the last pooling window. (12, 2) spans the whole second, so that it does not matter when a sound
+    begins. `masked` adds spectrogram augmentation.
     """
     layers = [MelSpectrogram(), *[SpectrogramAugmentation()] * masked, BatchNormalization(momentum=0.9)]
     for count, pool in zip(filters, [2] * (len(filters) - 1) + [last_pool]):
         layers += [Conv2D(count, 3), BatchNormalization(momentum=0.9), ReLU(), MaxPooling2D(pool)]
-    layers += [Flatten(), Dropout(dropout), Dense(64), ReLU()]
+    layers += [Flatten(), Dropout(0.3), Dense(64), ReLU()]
     return _classifier(layers, class_names, seed)
 
 

@@ -1,8 +1,8 @@
-"""From a dataset of clips to a model file: the training of the network that ships, and of anybody's own.
+"""From a dataset of clips to a model file: the training of the released network and of one's own.
 
-Training goes on from its last epoch if it was stopped. What is judged and kept is the moving average of the weights, which
-does not wander from epoch to epoch as they do. Where a folder of whole recordings is given, every epoch is judged by
-them, and the best is kept: clips of rendered sound go on improving long after real songs have not.
+A training that was stopped goes on from its last epoch. The moving average of the weights is evaluated and kept, since
+it fluctuates less from epoch to epoch than the weights. A folder of whole recordings can choose the best epoch: the
+metrics of rendered clips go on improving long after those of real songs.
 """
 
 from contextlib import suppress
@@ -14,14 +14,17 @@ from nn import ClipSequence, Model, ModelFileError, RMSprop
 from nn.callbacks import Callback, LearningRateSchedule, MovingAverage
 from pipeline.corpus.dataset import fingerprint, load
 from pipeline.errors import SourceError
-from pipeline.learning.evaluation import binary_figures, by_recording, folder_clips, piano_probabilities
+from pipeline.learning.evaluation import binary_metrics, by_recording, folder_clips, piano_probabilities
 from pipeline.learning.networks import recognizer_network
 from pipeline.song.audio import rms
 from pipeline.song.recognition import PIANO
 
+BATCH_SIZE = 32
+LEARNING_RATE = 1e-3  # at the start
+
 
 class Validation(Callback):
-    """After each epoch, adds loss and accuracy of the averaged model on validation clips to the epoch's row."""
+    """Adds the averaged model's loss and accuracy on validation clips to the row of each epoch."""
 
     def __init__(self, average, data):
         self.average, self.data = average, data
@@ -31,7 +34,7 @@ class Validation(Callback):
 
 
 class RecordingsMonitor(Callback):
-    """After each epoch, judges the recordings of a folder and adds their figures to the epoch's row."""
+    """Adds the averaged model's metrics on the recordings of a folder to the row of each epoch."""
 
     def __init__(self, average, folder):
         self.average, (self.clips, self.table) = average, folder_clips(folder)
@@ -40,42 +43,42 @@ class RecordingsMonitor(Callback):
         probabilities = piano_probabilities(self.average, self.clips)
         recordings = by_recording(self.table, probabilities)
         is_piano = recordings["label"] == PIANO
-        figures = binary_figures(is_piano, recordings["piano_probability"])
-        clip_figures = binary_figures(self.table["label"] == PIANO, probabilities)
+        of_recordings = binary_metrics(is_piano, recordings["piano_probability"])
+        of_clips = binary_metrics(self.table["label"] == PIANO, probabilities)
         row |= {
-            "recordings_f1": figures["f1"],
-            "recordings_auc": figures["auc"],
+            "recordings_f1": of_recordings["f1"],
+            "recordings_auc": of_recordings["auc"],
             "recordings_loss": log_loss(is_piano, recordings["piano_probability"]),
-            "recordings_clips_balanced_accuracy": clip_figures["balanced_accuracy"],
-            "recordings_clips_auc": clip_figures["auc"],
+            "recordings_clips_balanced_accuracy": of_clips["balanced_accuracy"],
+            "recordings_clips_auc": of_clips["auc"],
         }
         print({key: round(value, 4) for key, value in row.items()}, flush=True)
 
 
 def log_loss(is_piano, probability, smoothed=False):
-    """Mean cross-entropy of probabilities that something is a piano, each class counting the same.
+    """Binary cross-entropy of probabilities of piano, averaged within each class and then over both.
 
-    `smoothed`: with the targets of Platt (1999), which are never quite 0 and 1. Where scores tell the classes apart
-    without a mistake, no scale of them would be the best one without these.
+    `smoothed` uses the targets of Platt (1999), which are not quite 0 and 1. Without them no scale of the scores would
+    be the best where they separate the classes perfectly.
     """
     is_piano, probability = np.asarray(is_piano, bool), np.clip(np.asarray(probability), 1e-6, 1 - 1e-6)
-    n_pianos, n_others = is_piano.sum(), (~is_piano).sum()
-    target = (
-        np.where(is_piano, (n_pianos + 1) / (n_pianos + 2), 1 / (n_others + 2)) if smoothed else is_piano.astype(float)
-    )
+    target = is_piano.astype(float)
+    if smoothed:
+        n_pianos, n_others = is_piano.sum(), (~is_piano).sum()
+        target = np.where(is_piano, (n_pianos + 1) / (n_pianos + 2), 1 / (n_others + 2))
     loss = -target * np.log(probability) - (1 - target) * np.log(1 - probability)
     return float((loss[is_piano].mean() + loss[~is_piano].mean()) / 2)
 
 
-def hide_piano(share=0.1, piano=0):
-    """An augmentation that lays clips of other sound over some clips of piano: a piano with something is no solo.
+def mix_over_piano(share=0.1):
+    """An augmentation that mixes other sounds over some clips of piano, which are then no solo piano any more.
 
-    Returns `augment(samples, targets, rng)` for a ClipSequence. A `share` of the piano clips of a batch gets another
-    clip of the batch on top, 10 dB softer to 6 dB louder, and its label.
+    Returns `augment(samples, targets, rng)` for a ClipSequence. It adds another clip of the batch to a `share` of the
+    clips of the first class, 10 dB softer to 6 dB louder, and gives them its label.
     """
 
     def augment(samples, targets, rng):
-        pianos, others = np.flatnonzero(targets[:, piano]), np.flatnonzero(targets[:, piano] == 0)
+        pianos, others = np.flatnonzero(targets[:, 0]), np.flatnonzero(targets[:, 0] == 0)
         chosen = pianos[rng.random(len(pianos)) < share]
         if len(others):
             for row, other in zip(chosen, rng.choice(others, len(chosen))):
@@ -92,8 +95,6 @@ def train(
     out,
     network=recognizer_network,
     epochs=6,
-    batch_size=32,
-    learning_rate=1e-3,
     seed=0,
     recordings=None,
     monitor="val_loss",
@@ -107,19 +108,19 @@ def train(
     Parameters
     ----------
     dataset : folder made by `pipeline.corpus.dataset.build`
-    recordings : folder of whole recordings, one sub-folder a class, that judges each epoch (never trained on)
-    monitor : the figure by which the best epoch is chosen; "val_..." or "recordings_..."
-    limit : int, optional; use every n-th clip only, so that at least this many are left for training, and not twice as many
+    recordings : folder of whole recordings, one sub-folder a class, that evaluates each epoch and trains none
+    monitor : the metric that chooses the best epoch; "val_..." or "recordings_..."
+    limit : int, optional; as in `subsample`
     without : kinds of recordings (`pipeline.corpus.catalogue.shares`) whose clips are left out
 
-    Returns the Model of the best epoch. Checkpoints beside `out` let a stopped training go on, and a finished one go on
-    with more epochs; delete them to begin anew. Raises SourceError if they are of other clips or another network, or
-    know nothing of `monitor`, and KeyboardInterrupt if Ctrl-C has ended it.
+    Returns the Model of the best epoch. Checkpoints in the folder of `out` let a stopped training go on, and a finished
+    one with more epochs; delete them to begin anew. Raises SourceError if they are of other clips or another network,
+    or lack `monitor`, and KeyboardInterrupt if Ctrl-C has ended it.
     """
     class_names = load(dataset, "train")[3]
-    clips, validation_clips = (thinned(load(dataset, split), limit, without) for split in ("train", "validation"))
-    data = ClipSequence(*clips, len(class_names), batch_size, shuffle=True, seed=seed, augment=augment)
-    validation = ClipSequence(*validation_clips, len(class_names), batch_size)
+    clips, validation_clips = (subsample(load(dataset, split), limit, without) for split in ("train", "validation"))
+    data = ClipSequence(*clips, len(class_names), BATCH_SIZE, shuffle=True, seed=seed, augment=augment)
+    validation = ClipSequence(*validation_clips, len(class_names), BATCH_SIZE)
     checkpoint = Path(f"{out}.checkpoint.npz")
     average, model = (network(class_names, seed=seed) for _ in range(2))
     model.metadata["training"] = settings = {
@@ -133,44 +134,40 @@ def train(
         saved = Model.load(checkpoint)
         average, model = Model.load(_average_of(checkpoint, len(saved.history.epoch_rows))), saved
     if model.metadata.get("training") != settings or any(monitor not in row for row in model.history.epoch_rows):
-        raise SourceError(
-            "checkpoint",
-            f"{checkpoint} is of a training of other clips or another network, or one that was not judged by "
-            f"{monitor}; delete it, or train to another file.",
-        )
+        what = f"a training of other clips or another network, or one that was not judged by {monitor}"
+        raise SourceError("checkpoint", f"{checkpoint} is of {what}; delete it, or train to another file.")
     callbacks = [
-        LearningRateSchedule(lambda epoch: learning_rate * cosine(epoch / epochs)),
+        LearningRateSchedule(lambda epoch: LEARNING_RATE * cosine(epoch / epochs)),
         MovingAverage(average, len(data) / 4),
+        Validation(average, validation),
+        *([RecordingsMonitor(average, recordings)] if recordings else []),
+        KeepBest(average, out, checkpoint, monitor),
     ]
-    callbacks.append(Validation(average, validation))
-    if recordings:
-        callbacks.append(RecordingsMonitor(average, recordings))
-    callbacks.append(KeepBest(average, out, checkpoint, monitor))
     remaining = epochs - len(model.history.epoch_rows)
     if remaining > 0:
-        optimizer = model.optimizer or RMSprop(learning_rate)
+        optimizer = model.optimizer or RMSprop(LEARNING_RATE)
         model.fit(data, epochs=remaining, optimizer=optimizer, callbacks=callbacks, progress=progress)
     if len(model.history.epoch_rows) < epochs:  # nothing else ends it early
         raise KeyboardInterrupt
     return Model.load(out)
 
 
-def thinned(split, limit, without=()):
-    """Clips and labels of a split as `dataset.load` gives it: every n-th, the largest n that leaves `limit` (None: all).
+def subsample(split, limit, without=()):
+    """Every n-th clip of a split as `dataset.load` gives it, and its label: the largest n that leaves `limit` clips.
 
-    Those whose kind is among `without` do not count.
+    None leaves all of them. Clips whose kind is in `without` are left out first.
     """
     clips, labels, table = split[:3]
     rows = np.flatnonzero(~table["kind"].isin(without))
     step = max(len(rows) // limit, 1) if limit else 1
-    chosen = rows[::step] if len(rows) < len(clips) else slice(None, None, step)  # a slice stays a map of the file
+    chosen = rows[::step] if len(rows) < len(clips) else slice(None, None, step)  # a slice leaves clips in the file
     return clips[chosen], labels[chosen]
 
 
 class KeepBest(Callback):
-    """Saves both models after every epoch, and the averaged one as `out` after the best one by `monitor` so far.
+    """Saves both models after every epoch, and the averaged one as `out` if `monitor` is the best so far.
 
-    An epoch is over when the checkpoint is there: a training that was killed before begins it again, from the same average.
+    The checkpoint ends an epoch. A training that is killed before it begins the epoch again, from the same average.
     """
 
     def __init__(self, average, out, checkpoint, monitor):
@@ -193,5 +190,5 @@ def _average_of(checkpoint, n_epochs):
 
 
 def cosine(progress):
-    """A learning rate's factor: from 1 at the start to 0 at the end, along half a cosine (Loshchilov, Hutter, 2017)."""
+    """The factor of the learning rate: half a cosine, from 1 to 0 (Loshchilov and Hutter, 2017)."""
     return 0.5 * (1 + np.cos(np.pi * progress))

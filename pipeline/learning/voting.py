@@ -1,73 +1,38 @@
-"""From the clips of a song to one answer: ways to put the probabilities of its seconds together, compared.
+"""From the probabilities of a song's clips to one answer: the majority vote and other ways to pool them, compared.
 
-Songs are also cut into excerpts of a few seconds, since short recordings are where the ways differ.
+Songs are also cut into excerpts of a few seconds, since the ways differ most on short recordings.
 """
 
 import numpy as np
 import pandas as pd
 
-from pipeline.learning.evaluation import binary_figures, calibration, piano_probabilities, pooled_piano
+from pipeline.learning.evaluation import binary_metrics, calibration, piano_probabilities, pooled_piano
 from pipeline.song.recognition import PIANO, levels
 
-QUIET = 0.1  # of the loudest second of a song, for the way that leaves softer seconds out
+QUIET = 0.1  # of the level of a song's loudest clip; the mean of loud clips leaves softer ones out
 
-
-def majority(probability, level):
-    """The share of the clips that vote for piano."""
-    return (probability > 0.5).mean()
-
-
-def mean(probability, level):
-    """The mean probability."""
-    return probability.mean()
-
-
-def log_odds(probability, level):
-    """The probability at the mean of the log odds."""
-    return weighted_log_odds(probability, np.ones(len(level)))
-
-
-def weighted_log_odds(probability, level):
-    """The same, weighted by the clips' effective values: what `Recognizer` gives."""
-    return pooled_piano(probability, level)
-
-
-def weighted(probability, level):
-    """The mean probability, weighted by the clips' effective values."""
-    return np.average(probability, weights=level)
-
-
-def loud(probability, level):
-    """The mean probability of the clips that are not far softer than the loudest."""
-    return probability[level >= QUIET * level.max()].mean()
-
-
-def median(probability, level):
-    """The median probability."""
-    return np.median(probability)
-
-
+# Each takes the probability of piano and the level of every clip, float arrays (n,).
 WAYS = {
-    "majority vote": majority,
-    "mean": mean,
-    "mean of log odds": log_odds,
-    "mean by level": weighted,
-    "mean of log odds by level": weighted_log_odds,
-    "mean of loud clips": loud,
-    "median": median,
+    "majority vote": lambda probability, level: (probability > 0.5).mean(),
+    "mean": lambda probability, level: probability.mean(),
+    "mean of log odds": lambda probability, level: pooled_piano(probability, np.ones(len(level))),
+    "mean by level": lambda probability, level: np.average(probability, weights=level),
+    "mean of log odds by level": pooled_piano,  # the released model's
+    "mean of loud clips": lambda probability, level: probability[level >= QUIET * level.max()].mean(),
+    "median": lambda probability, level: np.median(probability),
 }
 OVERLAPPING = ", overlapping clips"  # after the name of a way: with a clip every half second
 WAYS |= {name + OVERLAPPING: WAYS[name] for name in ("majority vote", "mean of log odds by level")}
 
 
-def overlapped(model, clips, table):
-    """What `compare` takes: each clip and, between every two of a recording, one of half the one and half the other.
+def add_overlapping(model, clips, table):
+    """The table that `compare` takes: a row for each clip, and one for the clip halfway between two of a recording.
 
-    `clips` (n, samples) and `table`, a row a clip: recording, label, level, probability (of piano), are in the order of the
-    songs, as `folder_clips` gives them. Where silence was left out, a clip between bridges it as clips do.
+    `clips` (n, samples) and `table` (a row a clip: recording, label, level, probability) are in the order of
+    `folder_clips`. A clip between two others is the second half of the first and the first half of the second.
     """
     table = table.assign(place=table.groupby("recording").cumcount())
-    pairs = np.flatnonzero(table["place"].diff() == 1) - 1  # the clips that another one of their recording follows
+    pairs = np.flatnonzero(table["place"].diff() == 1) - 1  # the clips that have a next one in their recording
     half = clips.shape[1] // 2
     between = np.concatenate([clips[pairs, half:], clips[pairs + 1, :half]], axis=1)
     rows = table.iloc[pairs].assign(
@@ -77,10 +42,10 @@ def overlapped(model, clips, table):
 
 
 def compare(clips, lengths=(1, 3, 10, None)):
-    """A row for each way and length of excerpts (seconds; None: whole songs), with the figures of `binary_figures`.
+    """A row for each way and length of excerpts (seconds; None: whole songs), with its `binary_metrics`.
 
-    `clips` has a row a clip: recording, label, level, probability (of piano), and place, its number in the recording;
-    clips with half a number lie between two others and count only for the ways called overlapping.
+    `clips` has a row a clip: recording, label, level, probability (of piano) and place, its number in the recording. A
+    clip with half a number lies between two others, and only the overlapping ways use it.
     """
     rows = []
     for length in lengths:
@@ -92,7 +57,6 @@ def compare(clips, lengths=(1, 3, 10, None)):
             is_piano = np.array([song["label"].iloc[0] == PIANO for song in songs])
             score = np.array([way(song["probability"].to_numpy(), song["level"].to_numpy()) for song in songs])
             error = calibration(is_piano, score)[1]
-            rows.append(
-                {"way": name, "seconds": length or "all", **binary_figures(is_piano, score), "calibration_error": error}
-            )
+            row = {"way": name, "seconds": length or "all", **binary_metrics(is_piano, score)}
+            rows.append(row | {"calibration_error": error})
     return pd.DataFrame(rows)

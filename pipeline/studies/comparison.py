@@ -29,7 +29,7 @@ def logistic_regression(clips, is_piano):
 
 
 def compare(scores, is_piano, recordings, thresholds=None):
-    """A table of models: `evaluation.binary_figures` of each, and METRIC_low and METRIC_high of each metric.
+    """A table of models: `evaluation.binary_metrics` of each, and METRIC_low and METRIC_high of each metric.
 
     Parameters
     ----------

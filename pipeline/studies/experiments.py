@@ -14,7 +14,7 @@ from nn import CategoricalCrossentropy, ClipSequence, Model, ModelCheckpoint, Mo
 from nn.parallel import one_blas_thread
 from nn.training import train_batch
 from pipeline.corpus import dataset
-from pipeline.learning.training import thinned
+from pipeline.learning.training import subsample
 from pipeline.live import line
 
 POINTS = 100  # of a training curve, each the mean of the batches between it and the one before
@@ -29,11 +29,11 @@ def train(name, network, clips_folder, folder, seeds, epochs, batch_size=32, lea
         Of the experiment, in words: the runs are `folder`/NAME-seed-N.npz, with a hyphen between the words.
     clips_folder : a dataset made by `pipeline.corpus.dataset.build`
     limit : int, optional
-        As in `pipeline.learning.training.thinned`.
+        As in `pipeline.learning.training.subsample`.
 
     Raises KeyboardInterrupt if Ctrl-C has ended a run.
     """
-    train_split, val_split = (thinned(dataset.load(clips_folder, split), limit) for split in ("train", "validation"))
+    train_split, val_split = (subsample(dataset.load(clips_folder, split), limit) for split in ("train", "validation"))
     class_names = dataset.load(clips_folder, "train")[3]
     validation = ClipSequence(*val_split, len(class_names), batch_size)
     settings = {

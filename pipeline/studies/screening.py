@@ -15,9 +15,9 @@ from nn import Model
 from pipeline import files, parsing
 from pipeline.corpus import dataset
 from pipeline.errors import PipelineError
-from pipeline.learning.evaluation import binary_figures, piano_probabilities
+from pipeline.learning.evaluation import binary_metrics, piano_probabilities
 from pipeline.learning.networks import recognizer_network, thesis_network
-from pipeline.learning.training import hide_piano, train
+from pipeline.learning.training import mix_over_piano, train
 from pipeline.song.recognition import PIANO
 from pipeline.studies.experiments import hyphenated
 
@@ -53,9 +53,9 @@ def screen(data, recordings, folder, variants, seeds, epochs, limit):
         network, share, *without = VARIANTS[variant]
         for seed in seeds:
             out = Path(folder) / f"{hyphenated(variant)}-{limit or 'all'}-{seed}.npz"
-            settings = {"monitor": "recordings_loss", "augment": hide_piano(share), "without": without}
+            settings = {"monitor": "recordings_loss", "augment": mix_over_piano(share), "without": without}
             best = train(data, out, network, epochs, seed=seed, recordings=recordings, limit=limit, **settings)
-            test = binary_figures(test_labels == names.index(PIANO), piano_probabilities(best, test_clips))
+            test = binary_metrics(test_labels == names.index(PIANO), piano_probabilities(best, test_clips))
             about = {
                 "variant": variant,
                 "seed": seed,
