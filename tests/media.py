@@ -25,6 +25,8 @@ CODECS = {
     ".tta": "tta",
     ".vob": "ac3",
     ".webm": "libopus",
+    ".wma": "wmav2",
+    ".wmv": "wmav2",
     ".wv": "wavpack",
 }
 
@@ -56,6 +58,8 @@ def write_tracks(path, tracks, rate=48_000, default=0, pictures=0, start=0, hole
         for i, samples in enumerate(tracks):
             layout = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}[samples.reshape(len(samples), -1).shape[1]]
             streams.append(container.add_stream(CODECS[path.suffix], rate=rate, layout=layout))
+            if path.suffix in (".wma", ".wmv"):  # this encoder has no default
+                streams[i].bit_rate = 128_000
             if len(tracks) > 1:
                 streams[i].disposition = av.stream.Disposition.default if i == default else av.stream.Disposition(0)
         for stream, samples in zip(streams, tracks):

@@ -22,7 +22,7 @@ _HEADER_TOLERANCE = 0.5  # seconds by which a file may be shorter than its heade
 _VIDEO_TOLERANCE = 2.0  # of a video: YouTube announces whole seconds, and the sound may end before the picture
 
 FAINTEST = 2**-15  # the peak of a song; softer is the noise of 16 bits
-_FAINTEST_STEPS = 8  # the same in steps: below, rounding has changed what is heard (and the answer for some songs)
+_FAINTEST_STEPS = 16  # the same in steps: below, rounding has changed what is heard (and the answer for some songs)
 _OVERSHOOT = 1.5  # lossy codecs exceed full scale by as much
 _CANCELLED = 0.2  # of the level that unrelated channels would have when mixed
 _OFFSET = 0.02  # of the peak; a smaller mean is no offset

@@ -8,54 +8,37 @@ from contextlib import suppress
 
 from pipeline.errors import AudioError, printable
 
-# FFmpeg's name of each container, and how the names of such files end.
-_CONTAINERS = {
-    "aac": "aac adts",
-    "ac3": "ac3",
-    "aiff": "aif aifc aiff",
-    "amr": "amr awb",
-    "ape": "ape",
-    "asf": "asf wma wmv",
-    "au": "au snd",
-    "avi": "avi",
-    "caf": "caf",
-    "dsf": "dsf",
-    "dts": "dts",
-    "eac3": "eac3 ec3",
-    "flac": "flac",
-    "flv": "flv",
-    "matroska": "mka mkv weba webm",
-    "mov": "3g2 3gp f4a f4v m4a m4b m4r m4v mov mp4 mp4a",
-    "mp3": "mp1 mp2 mp3 mpga",
-    "mpc": "mpc",
-    "mpc8": "mpc",
-    "mpeg": "mpeg mpg vob",
-    "mpegts": "m2ts mts ts",
-    "ogg": "oga ogg ogv ogx opus spx",
-    "rm": "ra rm",
-    "tak": "tak",
-    "tta": "tta",
-    "voc": "voc",
-    "w64": "w64",
-    "wav": "bwf rf64 wav wave",
-    "wv": "wv",
-}
-SUFFIXES = frozenset(f".{suffix}" for suffixes in _CONTAINERS.values() for suffix in suffixes.split())
+# The containers that are read, as FFmpeg names them, and how the names of such files end.
+_CONTAINERS = (
+    "aac,ac3,aiff,amr,ape,asf,au,avi,caf,dsf,dts,eac3,flac,flv,matroska,mov,mp3,mpc,mpc8,mpeg,mpegts,ogg,rm,tak,tta,"
+    "voc,w64,wav,wv"
+)
+_ENDINGS = """
+3g2 3gp aac ac3 adts aif aifc aiff amr ape asf au avi awb bwf caf dsf dts eac3 ec3 f4a f4v flac flv m2ts m4a m4b m4r
+m4v mka mkv mov mp1 mp2 mp3 mp4 mp4a mpc mpeg mpg mpga mts oga ogg ogv ogx opus ra rf64 rm snd spx tak ts tta voc
+vob w64 wav wave weba webm wma wmv wv
+"""
+SUFFIXES = frozenset(f".{ending}" for ending in _ENDINGS.split())
 
 # A file may call itself song.mp3 and be a playlist that makes FFmpeg open other files and addresses.
-_OPTIONS = {"format_whitelist": ",".join(_CONTAINERS), "protocol_whitelist": "file,subfile"}
+_OPTIONS = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "file,subfile"}
 _WITHOUT_LENGTH = frozenset(["aac", "ac3", "amr", "dts", "eac3", "mpeg", "mpegts", "ogg"])  # FFmpeg guesses theirs
 
 # How the files begin that libsndfile can read, too, and those of which FFmpeg misunderstands some.
 _LIBSNDFILE = re.compile(rb"RIFF|RIFX|RF64|riff|ID3|FORM|\.snd|dns\.|OggS")
 _LIBSNDFILE_FIRST = re.compile(rb"(RIFF|RF64)....WAVE|RIFX|riff", re.DOTALL)
 
-# Where a header has the size of the file in bytes, or of what follows: up to an end, and the number.
+# Where a header has the size in bytes: of all that follows it, or, in ASF, of the whole file.
 _SIZES = {
+    "asf": (
+        re.compile(rb"\xa1\xdc\xab\x8c\x47\xa9\xcf\x11\x8e\xe4\0\xc0\x0c\x20\x53\x65.{24}(.{8})", re.DOTALL),
+        "little",
+    ),
     "avi": (re.compile(rb"RIFF(....)", re.DOTALL), "little"),
     "caf": (re.compile(rb"data(\0.{7})", re.DOTALL), "big"),
     "matroska": (re.compile(rb"\x18\x53\x80\x67\x01(.{7})", re.DOTALL), "big"),
 }
+_BY_SIZE = ("asf", "avi", "caf")  # for these, FFmpeg's length is that of what is there
 _LOGGED_SIZES = re.compile(r"^ *(?:RIF[FX]|riff size|data|data size|SSND) *: (\d+) .should be (\d+)", re.I | re.M)
 _UNKNOWN_SIZE = 0x7FFFF000  # what is written to a pipe announces as many bytes or more
 _MP3_FRAMES = re.compile(rb"(?:Xing|Info)\0\0\0[\1\3\5\7\x09\x0b\x0d\x0f](....)", re.DOTALL)
@@ -184,8 +167,8 @@ class _Ffmpeg:
         is_default = [bool(stream.disposition & av.stream.Disposition.default) for stream in audio]
         self.tracks = sorted(range(len(audio)), key=lambda i: not is_default[i])
         self._stream = audio[self.tracks[0] if track is None else track] if audio else None
-        # A clock may begin anywhere; the lengths of these two containers count from zero all the same.
-        self._begin = 0 if self.container in ("matroska", "asf") else (self._media.start_time or 0) / 1e6
+        # A clock may begin anywhere; the length of a Matroska file counts from zero all the same.
+        self._begin = 0 if self.container == "matroska" else (self._media.start_time or 0) / 1e6
         self.step, self._end, self._share = 0, 0.0, 1.0
         self.seconds = self._announced(path) if audio else None
 
@@ -204,7 +187,8 @@ class _Ffmpeg:
         if self._share > 1:  # a single subtitle may reach to the end of what is cut off
             tracks = [stream for stream in tracks if stream.type in ("audio", "video")]
         n_good = n_damaged = 0
-        with suppress(av.error.FFmpegError):  # raised where the demuxer finds no way on
+        # The first where the demuxer finds no way on; the second at the end, where a stream that is damaged became two.
+        with suppress(av.error.FFmpegError, IndexError):
             for packet in self._media.demux(tracks):
                 try:
                     for frame in packet.decode() if packet.stream.index == self._stream.index else ():
@@ -227,7 +211,7 @@ class _Ffmpeg:
         may stand still or begin anywhere.
         """
         reached = max(decoded, self._end - self._begin)
-        return reached, reached * self._share if self.container in ("avi", "caf") else self.seconds or 0
+        return reached, reached * self._share if self.container in _BY_SIZE else self.seconds or 0
 
     def _announced(self, path):
         """The length in seconds that the header says, or None.
@@ -240,7 +224,8 @@ class _Ffmpeg:
                 pattern, order = _SIZES[self.container]
                 found = pattern.search(head)
                 size = int.from_bytes(found[1], order) if found else _UNKNOWN_SIZE
-                self._share = (found.end() + size) / self._media.size if size < _UNKNOWN_SIZE else 1.0
+                before = 0 if self.container == "asf" or not found else found.end()
+                self._share = (before + size) / self._media.size if size < _UNKNOWN_SIZE else 1.0
             if self.container == "mp3":  # FFmpeg guesses where nothing is said
                 if head.startswith(b"ID3"):
                     file.seek(10 + sum((byte & 127) << 7 * i for i, byte in enumerate(head[9:5:-1])))
@@ -248,6 +233,6 @@ class _Ffmpeg:
                 found = _MP3_FRAMES.search(head)
                 samples = int.from_bytes(found[1]) * self._stream.codec_context.frame_size if found else 0
                 return samples / self._stream.rate or None
-        if self.container in (*_WITHOUT_LENGTH, "avi", "caf") or not self._media.duration:
+        if self.container in (*_WITHOUT_LENGTH, *_BY_SIZE) or not self._media.duration:
             return None
         return self._media.duration / 1e6
