@@ -42,14 +42,14 @@ class Recording:
         return np.concatenate([np.empty(0, np.int16), *self._blocks])[: LONGEST * SAMPLE_RATE]
 
 
-def peaks(samples, columns=COLUMNS):
-    """The largest |sample| in each of `columns` equal parts, relative to the largest of all: uint8 (columns,)."""
-    starts = np.linspace(0, len(samples), columns, endpoint=False).astype(int)
+def peaks(samples):
+    """The largest |sample| in each of COLUMNS equal parts, relative to the largest of all: uint8 (COLUMNS,)."""
+    starts = np.linspace(0, len(samples), COLUMNS, endpoint=False).astype(int)
     largest = np.maximum.reduceat(np.abs(samples), starts).astype(float)
     return np.round(255 * largest / max(largest.max(), 1)).astype(np.uint8)
 
 
-def spectrogram(samples, progress=None):
+def spectrogram(samples, progress):
     """The mel spectrogram of a whole song as a PNG, time to the right, pitch upwards; int16 (n,) -> bytes.
 
     The layer's 0 dB is the maximum of its input. A loud tone behind each minute makes it the same for all minutes.
@@ -69,13 +69,12 @@ def spectrogram(samples, progress=None):
         clip[0, : len(part)] = part / np.float32(32768)
         frames = layer.forward(clip)[0, 0, : -(-len(part) // hop)]
         columns.append(np.maximum.reduceat(frames, np.arange(0, len(frames), group)))
-        if progress:
-            progress("drawing", start, len(samples))
+        progress("drawing", start, len(samples))
     image = np.concatenate(columns).T[::-1]
     return _png(_magma((image - image.max()) / 80 + 1))
 
 
-def encode(samples, progress=None):
+def encode(samples, progress):
     """A compact copy that every browser plays: mp3, mono at 16 kHz; int16 (n,) -> bytes."""
     import av
 
@@ -87,8 +86,7 @@ def encode(samples, progress=None):
             frame = av.AudioFrame.from_ndarray(samples[np.newaxis, start : start + block], format="s16p", layout="mono")
             frame.sample_rate, frame.pts = SAMPLE_RATE, start
             container.mux(stream.encode(frame))
-            if progress:
-                progress("drawing", start, len(samples))
+            progress("drawing", start, len(samples))
         container.mux(stream.encode(None))
     return file.getvalue()
 
