@@ -58,7 +58,7 @@ class App(widgets.VBox):
         self._recognizer = load_in_background(model_path)
         self._lock = threading.RLock()  # around what the kernel's thread and the job's thread both change
         self._job = self._last_thread = None
-        self._rows, self._row, self._answered = [], None, ""
+        self._answered = ""  # the link of the last answer
         self._shown = (None, 0.0)  # the last step shown, and when
         self.done = threading.Event()
         self.done.set()
@@ -128,7 +128,6 @@ class App(widgets.VBox):
         if self._job:
             self._job.cancelled.set()
             self._job = None
-        self._rows, self._row = [], None
         self.session.drop_open()
         self._show_table()
 
@@ -167,9 +166,9 @@ class App(widgets.VBox):
             return
         self._shown = step, now
         with self._only(job):
-            detail = self._row.title if self._row and self._row.is_open else ""
-            if self._row and len(self._rows) > 1:
-                detail = f"Song {self._rows.index(self._row) + 1} of {len(self._rows)}: {detail}"
+            detail = job.row.title if job.row and job.row.is_open else ""
+            if job.row and len(job.rows) > 1:
+                detail = f"Song {job.rows.index(job.row) + 1} of {len(job.rows)}: {detail}"
             self.stage.working(step, done, total, detail, beside_answer=True)
 
     def job_reads_list(self, job):
@@ -178,27 +177,23 @@ class App(widgets.VBox):
             self._reserve_player(False)
 
     def job_lists(self, job, songs):
-        """These are the songs: a list of (title, source)."""
+        """These are the songs, a list of (title, source); returns a row of the session for each."""
         with self._only(job):
-            self._rows = [self.session.add(title, source) for title, source in songs]
-            self._reserve_player(len(songs) == 1)
+            rows = [self.session.add(title, source) for title, source in songs]
+            self._reserve_player(len(rows) == 1)
             self._show_table()
-
-    def job_opens(self, job, index):
-        """The song with this index is next."""
-        with self._only(job):
-            self._row = self._rows[index]
+            return rows
 
     def job_names(self, job, title):
         """The song is downloaded, and this is its title."""
         with self._only(job):
-            self._row.title = title
+            job.row.title = title
             self._show_table()
 
     def job_answers(self, job, recognition, url):
         """The song has its label."""
         with self._only(job):
-            self._row.recognition = recognition
+            job.row.recognition = recognition
             self.stage.answer(recognition, url)
             self._answered = job.request.text
             self.form.offer_playlist(job.offers_playlist)
@@ -215,20 +210,20 @@ class App(widgets.VBox):
         """The song, or the request before any song is known, has no answer."""
         with self._only(job):
             error = PipelineError(error.kind, in_app_words(error))
-            if self._row:
-                self._row.error = error
+            if job.row:
+                job.row.error = error
                 self._show_table()
-            if len(self._rows) <= 1:
+            if len(job.rows) <= 1:
                 self._reserve_player(False)
-                self.stage.failure(str(error), self._row.title if self._row else "")
+                self.stage.failure(str(error), job.row.title if job.row else "")
 
     def job_ends(self, job):
         """Nothing more will come."""
         with self._lock:
             if job is not self._job:
                 return
-            if len(self._rows) > 1:
-                self.stage.summary([row.recognition and row.recognition.label for row in self._rows])
+            if len(job.rows) > 1:
+                self.stage.summary([row.recognition and row.recognition.label for row in job.rows])
             self._rest()
         gc.collect()  # anywidget makes a class for each widget, which would keep the songs before in memory
 

@@ -79,10 +79,10 @@ class Job:
     recognizer : concurrent.futures.Future
         From `load_in_background`; it may still be loading.
     listener : object
-        `job_reads_list(job)` for a playlist; `job_lists(job, [(title, source), ...])` once. Then for each song
-        `job_opens(job, index)`, `job_names(job, title)`, and `job_answers(job, recognition, url)` or
-        `job_fails(job, error)`, which may also come first; `job_draws(job, player)` for a single song.
-        `job_moves(job, step, done, total)` in between, `job_ends(job)` last. It may raise Cancelled: the job ends.
+        `job_reads_list(job)` for a playlist; `job_lists(job, [(title, source), ...])` once, which returns the rows.
+        Then for each song `job_names(job, title)`, and `job_answers(job, recognition, url)` or `job_fails(job, error)`,
+        which may also come first; `job_draws(job, player)` for a single song. `job_moves(job, step, done, total)` in
+        between, `job_ends(job)` last. It may raise Cancelled: the job ends.
     after : threading.Thread, optional
         Of the job before, which is waited for: both use one network.
 
@@ -92,10 +92,13 @@ class Job:
         Set it to stop the job at its next step.
     offers_playlist : bool
         Whether the link is of a video within a playlist.
+    rows, row
+        A row of the session for each song, and that of the song at hand.
     """
 
     def __init__(self, request, recognizer, listener, after=None):
         self.request, self.cancelled, self.offers_playlist = request, threading.Event(), False
+        self.rows, self.row = [], None
         self._recognizer, self._listener = recognizer, listener
         self.thread = threading.Thread(target=self._run, args=[after], name="job", daemon=True)
 
@@ -129,9 +132,9 @@ class Job:
     def _judge_all(self):
         recognizer = self._loaded()
         songs = self._songs()
-        self._listener.job_lists(self, [(title, source) for title, source, _ in songs])
-        for index, (_, _, link) in enumerate(songs):
-            self._listener.job_opens(self, index)
+        self.rows = self._listener.job_lists(self, [(title, source) for title, source, _ in songs])
+        for row, (_, _, link) in zip(self.rows, songs):
+            self.row = row
             with self._reporting_errors():
                 self._judge(link, recognizer, draw=len(songs) == 1)
 
