@@ -4,6 +4,7 @@ import io
 import itertools
 import shutil
 import struct
+import sys
 import tarfile
 import threading
 import zipfile
@@ -19,6 +20,7 @@ import soundfile
 
 from pipeline import files
 from pipeline.corpus import catalogue, collection, gus_patches, packages, sounds
+from pipeline.corpus.catalogue import Font, Pieces, Recordings, Samples
 from pipeline.corpus.packages import Package, fetch, fetch_all, unpack
 from pipeline.corpus.render import RATE, FontPlayer, Touch, darkened, programs, render
 from pipeline.corpus.sampler import SamplePlayer, notes_in
@@ -227,6 +229,12 @@ def test_a_font_plays_in_tune_and_at_16_khz():
     assert plain.dtype == np.float32
     assert strongest(plain) == pytest.approx(440, rel=0.01)
     assert strongest(render(tune, FONT, 0.5, 1.0, Touch(cents=100))) == pytest.approx(466.2, rel=0.01)
+
+
+def test_a_missing_synthesizer_is_told_with_the_command_that_installs_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tinysoundfont", None)
+    with pytest.raises(SourceError, match=r"install it with: .* pip install --no-deps tinysoundfont"):
+        programs("another.sf2")
 
 
 def test_touch_changes_loudness_and_tempo():
@@ -497,17 +505,17 @@ def test_two_recordings_of_one_name_are_not_taken_for_the_same(tmp_path):
 
 def test_no_family_of_fonts_is_in_two_splits():
     splits = {}
-    for entry in (*catalogue.fonts(), *catalogue.samples()):
+    for entry in (*catalogue.entries(Font), *catalogue.entries(Samples)):
         splits.setdefault(entry.family, set()).add(entry.split)
     assert splits
     assert all(len(s) == 1 for s in splits.values())
-    pip_alone = {entry.split for entry in catalogue.fonts() if entry.package.client == "pip"}
+    pip_alone = {entry.split for entry in catalogue.entries(Font) if entry.package.client == "pip"}
     assert pip_alone == set(catalogue.SPLITS)
 
 
 def test_recordings_of_an_evaluation_are_never_used():
     names = ["data_music/Chopin_Op010-03-Measures1-8_Varsi.wav", "data_music/Chopin_Op010-03-Measures1-8_Igoshina.wav"]
-    patterns = [e.path for e in catalogue.recordings() if e.package.name == "synctoolbox"]
+    patterns = [e.path for e in catalogue.entries(Recordings) if e.package.name == "synctoolbox"]
     assert patterns
     assert not any(Path("x", n).match(p) for n in names for p in patterns)
 
@@ -523,8 +531,10 @@ def test_voice_and_piano_alone_never_overlap():
 
 def test_every_kind_of_recording_has_a_share():
     shares = catalogue.shares()
-    assert {entry.kind for entry in catalogue.recordings()} <= {kind for kinds in shares.values() for kind in kinds}
-    assert {entry.kind for entry in catalogue.pieces()} == {"performance", "band"}
+    assert {entry.kind for entry in catalogue.entries(Recordings)} <= {
+        kind for kinds in shares.values() for kind in kinds
+    }
+    assert {entry.kind for entry in catalogue.entries(Pieces)} == {"performance", "band"}
 
 
 def test_the_page_of_sounds_is_what_the_command_writes(tmp_path):
@@ -533,7 +543,7 @@ def test_the_page_of_sounds_is_what_the_command_writes(tmp_path):
     catalogue.write_page(page)
     text = page.read_text(encoding="utf-8")
     assert text == catalogue.PAGE.read_text(encoding="utf-8")
-    entries = [*catalogue.fonts(), *catalogue.samples(), *catalogue.pieces(), *catalogue.recordings()]
+    entries = [entry for kind in catalogue.KINDS for entry in catalogue.entries(kind)]
     assert len(files.section(page, "downloaded").splitlines()) == len(entries) + 2
     for entry in entries:
         assert all(f"`{package.name}`" in text for package in entry.packages)
@@ -557,13 +567,14 @@ def test_the_page_of_sounds_is_what_the_command_writes(tmp_path):
         ("shares", ",share", ",part", "shares.csv needs the columns kind, label, share"),
     ],
 )
-def test_a_mistake_in_a_table_is_named_with_its_row(tmp_path, table, found, wrong, message):
+def test_a_mistake_in_a_table_is_named_with_its_row(tmp_path, monkeypatch, table, found, wrong, message):
     text = (catalogue.TABLES / f"{table}.csv").read_text(encoding="utf-8")
     columns = set(text.splitlines()[0].split(","))
     (tmp_path / f"{table}.csv").write_text(text.replace(found, wrong, 1), encoding="utf-8")
     assert catalogue.read(table, columns)
+    monkeypatch.setattr(catalogue, "TABLES", tmp_path)
     with pytest.raises(SourceError, match=message):
-        catalogue.read(table, columns, tmp_path)
+        catalogue.read(table, columns)
 
 
 def test_sample_songs_are_there_and_can_be_read():
@@ -585,14 +596,12 @@ def test_packages_become_recordings_with_the_right_label_and_split(tmp_path, mon
         midi(tmp_path / f"{name}.mid", drums=True)
     about = {"packages": (package,), "licence": "MIT"}
     kinds, split_of = ("performance", "band"), {"validation": ("b",), "test": ("c",)}
-    played = [catalogue.Pieces(path="*.mid", kind=kind, **split_of, **about) for kind in kinds]
+    played = [Pieces(path="*.mid", kind=kind, **split_of, **about) for kind in kinds]
     programs = {"pianos": (0, 1, 3), "left_out": (), "drums": True}
     fonts = [
-        catalogue.Font(path="font.sf2", name=split, family=split, split=split, **programs, **about)
-        for split in collection.SPLITS
+        Font(path="font.sf2", name=split, family=split, split=split, **programs, **about) for split in collection.SPLITS
     ]
-    for name, entries in {"fonts": fonts, "pieces": played, "samples": [], "recordings": []}.items():
-        monkeypatch.setattr(catalogue, name, lambda entries=entries: entries)
+    monkeypatch.setattr(catalogue, "entries", {Font: fonts, Samples: [], Pieces: played, Recordings: []}.get)
     monkeypatch.setattr(collection, "fetch_all", lambda *_: {package: tmp_path})
     found = [r for r in collection.recordings() if r.source != "synthesis"]
     assert {r.kind for r in found} >= {"piano with instrument", "piano with sound", "band"}

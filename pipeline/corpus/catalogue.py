@@ -97,28 +97,19 @@ class Recordings(Entry):
     skip: tuple
 
 
-@cache
-def fonts():
-    """The sound fonts: a list of Font."""
-    return _entries("fonts", Font)
+KINDS = {Font: "fonts", Samples: "samples", Pieces: "pieces", Recordings: "recordings"}  # each with its table
 
 
 @cache
-def samples():
-    """The sets of recorded notes: a list of Samples."""
-    return _entries("samples", Samples)
-
-
-@cache
-def pieces():
-    """The groups of MIDI files: a list of Pieces."""
-    return _entries("pieces", Pieces)
-
-
-@cache
-def recordings():
-    """The groups of sound files: a list of Recordings."""
-    return _entries("recordings", Recordings)
+def entries(kind):
+    """The rows of a table as a list of `kind`, which is one of `KINDS`."""
+    columns = {field.name for field in fields(kind)} - {"packages"} | {"client", "package", "sdist"}
+    found = []
+    for row in read(KINDS[kind], columns):
+        client, sdist, names = row.pop("client"), row.pop("sdist"), row.pop("package")
+        packages = (Package(client, *name.partition("==")[::2], sdist) for name in names)
+        found.append(kind(packages=tuple(packages), **row))
+    return found
 
 
 @cache
@@ -130,7 +121,7 @@ def spans():
     found = defaultdict(tuple)
     for row in read("spans", {"file", "part", "start", "end"}):
         found[row["file"], row["part"]] += ((row["start"], row["end"]),)
-    return found
+    return dict(found)
 
 
 @cache
@@ -139,12 +130,12 @@ def shares():
     found = defaultdict(dict)
     for row in read("shares", {"label", "kind", "share"}):
         found[row["label"]][row["kind"]] = row["share"]
-    return found
+    return dict(found)
 
 
-def read(name, columns, folder=TABLES):
+def read(name, columns):
     """The rows of a table as dicts of checked values. Raises SourceError, which names the row of a mistake."""
-    path, rows = Path(folder, f"{name}.csv"), []
+    path, rows = TABLES / f"{name}.csv", []
     with path.open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
         if set(reader.fieldnames or ()) != columns:
@@ -157,16 +148,6 @@ def read(name, columns, folder=TABLES):
             except ValueError as error:
                 raise SourceError("table", f"Row {number} of {path.name} is wrong: {error}.") from None
     return rows
-
-
-def _entries(table, kind):
-    rows = read(table, {field.name for field in fields(kind)} - {"packages"} | {"client", "package", "sdist"})
-    entries = []
-    for row in rows:
-        client, sdist = row.pop("client"), row.pop("sdist")
-        named = [name.partition("==")[::2] for name in row.pop("package")]
-        entries.append(kind(packages=tuple(Package(client, name, version, sdist) for name, version in named), **row))
-    return entries
 
 
 def _one_of(*words):
@@ -208,7 +189,7 @@ READERS = {  # of a cell, by column; any other is text
 def markdown():
     """Two tables of Markdown, for the page of sounds: what is downloaded, and what of it is left out."""
     downloaded, left_out = [], []
-    for entry in (*fonts(), *samples(), *pieces(), *recordings()):
+    for entry in (entry for kind in KINDS for entry in entries(kind)):
         names = ", ".join(f"`{package.name}`" for package in entry.packages)
         split = "by piece" if isinstance(entry, Pieces) else entry.split
         downloaded.append((entry.package.client, names, entry.about, entry.licence, split))

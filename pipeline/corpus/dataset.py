@@ -91,8 +91,8 @@ def load(out, split=None):
     if split is not None:
         rows = np.flatnonzero(table["split"] == split)
         if not len(rows):
-            names = ", ".join(table["split"].unique())
-            raise SourceError("split", f"{out} has no split called {split}; choose from {names}.")
+            known = ", ".join(table["split"].unique())
+            raise SourceError("split", f"{out} has no split called {split}; choose from {known}.")
         clips, table = clips[rows[0] : rows[-1] + 1], table.iloc[rows].reset_index(drop=True)
     labels = table["label"].map({name: i for i, name in enumerate(names)}).to_numpy(np.int64)
     return clips, labels, table, names
@@ -115,9 +115,7 @@ def _plan(found, n_clips):
     jobs, labels = [], {split: class_names(r.label for r in found if r.split == split) for split in PARTS}
     parts = {split: part for split, part in PARTS.items() if len(labels[split]) > 1}
     if "train" not in parts:
-        message = (
-            "A dataset needs at least two classes to learn from; give a folder with two sub-folders, or add a source."
-        )
+        message = "A dataset needs at least two classes; give a folder with two sub-folders, or add a source."
         raise SourceError("classes", message)
     counts = {split: int(n_clips * part) for split, part in parts.items() if split != "train"}
     counts["train"] = n_clips - sum(counts.values())
@@ -257,9 +255,8 @@ def main(arguments=None):
     option("--clips", dest="n_clips", type=parsing.count, default=33602, help="how many clips (default: 33602)")
     sources = f"out of {', '.join(collection.SOURCES)}, or all (default: default)"
     option("--sources", nargs="*", default=["default"], help=sources)
-    option(
-        "--folder", dest="folders", action="append", default=[], help="a folder of one's own, one sub-folder a class"
-    )
+    folder = "a folder of one's own, one sub-folder a class"
+    option("--folder", dest="folders", action="append", default=[], help=folder)
     split = "the split of all files of the folders (default: 8:1:1 by file)"
     option("--folder-split", choices=catalogue.SPLITS, help=split)
     option("--seed", type=parsing.seed, default=0)

@@ -62,10 +62,8 @@ def _font(path):
         font = tinysoundfont.Synth(samplerate=RATE * OVERSAMPLING)
         font.sfload(str(path), max_voices=VOICES)
     except ImportError:
-        message = (
-            "Sound fonts need tinysoundfont; install it with: .venv/bin/python -m pip install --no-deps tinysoundfont"
-        )
-        raise SourceError("font", message) from None
+        command = ".venv/bin/python -m pip install --no-deps tinysoundfont"
+        raise SourceError("font", f"Sound fonts need tinysoundfont; install it with: {command}") from None
     except Exception as error:
         raise SourceError("font", f"{path} is not a sound font that can be read ({error}).") from error
     return font

