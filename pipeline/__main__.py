@@ -4,10 +4,10 @@ Everything heavy is imported only when a command runs, so that `--help` answers 
 """
 
 import argparse
-import json
 import os
 import sys
 from contextlib import ExitStack
+from json import dumps
 from pathlib import Path
 
 from pipeline import parsing
@@ -19,16 +19,16 @@ from pipeline.text import clock, percent
 def main(arguments=None):
     """Run the command line and return its exit code: 0 all worked, 1 some did not, 2 wrong usage."""
     _open_streams()
-    options = _parser().parse_args(arguments)
+    options = vars(_parser().parse_args(arguments))
     try:
-        return _run(options)
+        return _run(**options)
     except PipelineError as error:
         return _say(error, 2)
     except (KeyboardInterrupt, Cancelled):
         print(file=sys.stderr)
         return _say("stopped", 130)
     except MemoryError:
-        return _say("There is too little memory; close other programs, or give --workers 1.", 1)
+        return _say("There is too little memory; close other programs and try again.", 1)
     except ImportError as error:
         remedy = ".venv/bin/python -m pip install -r requirements.txt"
         return _say(f"A package is missing, or memory for it ({error}); install it with: {remedy}", 1)
@@ -49,7 +49,7 @@ def _say(message, code):
     return code
 
 
-def _run(options):
+def _run(command, **options):
     from nn import ModelFileError
     from pipeline.song.download import end_in_order
 
@@ -57,7 +57,7 @@ def _run(options):
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")  # a title may be in letters that the terminal's encoding has not
     try:
-        code = options.command(options)
+        code = command(**options)
         sys.stdout.flush()
         return code
     except ModelFileError as error:
@@ -124,7 +124,8 @@ def _add_batch(commands):
 
 def _add_recognition(command):
     add = command.add_argument
-    add("--clips", type=parsing.clips, metavar="N|all", help="how many random clips of each song vote (default: all)")
+    clips = "how many random clips of each song vote (default: all)"
+    add("--clips", dest="n_clips", type=parsing.clips, metavar="N|all", help=clips)
     add("--seed", type=parsing.seed, default=0, metavar="S", help="fixes which clips are drawn (default: 0)")
     add("--model", type=parsing.path, metavar="FILE", help="another model file than the released one")
     add("--cookies", metavar="FILE", help="cookies.txt for videos that need a sign-in; read, never stored")
@@ -149,7 +150,7 @@ def _add_train(commands):
     add("--groups", metavar="CSV", help=groups)
     add("--skip-broken", action="store_true", help="leave out files that cannot be used, after naming them")
     clips = "clips of one second to learn from (default: 1,000 a class)"
-    add("--clips", type=parsing.count, metavar="N", help=clips)
+    add("--clips", dest="n_clips", type=parsing.count, metavar="N", help=clips)
     add("--epochs", type=parsing.count, default=8, metavar="N", help="default: 8")
     _add_workers(train)
     seed = "fixes the split, the clips and the weights (default: 0)"
@@ -163,27 +164,19 @@ def _add_workers(command):
     command.add_argument("--dask", metavar="ADDRESS", help=dask)
 
 
-def _label(options):
+def _label(sources, json, model, **options):
     from pipeline.progress import ProgressBar
     from pipeline.song.recognition import Failure, Recognizer
 
-    recognizer = Recognizer(options.model)
-    failed = False
-    if not options.json:
+    recognizer, failed = Recognizer(model), False
+    if not json:
         print(f"{'label':<12} {'confidence':>10}  {'votes':>14}  {'length':>7}  song")
     with ProgressBar() as bar:
-        for result in recognizer.recognize_each(
-            options.sources,
-            n_clips=options.clips,
-            seed=options.seed,
-            cookies=options.cookies,
-            cookies_from_browser=options.cookies_from_browser,
-            progress=bar,
-        ):
+        for result in recognizer.recognize_each(sources, progress=bar, **options):
             failed |= isinstance(result, Failure)
-            as_json = options.json and json.dumps(result.to_dict(), allow_nan=False)
+            line = dumps(result.to_dict(), allow_nan=False) if json else _row(result, sources)
             bar.clear()
-            print(as_json or _row(result, options.sources), flush=True)
+            print(line, flush=True)
     return int(failed)
 
 
@@ -205,7 +198,7 @@ def _row(result, sources):
     )
 
 
-def _batch(options):
+def _batch(out, **options):
     from tqdm import tqdm
 
     from pipeline.batch import labelling
@@ -224,43 +217,19 @@ def _batch(options):
             bar.total = total
             bar.update(done - bar.n)
 
-        summary = labelling.run(
-            options.songs,
-            options.out,
-            options.model,
-            workers=options.workers,
-            dask=options.dask,
-            n_clips=options.clips,
-            seed=options.seed,
-            retry_failed=options.retry_failed,
-            progress=show,
-            per_hour=options.per_hour,
-            fail_fast=options.fail_fast,
-            cookies=options.cookies,
-            cookies_from_browser=options.cookies_from_browser,
-        )
+        summary = labelling.run(out=out, progress=show, **options)
     reasons = ", ".join(f"{count:,} {kind}" for kind, count in summary.reasons.items())
-    print(f"{summary.labelled:,} labelled, {summary.failed:,} failed{reasons and f' ({reasons})'}: {options.out}")
+    print(f"{summary.labelled:,} labelled, {summary.failed:,} failed{reasons and f' ({reasons})'}: {out}")
     return int(summary.failed > 0)
 
 
-def _train(options):
+def _train(out, **options):
     from pipeline.learning import classes
 
-    evaluation = classes.learn(
-        options.folder,
-        options.out,
-        options.groups,
-        options.clips,
-        options.epochs,
-        options.workers,
-        options.dask,
-        options.seed,
-        options.skip_broken,
-    )
+    evaluation = classes.learn(out=out, **options)
     print(evaluation.by_class.round(3).to_string())
     interval = "95 % interval {:.1%} to {:.1%}".format(*evaluation.interval())
-    print(f"{evaluation.accuracy:.1%} of the test recordings are classified correctly ({interval}): {options.out}")
+    print(f"{evaluation.accuracy:.1%} of the test recordings are classified correctly ({interval}): {out}")
     return 0
 
 

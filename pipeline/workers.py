@@ -121,15 +121,17 @@ class _Machine:
             _hand_over(attempt, task)
 
     def _run_alone(self, task, function, arguments):
-        executor = _processes(1)
         try:
+            executor = _processes(1)
             attempt = executor.submit(function, *arguments)
-            if isinstance(attempt.exception(), BrokenExecutor):
-                task.set_exception(WorkerDied())
-            else:
-                _hand_over(attempt, task)
-        finally:
+            died = isinstance(attempt.exception(), BrokenExecutor)
             executor.shutdown(wait=False, kill_workers=True)
+        except OSError:  # no memory for another process
+            died = True
+        if died:
+            task.set_exception(WorkerDied())
+        else:
+            _hand_over(attempt, task)
 
     def close(self):
         self._closed = True
