@@ -490,6 +490,18 @@ def test_the_pictures_show_what_is_there():
     )
 
 
+def test_the_spectrogram_of_a_long_song_keeps_time_and_level():
+    song = np.zeros(150 * 16_000, np.float32)
+    for second, level in [(10, 0.5), (70, 0.5), (140, 0.005)]:
+        song[second * 16_000 : (second + 1) * 16_000] = media.tone(1, rate=16_000, hertz=440, level=level)
+    png = recording.spectrogram(np.round(32767 * song).astype(np.int16), silent)
+    brightness = np.asarray(Image.open(io.BytesIO(png)), float).sum(axis=2).max(axis=0)
+    first, second, soft = (brightness[round(at / 150 * len(brightness))] for at in (10.5, 70.5, 140.5))
+    assert first == second == brightness.max()
+    assert 0.3 * first < soft < 0.8 * first, "40 of 80 dB below"
+    assert brightness[round(30 / 150 * len(brightness))] == brightness.min()
+
+
 def test_a_recording_keeps_what_streams_by():
     heard, blocks = recording.Recording(), [np.full(16_000, 0.5, np.float32)] * 3
     assert len(list(heard.tap(iter(blocks)))) == len(list(heard.tap(iter(blocks)))) == 3
