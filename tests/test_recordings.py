@@ -6,8 +6,10 @@
 import csv
 import hashlib
 import io
+import json
 import os
 import resource
+import shutil
 import ssl
 import subprocess
 import sys
@@ -20,6 +22,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from nn import Model
 from pipeline.corpus import recordings
 from pipeline.corpus.fingerprint import fingerprint, similarity
 from pipeline.errors import SourceError
@@ -234,7 +237,7 @@ def test_the_same_sound_under_two_uses_is_found(server, table, tmp_path):
         )
     )
     recordings.fetch(rows, tmp_path / "out")
-    assert [(a.name, b.name) for a, b in recordings.doubles(rows, tmp_path / "out")] == [("one", "two")]
+    assert [(a.stem, b.stem) for a, b in recordings.doubles(tmp_path / "out")] == [("two", "one")]
     assert similarity(*(fingerprint(load(r.path(tmp_path / "out"))) for r in (rows[0], rows[2]))) < 0.25
 
 
@@ -262,3 +265,48 @@ def test_the_list_of_the_project():
     short = {use: sum(r.length < 5 for r in rows if r.use == use) for use in ("dev", "test")}
     assert abs(short["dev"] - short["test"]) <= 1
     assert all(r.licence for r in rows)
+
+
+def test_weights_from_fetched_recordings_killed_and_gone_on(server, table, tmp_path):
+    rows = []
+    for number, (use, label) in enumerate(
+        [(u, x) for u in ("train", "dev") for x in ("Piano", "Other") for _ in range(2)]
+    ):
+        server.contents[f"r-{number}"] = ("fine", song(number, 6))
+        rows.append({"name": f"r-{number}", "use": use, "label": label, "length": 6})
+    fetched, packages = tmp_path / "fetched", tmp_path / "packages"
+    recordings.fetch(recordings.read(table(*rows)), fetched)
+    for number in range(24):  # in place of the packages
+        path = packages / ("Piano", "Other")[number % 2] / f"{number}.flac"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(song(100 + number, 5))
+    script = tmp_path / "weights.py"
+    script.write_text(WEIGHTS)
+    command = [sys.executable, script, packages, "--recordings", fetched, "--data", tmp_path / "clips"]
+    command += ["--out", tmp_path / "model.npz", "--clips", "240", "--epochs", "3"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    first = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    while not list((tmp_path / "clips").glob("model*")) and first.poll() is None:
+        time.sleep(0.05)
+    first.kill()
+    assert b"train the model" in first.communicate()[1]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads((tmp_path / "model.json").read_text())
+    assert figures["real recordings"]["by majority vote"]["n"] == 4
+    assert Model.load(tmp_path / "model.npz").metadata["figures"] == figures
+    shutil.copy(fetched / "train/Piano/r-0.flac", fetched / "dev/Piano/again.flac")
+    refused = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+    assert refused.returncode == 1
+    assert "the same sound" in refused.stderr
+
+
+WEIGHTS = """
+import sys
+from pipeline.corpus import collection
+from pipeline.learning import weights
+
+find, packages = collection.recordings, sys.argv[1]
+collection.recordings = lambda _, folders, **split: find([], [packages]) + find([], folders, **split)
+sys.exit(weights.main(sys.argv[2:]))
+"""

@@ -1,7 +1,7 @@
 """From sources of sound to a dataset of clips of one second.
 
 Sources: `catalogue` says what to take from the packages that `packages` fetches; `recordings` fetches real recordings,
-`playlists` and `idlists` songs of YouTube; `fingerprint` compares files. Sound: `scores` are played by sound fonts
+`playlists` names songs of YouTube; `fingerprint` compares files. Sound: `scores` are played by sound fonts
 (`render`) or recorded notes (`sampler`, `gus_patches`); these, `noises` and files are `sounds`, which `performances`
 combines. Clips: `collection` gathers all as labelled recordings; `dataset` cuts them and applies `augment`; `tiny`
 makes a small dataset of the sample songs.

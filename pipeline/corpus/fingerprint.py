@@ -6,6 +6,7 @@ with a little noise is found; another performance of the same piece is not.
 
 import numpy as np
 from scipy.signal import ShortTimeFFT, fftconvolve
+from tqdm import tqdm
 
 from pipeline.song.audio import SAMPLE_RATE, load
 
@@ -33,7 +34,7 @@ def similarity(one, other):
 
 def alike(paths):
     """Pairs of indices of the files that hold the same sound."""
-    prints = [fingerprint(load(path)) for path in paths]
+    prints = [fingerprint(load(path)) for path in tqdm(paths, "comparing", unit="file", disable=None)]
     return [
         (i, j)
         for j in range(len(prints))

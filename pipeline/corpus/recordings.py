@@ -195,11 +195,11 @@ class _SameHost(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(request, file, code, message, headers, address)
 
 
-def doubles(recordings, folder=FOLDER):
-    """Pairs of recordings with different uses that are the same sound: [(RealRecording, RealRecording), ...]."""
-    present = [r for r in recordings if r.path(folder).exists()]
-    pairs = alike([r.path(folder) for r in present])
-    return [(present[i], present[j]) for i, j in pairs if present[i].use != present[j].use]
+def doubles(folder=FOLDER):
+    """Pairs of fetched files with different uses that hold the same sound: [(Path, Path), ...]."""
+    paths = sorted(path for use in USES for path in Path(folder, use).glob("*/*.flac"))
+    use = [path.relative_to(folder).parts[0] for path in paths]
+    return [(paths[i], paths[j]) for i, j in alike(paths) if use[i] != use[j]]
 
 
 def main(arguments=None):
@@ -219,13 +219,13 @@ def main(arguments=None):
                 bar.update(done - bar.n)
 
             failures = fetch(wanted, options.out, show)
-        same = doubles(wanted, options.out)
+        same = doubles(options.out)
     except SourceError as error:
         parser.exit(1, f"{error}\n")
     for message in failures["message"]:
         print(message)
     for one, other in same:
-        print(f"{one.name} ({one.use}) and {other.name} ({other.use}) are the same sound; leave one of them out.")
+        print(f"{one} and {other} are the same sound; leave one of them out.")
     print(f"{len(wanted) - len(failures)} of {len(wanted)} recordings are in {options.out}")
     return int(bool(len(failures) or same))
 

@@ -1,7 +1,8 @@
 """The released model, from its sources to its metrics: `make weights`.
 
 Builds the dataset, trains the network, calibrates it, and writes the model file with a record of how it was made and
-how good it is. A run that was stopped goes on.
+how good it is. A run that was stopped goes on. The real recordings that `make recordings` fetched are used where they
+are there: `train` to learn from, `dev` to choose the epoch and to calibrate; `test` is left alone.
 """
 
 import argparse
@@ -15,7 +16,7 @@ from scipy.optimize import minimize
 from scipy.special import expit, logit
 
 from pipeline import files, parsing
-from pipeline.corpus import collection, dataset
+from pipeline.corpus import collection, dataset, recordings
 from pipeline.errors import PipelineError, SourceError
 from pipeline.learning import hard_songs, voting
 from pipeline.learning.evaluation import (
@@ -174,6 +175,27 @@ def _dev_clips(folder):
     return clips, table
 
 
+def _recordings_of(options):
+    """The folders to learn from and the one that chooses: those given, else what was fetched, else none.
+
+    Raises SourceError if the same sound is in two of the fetched parts.
+    """
+    folder = Path(options.recordings)
+    if options.train_folder or options.dev_folder:
+        return options.train_folder, options.dev_folder
+    if not (folder / "dev").is_dir():
+        message = (
+            f"There are no real recordings in {folder} (make recordings fetches them): learning from packages alone."
+        )
+        print(message, file=sys.stderr)
+        return [], None
+    if same := recordings.doubles(folder):
+        message = f"{same[0][0]} and {same[0][1]} are the same sound; a recording must have one use."
+        raise SourceError("overlap", f"{message} Delete one of them.")
+    print(f"Real recordings: those in {folder}/train train the model, those in dev choose it.", file=sys.stderr)
+    return [folder / "train"] if (folder / "train").is_dir() else [], folder / "dev"
+
+
 def main(arguments=None):
     """Run the command line; returns its exit code."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.learning.weights", description=__doc__.splitlines()[0])
@@ -189,17 +211,23 @@ def main(arguments=None):
     option("--train-folder", type=parsing.path, action="append", default=[], help=train_help)
     dev_help = "whole recordings, by class, that choose the best epoch and calibrate"
     option("--dev-folder", type=parsing.path, help=dev_help)
+    fetched = f"what `make recordings` wrote, used unless folders are given (default: {recordings.FOLDER})"
+    option("--recordings", type=parsing.path, default=recordings.FOLDER, help=fetched)
     option("--epochs", type=parsing.count, default=4)
     option("--seed", type=parsing.seed, default=0)
     options = parser.parse_args(arguments)
-    dev, seed = options.dev_folder, options.seed
+    try:
+        folders, dev = _recordings_of(options)
+    except PipelineError as error:
+        print(f"weights: {error}", file=sys.stderr)
+        return 1
+    seed = options.seed
     out = Path(options.out) if options.out else MODEL_PATH if dev else WITHOUT_DEV
     results = options.results or (RESULTS if out == MODEL_PATH else out.with_suffix(".json"))
     try:
         held_out = _dev_clips(dev) if dev else None  # at once, so that a mistake shows before hours have passed
         out.parent.mkdir(parents=True, exist_ok=True)
-        split = "train" if options.train_folder else None
-        found = collection.recordings(options.sources, options.train_folder, folder_split=split)
+        found = collection.recordings(options.sources, folders, folder_split="train" if folders else None)
         dataset.build(options.data, n_clips=options.clips, seed=seed, recordings=found)
         settings = {"monitor": "recordings_loss" if dev else "val_loss", "augment": mix_over_piano()}
         path = f"{options.data}/model.npz"
