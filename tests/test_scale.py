@@ -3,11 +3,10 @@
 import json
 import shutil
 
-import numpy as np
 import pytest
 
 from pipeline import files
-from pipeline.studies import scale, scale_page, workloads
+from pipeline.studies import scale, scale_page
 
 PAGE, RESULTS = scale.ROOT / "docs/scale.md", scale.ROOT / "data/results/scale.json"
 
@@ -42,12 +41,6 @@ def test_a_part_that_does_not_exist_is_refused(capsys):
     with pytest.raises(SystemExit):
         scale.main(["everything"])
     assert "no such part: everything; choose from lists, stages" in capsys.readouterr().err
-
-
-def test_few_clips_repeated_are_many():
-    clips = workloads.Repeated(np.arange(10), 1000)
-    assert len(clips) == 1000
-    assert clips[np.array([0, 9, 10, 999])].tolist() == [0, 9, 0, 9]
 
 
 def test_the_page_says_what_was_measured_and_the_goals_are_reached():

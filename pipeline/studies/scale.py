@@ -102,11 +102,11 @@ def _pool(engine, n):
 
 
 def datasets(song, version, size):
-    """Clips a second of larger and larger datasets: a thousand clips, repeated."""
-    clips = np.resize(workloads.sample_songs(), (1000, SAMPLE_RATE))
+    """Clips a second of larger and larger datasets."""
+    samples = np.resize(workloads.sample_songs(), size.most * workloads.STEP + SAMPLE_RATE)
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "clips.npy")
-        np.save(path, np.rint(clips * 32767).astype(np.int16))
+        path = Path(folder, "samples.npy")
+        np.save(path, np.rint(samples * 32767).astype(np.int16))
         for n_clips in _sizes(size):
             yield _in_new_process(workloads.dataset, path, n_clips, version.path, size.batches)
 

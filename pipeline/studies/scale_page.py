@@ -88,8 +88,8 @@ def markdown(results):
             },
         ),
         "### More clips",
-        "Clips a second of a dataset, on one core. A thousand clips are repeated; the data generator reads the whole "
-        "dataset, and the model learns from its first batches.",
+        "Clips a second of a dataset, on one core. The clips begin a millisecond apart in the sample songs; the data "
+        "generator reads the whole dataset, and the model learns from its first batches.",
         _table(
             results["datasets"],
             {"clips": "{clips:,}", "reading": "{reading:,.0f}", "training": "{training:,.0f}", "peak MB": "{peak_mb}"},

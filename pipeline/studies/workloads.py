@@ -23,6 +23,7 @@ from pipeline.song.audio import SAMPLE_RATE, decode, load
 from pipeline.song.cleaning import cut
 
 BATCH = 32  # clips
+STEP = SAMPLE_RATE // 1000  # samples between the clips of a dataset
 
 
 def sample_songs():
@@ -104,30 +105,17 @@ def read_list(n_lines):
         return {"lines": n_lines, "seconds": round(time.perf_counter() - started, 2), "peak_mb": round(peak_mb())}
 
 
-class Repeated:
-    """Few clips that look like many: clip i is clip i modulo their number."""
-
-    def __init__(self, clips, n):
-        self.clips, self.n = clips, n
-
-    def __len__(self):
-        return self.n
-
-    def __getitem__(self, rows):
-        return self.clips[rows % len(self.clips)]
-
-
-def dataset(clips_path, n_clips, model_path, n_batches):
+def dataset(samples_path, n_clips, model_path, n_batches):
     """Clips a second that the generator reads of a whole dataset, and that a model learns from in its first batches.
 
-    `peak_mb` is the peak memory of this process.
+    The clips begin `STEP` samples apart in a file of samples. `peak_mb` is the peak memory of this process.
     """
     parallel.set_threads(1)
-    model, clips = Model.load(model_path), np.load(clips_path, mmap_mode="r")
+    model = Model.load(model_path)
+    clips = np.lib.stride_tricks.sliding_window_view(np.load(samples_path, mmap_mode="r"), SAMPLE_RATE)[::STEP]
     n_classes, n_learnt = len(model.class_names), min(n_clips, n_batches * BATCH)
     whole, part = (
-        ClipSequence(Repeated(clips, n), np.arange(n) % n_classes, n_classes, BATCH, shuffle=True)
-        for n in (n_clips, n_learnt)
+        ClipSequence(clips[:n], np.arange(n) % n_classes, n_classes, BATCH, shuffle=True) for n in (n_clips, n_learnt)
     )
     optimizer = RMSprop(1e-4)  # slow enough for any weights
     reading = _seconds(lambda: deque(prefetch(whole), maxlen=0))
