@@ -5,12 +5,13 @@ piece or a family of sound fonts. `python -m pipeline.corpus.catalogue` writes t
 """
 
 import csv
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
 
 from pipeline import files
+from pipeline.corpus import recordings
 from pipeline.corpus.packages import Package
 from pipeline.errors import SourceError
 
@@ -187,7 +188,7 @@ READERS = {  # of a cell, by column; any other is text
 
 
 def markdown():
-    """Two tables of Markdown, for the page of sounds: what is downloaded, and what of it is left out."""
+    """Tables of Markdown for the page of sounds, by section."""
     downloaded, left_out = [], []
     for entry in (entry for kind in KINDS for entry in entries(kind)):
         names = ", ".join(f"`{package.name}`" for package in entry.packages)
@@ -196,7 +197,14 @@ def markdown():
         if entry.comment:
             skipped = ", ".join(f"`{name}`" for name in getattr(entry, "skip", ()))
             left_out.append((f"{names} {skipped}".strip(), entry.comment))
-    return (_table(("client", "package", "what", "licence", "split"), downloaded), _table(("what", "why"), left_out))
+    real = Counter((r.use, r.label, r.performer, r.licence) for r in recordings.read())
+    return {
+        "downloaded": _table(("client", "package", "what", "licence", "split"), downloaded),
+        "real recordings": _table(
+            ("use", "label", "what", "licence", "files"), [(*row, str(n)) for row, n in real.items()]
+        ),
+        "left out": _table(("what", "why"), left_out),
+    }
 
 
 def _table(header, rows):
@@ -204,8 +212,8 @@ def _table(header, rows):
 
 
 def write_page(path=PAGE):
-    """Write both tables into the page of sounds."""
-    for section, text in zip(("downloaded", "left out"), markdown()):
+    """Write the tables into the page of sounds."""
+    for section, text in markdown().items():
         files.write_section(path, section, text)
 
 

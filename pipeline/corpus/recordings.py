@@ -26,7 +26,7 @@ from pipeline.corpus.fingerprint import alike
 from pipeline.errors import AudioError, DownloadError, SourceError
 from pipeline.song.audio import SAMPLE_RATE, load
 
-TABLE, FOLDER = Path("data/recordings.csv"), Path("data/generated/recordings")
+TABLE, FOLDER = Path(__file__).parents[2] / "data" / "recordings.csv", Path("data/generated/recordings")
 USES = ("train", "dev", "test")
 COLUMNS = ["name", "label", "use", "start", "length", "licence", "performer", "address", "sha256", "bytes"]
 TIMEOUT = 30  # seconds without an answer
@@ -207,7 +207,7 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(
         prog="python -m pipeline.corpus.recordings", description="Fetch the real recordings of a table."
     )
-    parser.add_argument("table", nargs="?", default=TABLE, help=f"the table (default: {TABLE})")
+    parser.add_argument("table", nargs="?", default=TABLE, help="the table (default: data/recordings.csv)")
     parser.add_argument("--out", default=FOLDER, help=f"the folder to write (default: {FOLDER})")
     options = parser.parse_args(arguments)
     try:
