@@ -287,7 +287,7 @@ def test_a_kernel_that_does_not_answer(visit):
 def _run_all(page):
     before = page.locator(".po-stage").element_handles()
     page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.get_by_text("Run All Cells", exact=True).click()
+    page.locator(".lm-Menu").get_by_text("Run All Cells", exact=True).click()
     for stage in before:
         page.wait_for_function("(stage) => !stage.isConnected", arg=stage)
     page.locator(".po-stage").wait_for()
