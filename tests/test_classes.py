@@ -3,6 +3,7 @@
 import os
 import unicodedata
 from collections import Counter
+from concurrent.futures import Future
 
 import numpy as np
 import pandas as pd
@@ -13,9 +14,10 @@ from nn import Model
 from nn.history import History
 from pipeline import Recognizer
 from pipeline.__main__ import main
-from pipeline.corpus import dataset
+from pipeline.corpus import dataset, sounds
 from pipeline.errors import SourceError
 from pipeline.learning import classes, report
+from pipeline.workers import WorkerDied
 
 RATE = 16_000
 KINDS = {"Violín solo": 1, "Piano": 2, "White & <b>noise": 3}
@@ -130,6 +132,27 @@ def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "own.npz.work").write_text("a file")
     with pytest.raises(SourceError, match=r"own.npz.work cannot be written"):
         classes.learn(make_folder(tmp_path / "sounds", {"A": 3, "B": 3}), tmp_path / "own.npz", n_clips=12)
+
+
+def test_a_file_that_ends_the_process_which_decodes_it_is_named(tmp_path, monkeypatch):
+    class FatalPool(classes.Pool):
+        def submit(self, function, path, name):
+            task = super().submit(function, path, name)
+            if name == "A/take 1.wav":
+                task.exception(60)
+                task = Future()
+                task.set_exception(WorkerDied())
+            return task
+
+    monkeypatch.setattr(classes, "Pool", FatalPool)
+    assert classes.faults(make_folder(tmp_path, {"A": 3, "B": 1}), workers=1) == {"A/take 1.wav": "ends its process"}
+
+
+def test_a_disk_that_keeps_no_decoded_sound(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(sounds, "DECODED", tmp_path / "file" / "decoded")
+    found = classes.recordings(make_folder(tmp_path / "sounds", {"A": 3, "B": 3}))
+    assert len(found[0].sound.samples()) == 3 * RATE
 
 
 def test_names_that_are_no_text_and_names_in_two_spellings(tmp_path):

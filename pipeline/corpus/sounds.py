@@ -99,14 +99,17 @@ class Scattered:
 
 @lru_cache(maxsize=512)
 def decoded(path):
-    """The samples of a sound file as an int16 array, mapped from a file that is made the first time."""
+    """The samples of a sound file as an int16 array, mapped where it can be from a file that is made the first time."""
     stat = os.stat(path)
     version = f"{os.path.abspath(path)} {stat.st_size} {stat.st_mtime_ns}".encode("utf-8", "surrogateescape")
     target = DECODED / f"{hashlib.sha256(version).hexdigest()[:24]}.npy"
     if not target.exists():
         samples = np.clip(np.rint(audio.load(path) * 32767), -32768, 32767).astype(np.int16)
-        with files.replacing(target) as temporary, open(temporary, "wb") as file:
-            np.save(file, samples)
+        try:
+            with files.replacing(target) as temporary, open(temporary, "wb") as file:
+                np.save(file, samples)
+        except OSError:  # a disk that is full, or may not be written
+            return samples
     return np.load(target, mmap_mode="r")
 
 

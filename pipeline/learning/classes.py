@@ -26,7 +26,7 @@ from pipeline.learning.training import train
 from pipeline.progress import note
 from pipeline.song.cleaning import clean
 from pipeline.song.sources import in_folder
-from pipeline.workers import Pool
+from pipeline.workers import Pool, WorkerDied
 
 MOST_CLASSES = 50
 SHARE = 0.15  # of the groups of each class, for validation and again for the test
@@ -114,9 +114,11 @@ def faults(folder, workers=None, dask=None):
         if name not in used and not name.startswith(".") and not files.is_system(name):
             known[name] = "no sound"
     tasks = [(path, name) for path, name, fault in found if not fault]
+    known |= dict.fromkeys((name for _, name in tasks), "ends its process")  # unless that comes back
     with Pool(workers, dask) as pool:
         for checked in tqdm(pool.run(_check, tasks), "checking", len(tasks), unit="file", disable=None):
-            name, known[name] = checked.result()
+            if not isinstance(checked.exception(), WorkerDied):
+                name, known[name] = checked.result()
     return {name: fault.replace("_", " ") for name, fault in sorted(known.items()) if fault}
 
 
