@@ -30,18 +30,15 @@ _LIBSNDFILE_FIRST = re.compile(rb"(RIFF|RF64)....WAVE|RIFX|riff", re.DOTALL)
 
 # Where a header has the size in bytes: of all that follows it, or, in ASF, of the whole file.
 _SIZES = {
-    "asf": (
-        re.compile(rb"\xa1\xdc\xab\x8c\x47\xa9\xcf\x11\x8e\xe4\0\xc0\x0c\x20\x53\x65.{24}(.{8})", re.DOTALL),
-        "little",
-    ),
-    "avi": (re.compile(rb"RIFF(....)", re.DOTALL), "little"),
-    "caf": (re.compile(rb"data(\0.{7})", re.DOTALL), "big"),
-    "matroska": (re.compile(rb"\x18\x53\x80\x67\x01(.{7})", re.DOTALL), "big"),
+    "asf": rb"\xa1\xdc\xab\x8c\x47\xa9\xcf\x11\x8e\xe4\0\xc0\x0c\x20\x53\x65.{24}(.{8})",
+    "avi": rb"RIFF(....)",
+    "caf": rb"data(\0.{7})",
+    "matroska": rb"\x18\x53\x80\x67\x01(.{7})",
 }
 _BY_SIZE = ("asf", "avi", "caf")  # for these, FFmpeg's length is that of what is there
 _LOGGED_SIZES = re.compile(r"^ *(?:RIF[FX]|riff size|data|data size|SSND) *: (\d+) .should be (\d+)", re.I | re.M)
 _UNKNOWN_SIZE = 0x7FFFF000  # what is written to a pipe announces as many bytes or more
-_MP3_FRAMES = re.compile(rb"(?:Xing|Info)\0\0\0[\1\3\5\7\x09\x0b\x0d\x0f](....)", re.DOTALL)
+_MP3_FRAMES = rb"(?:Xing|Info)\0\0\0[\1\3\5\7\x09\x0b\x0d\x0f](....)"
 
 _STEPS = {"u8": 2**-7, "s16": 2**-15, "PCM_U8": 2**-7, "PCM_S8": 2**-7, "PCM_16": 2**-15}
 
@@ -191,10 +188,11 @@ class _Ffmpeg:
         with suppress(av.error.FFmpegError, IndexError):
             for packet in self._media.demux(tracks):
                 try:
-                    for frame in packet.decode() if packet.stream.index == self._stream.index else ():
-                        self.step = _STEPS.get(frame.format.name.rstrip("p"), 0)
-                        yield frame
-                    n_good += 1
+                    if packet.stream.index == self._stream.index:
+                        for frame in packet.decode():
+                            self.step = _STEPS.get(frame.format.name.rstrip("p"), 0)
+                            yield frame
+                        n_good += 1
                 except av.error.FFmpegError:
                     n_damaged += 1
                     continue
@@ -220,19 +218,18 @@ class _Ffmpeg:
         """
         with open(path, "rb") as file:
             head = file.read(4096)
-            if self.container in _SIZES:
-                pattern, order = _SIZES[self.container]
-                found = pattern.search(head)
-                size = int.from_bytes(found[1], order) if found else _UNKNOWN_SIZE
-                before = 0 if self.container == "asf" or not found else found.end()
-                self._share = (before + size) / self._media.size if size < _UNKNOWN_SIZE else 1.0
+            if found := re.search(_SIZES.get(self.container, b"$^"), head, re.DOTALL):
+                size = int.from_bytes(found[1], "little" if self.container in ("asf", "avi") else "big")
+                if size < _UNKNOWN_SIZE:
+                    self._share = (size + (found.end() if self.container != "asf" else 0)) / self._media.size
             if self.container == "mp3":  # FFmpeg guesses where nothing is said
                 if head.startswith(b"ID3"):
                     file.seek(10 + sum((byte & 127) << 7 * i for i, byte in enumerate(head[9:5:-1])))
                     head = file.read(4096)
-                found = _MP3_FRAMES.search(head)
-                samples = int.from_bytes(found[1]) * self._stream.codec_context.frame_size if found else 0
-                return samples / self._stream.rate or None
+                found = re.search(_MP3_FRAMES, head, re.DOTALL)
+                if not found or not self._stream.rate:
+                    return None
+                return int.from_bytes(found[1]) * self._stream.codec_context.frame_size / self._stream.rate
         if self.container in (*_WITHOUT_LENGTH, *_BY_SIZE) or not self._media.duration:
             return None
         return self._media.duration / 1e6
