@@ -403,6 +403,14 @@ def test_a_song_shorter_than_announced(tmp_path, suffix):
     assert sum(map(len, audio.decode(path, expected_seconds=6))) > 4.9 * RATE  # YouTube rounds, and pictures go on
 
 
+def test_damage_in_the_middle_of_a_file_that_says_its_length_is_told(tmp_path):
+    data = bytearray(media.write(tmp_path / "song.flac", media.tone(5) + media.tone(5, hertz=601)).read_bytes())
+    data[len(data) // 4 : len(data) * 3 // 4] = bytes(len(data) * 3 // 4 - len(data) // 4)
+    damaged = tmp_path / "damaged.flac"
+    damaged.write_bytes(data)
+    assert error_of(damaged).kind in ("truncated", "corrupt")
+
+
 def test_damage_in_the_middle_is_left_out(tmp_path):
     data = bytearray(media.write(tmp_path / "song.mp3", media.tone(5)).read_bytes())
     data[len(data) // 2 : len(data) // 2 + 1000] = bytes(1000)
@@ -429,7 +437,7 @@ def test_a_file_that_is_no_sound(tmp_path, kind, name, content):
     assert error_of(path).kind == kind
 
 
-@pytest.mark.parametrize(("channels", "rate"), [(65, RATE), (1, 2**31 - 1)])
+@pytest.mark.parametrize(("channels", "rate"), [(65, RATE), (1, 2**31 - 1), (1, 1_476_411_008)])
 def test_a_form_that_no_resampler_takes(tmp_path, channels, rate):
     error = error_of(media.write(tmp_path / "song.wav", np.zeros((1000, channels)), rate))
     assert error.kind == "corrupt"

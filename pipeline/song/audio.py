@@ -15,6 +15,7 @@ SAMPLE_RATE = 16_000
 BLOCK = 10 * SAMPLE_RATE  # samples; long blocks keep the work out of Python
 MAX_SECONDS = 4 * 3600  # of a song
 MIN_RATE = 4_000  # samples a second; below, even a piano no longer sounds like one
+MAX_RATE = 10_000_000  # with more, the filter of the resampler would take minutes
 
 AUDIO_SUFFIXES = containers.SUFFIXES
 _READ_WHEN_CUT = frozenset(["mp3", "wav", "w64"])  # often cut short, and any part of them can be read
@@ -173,6 +174,9 @@ def _resampled(frames):
     """
     import av
 
+    strange = AudioError(
+        "corrupt", "The sound in this file has a form that cannot be read; export it again, in stereo at 44,100 Hz."
+    )
     resampler, form = None, None
     try:
         for frame in frames:
@@ -181,6 +185,8 @@ def _resampled(frames):
                 if frame.sample_rate < MIN_RATE:
                     rates = f"{frame.sample_rate:,} samples a second; music needs {MIN_RATE:,} or more"
                     raise AudioError("low_rate", f"This file has {rates}.")
+                if frame.sample_rate > MAX_RATE:
+                    raise strange
                 if resampler:
                     yield from resampler.resample(None)
                 form = (frame.format.name, frame.layout.name, frame.sample_rate)
@@ -189,6 +195,5 @@ def _resampled(frames):
             yield from resampler.resample(frame)
         if resampler:
             yield from resampler.resample(None)
-    except av.error.FFmpegError:  # 65 channels, or a rate beyond all measure
-        message = "The sound in this file has a form that cannot be read; export it again, in stereo at 44,100 Hz."
-        raise AudioError("corrupt", message) from None
+    except av.error.FFmpegError:  # such as 65 channels
+        raise strange from None

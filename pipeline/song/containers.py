@@ -22,6 +22,7 @@ SUFFIXES = frozenset(f".{ending}" for ending in _ENDINGS.split())
 
 # A file may call itself song.mp3 and be a playlist that makes FFmpeg open other files and addresses.
 _OPTIONS = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "file,subfile"}
+_WITH_CLOCK = frozenset(["asf", "avi", "flv", "matroska", "mov", "rm"])
 _WITHOUT_LENGTH = frozenset(["aac", "ac3", "amr", "dts", "eac3", "mpeg", "mpegts", "ogg"])  # FFmpeg guesses theirs
 
 # How the files begin that libsndfile can read, too, and those of which FFmpeg misunderstands some.
@@ -166,7 +167,7 @@ class _Ffmpeg:
         self._stream = audio[self.tracks[0] if track is None else track] if audio else None
         # A clock may begin anywhere; the length of a Matroska file counts from zero all the same.
         self._begin = 0 if self.container == "matroska" else (self._media.start_time or 0) / 1e6
-        self.step, self._end, self._share = 0, 0.0, 1.0
+        self.step, self._end, self._lost, self._share = 0, 0.0, 0.0, 1.0
         self.seconds = self._announced(path) if audio else None
 
     def __enter__(self):
@@ -187,6 +188,7 @@ class _Ffmpeg:
         # The first where the demuxer finds no way on; the second at the end, where a stream that is damaged became two.
         with suppress(av.error.FFmpegError, IndexError):
             for packet in self._media.demux(tracks):
+                seconds = float((packet.duration or 0) * packet.time_base)
                 try:
                     if packet.stream.index == self._stream.index:
                         for frame in packet.decode():
@@ -195,9 +197,9 @@ class _Ffmpeg:
                         n_good += 1
                 except av.error.FFmpegError:
                     n_damaged += 1
-                    continue
+                    self._lost += seconds
                 if packet.pts is not None:
-                    self._end = max(self._end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+                    self._end = max(self._end, float(packet.pts * packet.time_base) + seconds)
         if n_damaged > n_good:
             message = "Most of this file could not be decoded; it is damaged or not what its name says."
             raise AudioError("corrupt", message)
@@ -205,10 +207,10 @@ class _Ffmpeg:
     def ends(self, decoded):
         """Where the file ends and where its header says so, in seconds.
 
-        The end is that of the last packet of any track, since picture or subtitles may outlast the sound, and a clock
-        may stand still or begin anywhere.
+        Where packets have a clock, the end is that of the last one of any track: picture or subtitles may outlast the
+        sound, and a clock may stand still or begin anywhere. What damage has cost does not count.
         """
-        reached = max(decoded, self._end - self._begin)
+        reached = max(decoded, self._end - self._begin - self._lost if self.container in _WITH_CLOCK else 0)
         return reached, reached * self._share if self.container in _BY_SIZE else self.seconds or 0
 
     def _announced(self, path):
