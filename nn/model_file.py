@@ -56,7 +56,7 @@ def save(model, path, include_optimizer=True):
     }
     batches = np.asarray(model.history.batch_rows[-MAX_BATCHES:], np.float64).reshape(-1, 4)
     arrays = {name: holder[key] for name, (holder, key) in _places(model, optimizer).items()}
-    arrays |= {"header": np.array(json.dumps(header, default=_plain)), "batches": batches}
+    arrays |= {"header": np.array(json.dumps(header, default=plain)), "batches": batches}
     with replacing(path) as file:
         np.savez_compressed(file, **arrays)
         file.flush()
@@ -235,7 +235,7 @@ def _instance(module, config):
     return getattr(module, kind)(**arguments)
 
 
-def _plain(value):
+def plain(value):
     """For JSON: a number of NumPy's as one of Python's."""
     if isinstance(value, np.generic):
         return value.item()

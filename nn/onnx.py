@@ -9,7 +9,7 @@ from functools import singledispatch
 import numpy as np
 
 from nn import layers as nn_layers
-from nn.model_file import replacing
+from nn.model_file import plain, replacing
 
 OPSET = 17  # of 2022: old enough for every runtime
 
@@ -17,9 +17,10 @@ OPSET = 17  # of 2022: old enough for every runtime
 def save_onnx(model, path):
     """Write `model` to `path`, atomically.
 
-    The input is "samples", float32 `(batch, *input_shape)` in -1..1, the output "probabilities" `(batch, classes)`; the
-    metadata entry "class_names" is a JSON list. Raises ValueError for a layer that has no form in ONNX, ImportError
-    without the package onnx.
+    The input is "samples", float32 `(batch, *input_shape)` in -1..1, the output "probabilities" `(batch, classes)`. A
+    node is named after its layer: "conv2d_1/Conv_18". The metadata are "class_names", "sample_rate" in Hz (null
+    without a spectrogram) and what `model.metadata` holds, each as JSON. Raises ValueError for a layer that has no
+    form in ONNX, ImportError without the package onnx.
     """
     import json
 
@@ -29,8 +30,11 @@ def save_onnx(model, path):
     graph = _Graph()
     value = "samples"
     for layer in model.layers:
+        graph.prefix = layer.name
         value = write(layer, graph, value)
-    graph.add("Identity", [value], output="probabilities")
+    if not graph.nodes:  # layers that do nothing at inference
+        graph.add("Flatten", [value])
+    graph.nodes[-1].output[0] = "probabilities"
     samples = helper.make_tensor_value_info("samples", TensorProto.FLOAT, ["batch", *model.input_shape])
     probabilities = helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["batch", len(model.class_names)])
     content = helper.make_model(
@@ -39,31 +43,32 @@ def save_onnx(model, path):
         ir_version=8,
         producer_name="nn",
     )
-    helper.set_model_props(content, {"class_names": json.dumps(model.class_names)})
+    metadata = model.metadata | {"class_names": model.class_names, "sample_rate": model.sample_rate}
+    helper.set_model_props(content, {str(key): json.dumps(value, default=plain) for key, value in metadata.items()})
     onnx.checker.check_model(content, full_check=True)
     with replacing(path) as file:
         file.write(content.SerializeToString())
 
 
 class _Graph:
-    """Nodes and constants of the file so far."""
+    """Nodes and constants of the file so far; the names of new ones begin with `prefix`."""
 
     def __init__(self):
-        self.nodes, self.constants = [], []
+        self.nodes, self.constants, self.prefix = [], [], ""
 
-    def add(self, operation, inputs, output=None, **attributes):
-        """Append a node; arrays among its inputs become constants. Returns the name of its output."""
+    def add(self, operation, inputs, **attributes):
+        """Append a node; arrays among its inputs become constants. Returns the name of its output, which is its own."""
         from onnx import helper
 
-        output = output or f"{operation.lower()}_{len(self.nodes)}"
         names = [value if isinstance(value, str) else self._constant(value) for value in inputs]
-        self.nodes.append(helper.make_node(operation, names, [output], **attributes))
-        return output
+        name = f"{self.prefix}/{operation}_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(operation, names, [name], name, **attributes))
+        return name
 
     def _constant(self, values):
         from onnx import numpy_helper
 
-        name = f"constant_{len(self.constants)}"
+        name = f"{self.prefix}/constant_{len(self.constants)}"
         self.constants.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
         return name
 
@@ -108,14 +113,23 @@ def _batch_normalization(layer: nn_layers.BatchNormalization, graph, value):
 
 @write.register
 def _conv2d(layer: nn_layers.Conv2D, graph, value):
-    return graph.add("Conv", [value, *layer.params.values()], strides=layer.strides, pads=_pads(layer))
+    return graph.add("Conv", [value, *layer.params.values()], **_windows(layer))
 
 
-@write.register(nn_layers.MaxPooling2D)
-@write.register(nn_layers.AveragePooling2D)
-def _pooling2d(layer, graph, value):
-    operation = {nn_layers.MaxPooling2D: "MaxPool", nn_layers.AveragePooling2D: "AveragePool"}[type(layer)]
-    return graph.add(operation, [value], kernel_shape=layer.pool_size, strides=layer.strides, pads=_pads(layer))
+@write.register
+def _max_pooling2d(layer: nn_layers.MaxPooling2D, graph, value):
+    return graph.add("MaxPool", [value], kernel_shape=layer.pool_size, **_windows(layer))
+
+
+@write.register
+def _average_pooling2d(layer: nn_layers.AveragePooling2D, graph, value):
+    return graph.add("AveragePool", [value], kernel_shape=layer.pool_size, **_windows(layer))
+
+
+def _windows(layer):
+    """Strides, and what is added around an image in ONNX's order: top, left, bottom, right."""
+    before, after = zip(*layer.pads)
+    return {"strides": layer.strides, "pads": [*before, *after]}
 
 
 @write.register
@@ -128,39 +142,26 @@ def _global_average_pooling2d(layer: nn_layers.GlobalAveragePooling2D, graph, va
     return graph.add("Flatten", [graph.add("GlobalAveragePool", [value])])
 
 
-def _pads(layer):
-    """What is added around an image, in ONNX's order: top, left, bottom, right."""
-    before, after = zip(*layer.pads)
-    return [*before, *after]
-
-
 @write.register
 def _mel_spectrogram(layer: nn_layers.MelSpectrogram, graph, value):
     features, n_frames = layer.features, layer.output_shape[1]
-    n_bins, missing = (
-        features.n_fft // 2 + 1,
-        (n_frames - 1) * features.hop_length + features.win_length - layer.input_shape[0],
-    )
+    n_bins, width, hop = features.n_fft // 2 + 1, features.win_length, features.hop_length
+    missing = max((n_frames - 1) * hop + width - layer.input_shape[0], 0)
     # A frame's spectrum is its product with cosines and sines, each weighted by the window: filters of a convolution.
-    angles = 2 * np.pi * np.outer(np.arange(n_bins), np.arange(features.win_length)) / features.n_fft
+    angles = 2 * np.pi * np.outer(np.arange(n_bins), np.arange(width)) / features.n_fft
     waves = np.concatenate([np.cos(angles), -np.sin(angles)]) * layer._window
     samples = graph.add("Unsqueeze", [value, np.array([1])])
-    spectrum = graph.add(
-        "Conv",
-        [samples, waves[:, np.newaxis].astype(np.float32)],
-        strides=[features.hop_length],
-        pads=[0, max(missing, 0)],
-    )
+    kernel = waves[:, np.newaxis].astype(np.float32)
+    spectrum = graph.add("Conv", [samples, kernel], strides=[hop], pads=[0, missing])
     real, imaginary = (
         graph.add("Slice", [spectrum, *map(np.array, bounds)])
         for bounds in (([0], [n_bins], [1]), ([n_bins], [2 * n_bins], [1]))
     )
     power = graph.add("Add", [graph.add("Mul", [real, real]), graph.add("Mul", [imaginary, imaginary])])
     magnitudes = graph.add("Transpose", [graph.add("Sqrt", [power])], perm=[0, 2, 1])
-    mels = graph.add(
-        "Max", [graph.add("MatMul", [magnitudes, layer._filters.astype(np.float32)]), np.float32(layer.amin)]
-    )
-    loudest = graph.add("ReduceMax", [mels], axes=[1, 2], keepdims=1)
-    decibels = graph.add("Mul", [graph.add("Log", [graph.add("Div", [mels, loudest])]), np.float32(20 / np.log(10))])
-    limited = graph.add("Max", [decibels, np.float32(-features.top_db)])
+    mels = graph.add("MatMul", [magnitudes, layer._filters.astype(np.float32)])
+    audible = graph.add("Clip", [mels, np.float32(layer.amin)])
+    loudest = graph.add("ReduceMax", [audible], axes=[1, 2], keepdims=1)
+    decibels = graph.add("Mul", [graph.add("Log", [graph.add("Div", [audible, loudest])]), np.float32(20 / np.log(10))])
+    limited = graph.add("Clip", [decibels, np.float32(-features.top_db)])
     return graph.add("Unsqueeze", [limited, np.array([1])])
