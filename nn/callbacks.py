@@ -47,6 +47,8 @@ class MovingAverage(Callback):
     """
 
     def __init__(self, average, n_steps=1000):
+        if not hasattr(average, "layers"):
+            raise ValueError(f"Expected a Model. Received: average={average!r}")
         self.average, self.rate = average, 1 / max(checks.number(n_steps, "n_steps", minimum=0), 1)
 
     def on_epoch_begin(self, model, epoch):
@@ -64,7 +66,7 @@ class ModelCheckpoint(Callback):
     """Saves the model at `path` after each epoch, or only when `monitor` has become better."""
 
     def __init__(self, path, monitor="val_loss", save_best_only=True):
-        self.path, self.monitor = checks.path(path, "path"), monitor
+        self.path, self.monitor = checks.path(path, "path"), checks.text(monitor, "monitor")
         self.save_best_only = checks.flag(save_best_only, "save_best_only")
 
     def on_epoch_end(self, model, epoch, row):
@@ -80,7 +82,7 @@ class EarlyStopping(Callback):
     """
 
     def __init__(self, monitor="val_loss", patience=2, restore_best_weights=False):
-        self.monitor, self.patience = monitor, checks.integer(patience, "patience", minimum=0)
+        self.monitor, self.patience = checks.text(monitor, "monitor"), checks.integer(patience, "patience", minimum=0)
         self.restore_best_weights = checks.flag(restore_best_weights, "restore_best_weights")
         self._best = {}
 

@@ -9,12 +9,15 @@ import numpy as np
 
 def number(value, name, minimum=-math.inf, above=-math.inf, below=math.inf):
     """`value` as a float, if it is a finite number within the bounds; a truth value is no number."""
-    is_number = isinstance(value, Real) and not isinstance(value, bool)
-    if not (is_number and minimum <= value < below and above < value):
+    try:
+        result = float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
+    except OverflowError:
+        result = math.inf
+    if not (minimum <= result < below and above < result):
         bounds = (("at least", minimum), ("above", above), ("below", below))
         wanted = " and ".join(f"{word} {bound}" for word, bound in bounds if math.isfinite(bound))
         raise ValueError(f"Expected a number {wanted or 'that is finite'}. Received: {name}={value!r}")
-    return float(value)
+    return result
 
 
 def integer(value, name, minimum=1):
@@ -40,6 +43,21 @@ def path(value, name):
     if not isinstance(value, str | os.PathLike):
         raise ValueError(f"Expected a path. Received: {name}={value!r}")
     return value
+
+
+def text(value, name):
+    """`value`, if it is a text of some length."""
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"Expected a text. Received: {name}={value!r}")
+    return value
+
+
+def items(value, name):
+    """What is in `value`, as a list."""
+    try:
+        return list(value)
+    except TypeError:
+        raise ValueError(f"Expected a list. Received: {name}={value!r}") from None
 
 
 def flag(value, name):

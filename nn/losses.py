@@ -3,7 +3,7 @@
 import numpy as np
 
 from nn.activations import Softmax
-from nn.checks import number
+from nn.checks import items, number
 
 
 class CategoricalCrossentropy:
@@ -29,7 +29,7 @@ class CategoricalCrossentropy:
             class_weight = [class_weight.get(index) for index in range(len(class_weight))]
         self.class_weight = class_weight
         if class_weight is not None:
-            weights = class_weight if isinstance(class_weight, list | tuple | np.ndarray) else [class_weight]
+            weights = items(class_weight, "class_weight")
             self.class_weight = np.array([number(weight, "class_weight", minimum=0) for weight in weights])
 
     def forward(self, probabilities, targets):

@@ -8,7 +8,7 @@ import numpy as np
 
 from nn import model_file, onnx, training
 from nn.activations import Softmax, with_activation
-from nn.checks import flag, integer
+from nn.checks import flag, integer, items, text
 from nn.data import to_float
 from nn.fast.fusion import fuse
 from nn.history import History
@@ -48,16 +48,17 @@ class Model:
     """
 
     def __init__(self, layers, input_shape, class_names, seed=0, fast=True):
-        self.layers, self.class_names, self.fast = [], tuple(class_names), flag(fast, "fast")
+        self.class_names = tuple(text(name, "class_names") for name in items(class_names, "class_names"))
+        self.layers, self.fast = [], flag(fast, "fast")
         self.input_shape = tuple(integer(size, "input_shape") for size in np.atleast_1d(input_shape))
-        if not self.input_shape or not all(isinstance(name, str) and name for name in self.class_names):
-            raise ValueError(f"Expected a shape and class names. Received: {input_shape!r}, {self.class_names}")
+        if not self.input_shape:
+            raise ValueError(f"Expected a shape without the batch axis. Received: {input_shape=}")
         if len(set(self.class_names)) < len(self.class_names):
             raise ValueError(f"Expected different class names. Received: {self.class_names}")
         self.seed = seed if isinstance(seed, np.random.Generator) else integer(seed, "seed", minimum=0)
         self.history, self.optimizer, self.metadata = History(), None, {}
         rng, counts, shape = np.random.default_rng(seed), Counter(), self.input_shape
-        for layer in itertools.chain.from_iterable(map(with_activation, layers)):
+        for layer in itertools.chain.from_iterable(map(with_activation, items(layers, "layers"))):
             if layer.output_shape is not None:
                 received = f"{layer!r}, which was built before"
                 raise ValueError(f"Each place in a model needs a layer of its own. Received: {received}")

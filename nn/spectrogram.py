@@ -36,7 +36,7 @@ class FeatureConfig:
             raise ValueError(f"Expected 2 <= win_length <= n_fft, 0 < n_mels <= n_fft and a hop. Received: {self}")
         if self.n_fft > 1 << 16 or self.n_fft * self.n_mels > 1 << 22:  # the values in the matrix of filters
             raise ValueError(f"Expected n_fft <= 65536 and n_fft * n_mels <= 4194304. Received: {self}")
-        if not self.f_min < self.f_max <= self.sample_rate / 2 or not self.top_db:
+        if not (self.f_min < self.f_max and 2 * self.f_max <= self.sample_rate) or not self.top_db:
             raise ValueError(f"Expected 0 <= f_min < f_max <= sample_rate / 2, and top_db > 0. Received: {self}")
 
     @property

@@ -9,7 +9,7 @@ import numpy as np
 from tqdm import tqdm
 
 from nn.callbacks import Callback
-from nn.checks import flag, integer
+from nn.checks import flag, integer, items
 from nn.data import ClipSequence, prefetch, to_float
 from nn.layer import backward, forward
 from nn.losses import CategoricalCrossentropy
@@ -56,7 +56,7 @@ def fit(
         validation_data = _sequence(model, *(validation_data if is_pair else (validation_data, None)), batch_size)
         _batch(model, *validation_data[0])  # raises before the first epoch, not after it
     epochs, progress = integer(epochs, "epochs", minimum=0), flag(progress, "progress")
-    callbacks = [callbacks] if isinstance(callbacks, Callback) else list(callbacks or ())
+    callbacks = [callbacks] if isinstance(callbacks, Callback) else items(callbacks or (), "callbacks")
     if not all(isinstance(callback, Callback) for callback in callbacks):
         raise ValueError(f"Expected callbacks from nn.callbacks. Received: {callbacks}")
     if optimizer is not None and not isinstance(optimizer, Optimizer):

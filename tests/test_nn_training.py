@@ -335,7 +335,7 @@ def test_gradient_clipping():
 
 
 @pytest.mark.parametrize("kind", [nn.SGD, nn.RMSprop, nn.Adam])
-@pytest.mark.parametrize("value", [-1, np.nan, np.inf, True, "1"])
+@pytest.mark.parametrize("value", [-1, np.nan, np.inf, True, "1", 10**400])
 def test_no_optimizer_takes_a_senseless_hyperparameter(kind, value):
     for name in kind().config():
         with pytest.raises(ValueError, match=f"Received: {name}="):
@@ -353,6 +353,8 @@ def test_no_other_argument_may_be_senseless(value):
         "epochs": lambda: model.fit(data, epochs=value, progress=False),
         "batch_size": lambda: model.fit(data.clips, data.labels, batch_size=value, progress=False),
         "patience": lambda: nn.EarlyStopping(patience=value),
+        "average": lambda: nn.MovingAverage(value),
+        "monitor": lambda: nn.EarlyStopping("" if value == "1" else value),
         "n_steps": lambda: nn.MovingAverage(model, value),
         "path": lambda: (nn.CSVLogger if value else nn.ModelCheckpoint)(None if value == "1" else value),
         "schedule": lambda: nn.LearningRateSchedule(value),
@@ -558,14 +560,16 @@ def test_mistakes_are_named():
     model = network()
     for names, reason in (
         (["a", "a"], "different class names"),
-        (["a", None], "class names"),
-        (["a", ""], "class names"),
+        (["a", None], "class_names=None"),
+        (["a", ""], "class_names=''"),
+        (None, "class_names=None"),
     ):
         with pytest.raises(ValueError, match=reason):
             nn.Model([nn.Dense(2)], (4,), names)
     for arguments, reason in (
         (([nn.Dense(2)], (), "ab"), "a shape"),
         (([], (2,), "ab"), "at least one layer"),
+        ((nn.Dense(2), (3,), "ab"), "a list"),
         (([nn.Dense], (3,), "ab"), "a layer, such as"),
         ((["Dense"], (3,), "ab"), "a layer, such as"),
     ):
@@ -576,6 +580,7 @@ def test_mistakes_are_named():
         ({"optimizer": "adam"}, "an optimizer, such as"),
         ({"loss": "categorical_crossentropy"}, "a loss, such as"),
         ({"callbacks": ["early"]}, "callbacks from"),
+        ({"callbacks": 1}, "a list"),
         ({"validation_data": tones().clips}, "clips and labels. Received: ndarray, NoneType"),
         ({"y": tones()}, "clips and labels. Received: ClipSequence, ClipSequence"),
         ({"validation_data": (tones().clips[:, :9], tones().labels)}, "clips of shape"),
