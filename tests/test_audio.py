@@ -344,6 +344,7 @@ def test_both_byte_orders(tmp_path, form, endian):
     path = tmp_path / f"song.{form.lower()}"
     soundfile.write(path, media.tone(3), 44_100, "PCM_24", endian, form)
     check_tone(audio.load(path))
+    assert error_of(media.cut(path, 0.5)).kind == "truncated"
 
 
 @pytest.mark.parametrize("rate", [1, 100, 3_999])

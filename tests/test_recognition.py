@@ -218,7 +218,7 @@ def test_memory_is_not_held_for_a_long_song(recognizer):
     assert sum(recognizer.judge(Clips(blocks)).votes.values()) == 60
 
 
-def test_the_model_that_ships_is_small():
+def test_the_released_model_is_small():
     assert MODEL_PATH.stat().st_size < 5_000_000
 
 

@@ -1,5 +1,5 @@
 """A sound file of any usual format -> the decoded frames of its sound, and how long the file says it is.
-PyAV (the libraries of FFmpeg) opens nearly everything; libsndfile reads wav, and what FFmpeg refuses of a few kinds.
+PyAV (the libraries of FFmpeg) opens nearly everything; libsndfile reads wav, aiff and au, and Ogg that FFmpeg refuses.
 Nothing but the file itself is opened, and only containers of sound, whatever the file calls itself.
 """
 
@@ -27,7 +27,7 @@ _WITHOUT_LENGTH = frozenset(["aac", "ac3", "amr", "dts", "eac3", "mpeg", "mpegts
 
 # How the files begin that libsndfile can read, too, and those of which FFmpeg misunderstands some.
 _LIBSNDFILE = re.compile(rb"RIFF|RIFX|RF64|riff|ID3|FORM|\.snd|dns\.|OggS")
-_LIBSNDFILE_FIRST = re.compile(rb"(RIFF|RF64)....WAVE|RIFX|riff", re.DOTALL)
+_LIBSNDFILE_FIRST = re.compile(rb"(RIFF|RF64)....WAVE|RIFX|riff|FORM|\.snd|dns\.", re.DOTALL)
 
 # Where a header has the size in bytes: of all that follows it, or, in ASF, of the whole file.
 _SIZES = {
@@ -114,7 +114,7 @@ def _opened(path, address, readers, is_heard):
 class _Libsndfile:
     """A sound that libsndfile decodes. Raises LibsndfileError or ValueError where it does not."""
 
-    container, tracks = "wav", (0,)
+    tracks = (0,)
 
     def __init__(self, path, address):
         import soundfile
@@ -122,6 +122,7 @@ class _Libsndfile:
         self._file = soundfile.SoundFile(path)
         if not self._file.frames or self._file.channels > 64:  # written to a pipe, or too many to be resampled
             raise ValueError("left to FFmpeg")
+        self.container = "wav" if self._file.format in ("WAV", "WAVEX", "RF64", "W64") else self._file.format.lower()
         self.step = _STEPS.get(self._file.subtype, 0)
         # Its log has the size of the file, or of what is in it, as announced and as it is.
         sizes = [(int(said), int(found)) for said, found in _LOGGED_SIZES.findall(self._file.extra_info)]

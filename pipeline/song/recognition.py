@@ -1,7 +1,7 @@
 """From a link or a file to a label: every second of the song votes, and the majority decides.
 
-The network sees one second at a time and gives a probability for each class. Beside the vote stands the mean
-probability over the song, a geometric one in which loud seconds count for more: it is the confidence in the label.
+The network sees one second at a time and gives a probability for each class. The confidence in the label is the mean
+probability over the song: a geometric mean, in which loud seconds count for more.
 """
 
 import itertools
@@ -110,7 +110,7 @@ class Recognizer:
     Parameters
     ----------
     model_path : str or Path, optional
-        By default the model that ships. Raises nn.ModelFileError, also for a model that takes other clips.
+        By default the released model. Raises nn.ModelFileError, also for a model that takes other clips.
     """
 
     def __init__(self, model_path=None):
@@ -221,8 +221,8 @@ def levels(clips):
 def pooled(probabilities, weights):
     """The probabilities of a song from those of its clips, (n, classes) with weights (n,): float array (classes,).
 
-    The geometric mean, scaled to a sum of one; for two classes, the probability at the mean of the log odds. On songs
-    that the network never heard it is better calibrated than the arithmetic mean (`pipeline.learning.voting`).
+    The geometric mean, scaled to a sum of one; for two classes, the probability at the mean of the log odds. On unseen
+    songs it is better calibrated than the arithmetic mean (`pipeline.learning.voting`).
     """
     mean = np.exp(np.average(np.log(np.clip(probabilities, CERTAIN, 1 - CERTAIN)), axis=0, weights=weights))
     return mean / mean.sum()

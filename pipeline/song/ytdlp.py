@@ -1,6 +1,6 @@
 """One call of yt-dlp, in a thread of its own, so that whoever waits for it can stop at once.
 
-The caller's thread tells the progress ten times a second and may give up at any time, even while a server hangs.
+The caller's thread reports progress ten times a second and may give up at any time, even while a server hangs.
 What goes wrong ends in a DownloadError; what yt-dlp prints goes nowhere.
 """
 
@@ -29,7 +29,7 @@ def call(url, options, folder=None, progress=None, ydl_factory=None):
     url : str
         Canonical, from `pipeline.song.links.Link`.
     options : dict
-        For yt-dlp, beside those that always hold.
+        For yt-dlp, in addition to those that always hold.
     folder : str, optional
         Where the sound goes. When the call is given up, the folder may be deleted at once: the thread that is left
         behind deletes whatever it still writes there.
@@ -147,7 +147,7 @@ class _Job:
         if status == "is_upcoming":
             self.refusal = DownloadError("upcoming", "This video has not begun yet; try again after its premiere.")
         elif status in ("is_live", "post_live") or info.get("is_live"):
-            message = "This is a live stream; try again when it is over and stands as a video."
+            message = "This is a live stream; try again when it is over and published as a video."
             self.refusal = DownloadError("live", message)
         elif seconds and seconds > MAX_SECONDS:
             message = f"This video lasts {seconds / 3600:.1f} hours; {MAX_SECONDS // 3600} hours are the limit."
@@ -172,7 +172,7 @@ class _Job:
         self.refusal = DownloadError("too_large", message)
 
     def debug(self, message):
-        """A line that yt-dlp would print: a sign of life, and the only one that tells of too large a file."""
+        """A line that yt-dlp would print: a sign of life, and the only one about a file that is too large."""
         self.last_sign = time.monotonic()
         if "larger than max-filesize" in message:
             self._refuse_size()
