@@ -252,7 +252,7 @@ def test_the_figures_of_an_evaluation(tmp_path):
             "message": "too short",
         }
     )
-    evaluation = classes.Evaluation(table, ["a", "b", "c"])
+    evaluation = report.Evaluation(table, ["a", "b", "c"])
     assert evaluation.confusion.to_numpy().tolist() == [[3, 1, 0], [1, 2, 0], [0, 0, 0]]
     assert evaluation.accuracy == pytest.approx(5 / 7)
     assert evaluation.by_class.loc["a"].tolist() == pytest.approx([4, 3 / 4, 3 / 4, 3 / 4])
@@ -260,7 +260,7 @@ def test_the_figures_of_an_evaluation(tmp_path):
     low, high = evaluation.interval()
     assert 0.2 < low < 5 / 7 < high <= 1
     history = History([], [{"loss": 1.0, "val_loss": 2.0}])
-    report.write(evaluation, history, tmp_path / "page.html", "Three classes", {"seed": 0})
+    report.write_page(evaluation, history, tmp_path / "page.html", "Three classes", {"seed": 0})
     page = (tmp_path / "page.html").read_text()
     assert "71.4%" in page
     assert "too short" in page
@@ -268,5 +268,5 @@ def test_the_figures_of_an_evaluation(tmp_path):
     many = pd.DataFrame(
         {"recording": [f"{i}.wav" for i in range(150)], "group": "x", "truth": "a", "label": "b", "confidence": 0.8}
     )
-    report.write(classes.Evaluation(many, ["a", "b"]), history, tmp_path / "page.html", "All wrong", {})
+    report.write_page(report.Evaluation(many, ["a", "b"]), history, tmp_path / "page.html", "All wrong", {})
     assert (tmp_path / "page.html").read_text().count("0.800") == 150

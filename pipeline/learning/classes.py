@@ -7,12 +7,10 @@ recordings that belong together, is on two sides. The figures are those of the t
 import shutil
 import unicodedata
 from collections import deque
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import precision_recall_fscore_support
 from tqdm import tqdm
 
 from nn import Model
@@ -21,7 +19,7 @@ from pipeline.batch import labelling
 from pipeline.corpus import collection, dataset
 from pipeline.corpus.sounds import Recorded
 from pipeline.errors import PipelineError, SourceError, printable
-from pipeline.learning import report
+from pipeline.learning.report import Evaluation, write_page
 from pipeline.learning.training import train
 from pipeline.progress import note
 from pipeline.song.cleaning import clean
@@ -30,52 +28,6 @@ from pipeline.workers import Pool, WorkerDied
 
 MOST_CLASSES = 50
 SHARE = 0.15  # of the groups of each class, for validation and again for the test
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What a model says of recordings that it has not learned from.
-
-    Attributes
-    ----------
-    recordings : DataFrame
-        A row each: recording, group, truth, and the columns of `Recognition.to_dict` or `Failure.to_dict`.
-    class_names : list of str
-    """
-
-    recordings: pd.DataFrame
-    class_names: list
-
-    @property
-    def judged(self):
-        """The rows of the recordings that got a label."""
-        return self.recordings.dropna(subset=["label"])
-
-    @property
-    def confusion(self):
-        """How many recordings of each class (rows) got which label (columns), as a DataFrame of int."""
-        counts = pd.crosstab(self.judged["truth"], self.judged["label"])
-        return counts.reindex(index=self.class_names, columns=self.class_names, fill_value=0)
-
-    @property
-    def accuracy(self):
-        """Share of the judged recordings that got their label."""
-        return float((self.judged["truth"] == self.judged["label"]).mean())
-
-    @property
-    def by_class(self):
-        """Recordings, precision, recall and F1 of each class, as a DataFrame."""
-        precision, recall, f1, n = precision_recall_fscore_support(
-            self.judged["truth"], self.judged["label"], labels=self.class_names, zero_division=0
-        )
-        columns = {"recordings": n, "precision": precision, "recall": recall, "F1": f1}
-        return pd.DataFrame(columns, index=pd.Index(self.class_names, name="class"))
-
-    def interval(self, n_resamples=1000):
-        """95 % bootstrap interval of the accuracy, over recordings."""
-        right = (self.judged["truth"] == self.judged["label"]).to_numpy()
-        drawn = np.random.default_rng(0).integers(len(right), size=(n_resamples, len(right)))
-        return tuple(np.percentile(right[drawn].mean(axis=1), [2.5, 97.5]).tolist())
 
 
 def recordings(folder, groups=None, seed=0, left_out=()):
@@ -221,7 +173,8 @@ def learn(folder, out, groups=None, n_clips=None, epochs=8, workers=None, dask=N
         "groups": groups or "each recording by itself",
         "left out": ", ".join(broken) or "nothing",
     }
-    report.write(evaluation, model.history, page, f"{files.as_text(out.name)}: {len(model.class_names)} classes", about)
+    title = f"{files.as_text(out.name)}: {len(model.class_names)} classes"
+    write_page(evaluation, model.history, page, title, about)
     model.save(out, include_optimizer=False)  # last, since what is there counts as done
     shutil.rmtree(work)
     return evaluation

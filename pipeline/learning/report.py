@@ -1,7 +1,12 @@
-"""The evaluation of a model as one page of HTML: accuracy, confusion matrix, and the misclassified recordings."""
+"""The evaluation of a model on recordings, and its page: accuracy, confusion matrix, misclassified recordings."""
 
+from dataclasses import dataclass
 from datetime import date
 from html import escape
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import precision_recall_fscore_support
 
 from pipeline import files
 
@@ -19,12 +24,58 @@ div { overflow-x: auto; }
 """
 
 
-def write(evaluation, history, path, title, about):
+@dataclass(frozen=True)
+class Evaluation:
+    """What a model says of recordings that it has not learned from.
+
+    Attributes
+    ----------
+    recordings : DataFrame
+        A row each: recording, group, truth, and the columns of `Recognition.to_dict` or `Failure.to_dict`.
+    class_names : list of str
+    """
+
+    recordings: pd.DataFrame
+    class_names: list
+
+    @property
+    def judged(self):
+        """The rows of the recordings that got a label."""
+        return self.recordings.dropna(subset=["label"])
+
+    @property
+    def confusion(self):
+        """How many recordings of each class (rows) got which label (columns), as a DataFrame of int."""
+        counts = pd.crosstab(self.judged["truth"], self.judged["label"])
+        return counts.reindex(index=self.class_names, columns=self.class_names, fill_value=0)
+
+    @property
+    def accuracy(self):
+        """Share of the judged recordings that got their label."""
+        return float((self.judged["truth"] == self.judged["label"]).mean())
+
+    @property
+    def by_class(self):
+        """Recordings, precision, recall and F1 of each class, as a DataFrame."""
+        precision, recall, f1, n = precision_recall_fscore_support(
+            self.judged["truth"], self.judged["label"], labels=self.class_names, zero_division=0
+        )
+        columns = {"recordings": n, "precision": precision, "recall": recall, "F1": f1}
+        return pd.DataFrame(columns, index=pd.Index(self.class_names, name="class"))
+
+    def interval(self, n_resamples=1000):
+        """95 % bootstrap interval of the accuracy, over recordings."""
+        right = (self.judged["truth"] == self.judged["label"]).to_numpy()
+        drawn = np.random.default_rng(0).integers(len(right), size=(n_resamples, len(right)))
+        return tuple(np.percentile(right[drawn].mean(axis=1), [2.5, 97.5]).tolist())
+
+
+def write_page(evaluation, history, path, title, about):
     """Write the page to `path`, atomically.
 
     Parameters
     ----------
-    evaluation : pipeline.learning.classes.Evaluation
+    evaluation : Evaluation
     history : nn.history.History
         Of the training.
     title : str
