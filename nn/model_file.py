@@ -126,7 +126,7 @@ def _read(model_class, path, fast):
 
 
 class _ShortReads(io.FileIO):
-    """A file that gives no more at once than a directory may have: `zipfile` reads that in one piece."""
+    """A file that returns at most a megabyte at once: `zipfile` reads the list of arrays, however long, in one call."""
 
     def read(self, size=-1):
         return super().read(min(size, MAX_DIRECTORY))
@@ -138,13 +138,15 @@ def _array(archive, name, n_bytes):
     if entry.file_size > n_bytes + (1 << 16):
         raise ValueError(f"{name!r} has more than {n_bytes:,} bytes")
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise ValueError(f"{name!r} is compressed in another way than NumPy's")  # zipfile does not limit what comes out
+        raise ValueError(
+            f"{name!r} is compressed in another way than NumPy's"
+        )  # of others, zipfile unpacks too much at once
     with archive.open(entry) as stream:
         if stream.peek(8)[:8] != np.lib.format.magic(1, 0):
-            raise ValueError(f"{name!r} is no array in NumPy's format 1.0")  # in others, its description may be long
+            raise ValueError(f"{name!r} is no array in NumPy's format 1.0")  # others allow long descriptions
         array = np.lib.format.read_array(stream, allow_pickle=False)
         if stream.read(1):
-            raise ValueError(f"{name!r} goes on behind its array")
+            raise ValueError(f"{name!r} has bytes after its array")
     return array
 
 

@@ -376,6 +376,7 @@ def test_huge_files_cost_no_memory(path):
         "    try: nn.Model.load(path)\n"
         # getrusage would count what the parent held when it forked
         "    except nn.ModelFileError: peak = next(line for line in open('/proc/self/status') if 'VmHWM' in line)\n"
+        "    else: sys.exit(path)\n"
         "    print(path, time.process_time() - started, int(peak.split()[1]) >> 10, sep='|')"
     )
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"}
