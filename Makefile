@@ -25,12 +25,12 @@ RUN = .venv/bin/python
 demo: .venv/ready
 	$(RUN) -m pipeline label data/samples
 	$(RUN) -m jupyter trust notebooks/*.ipynb
-	$(RUN) -m jupyter lab notebooks/07_demo.ipynb $(ARGS)
+	$(RUN) -m jupyter lab notebooks/08_demo.ipynb $(ARGS)
 
 # Voila does not end the kernel of a page that was closed; its server does, after ten minutes of silence. Voila's page links
 # style sheets on the web, for which it waits where the network swallows them, and which it can do without: they are refused.
 app: .venv/ready
-	$(RUN) -m voila notebooks/07_demo.ipynb --TagRemovePreprocessor.remove_cell_tags=notebook-only --MappingKernelManager.cull_interval=60 --MappingKernelManager.cull_idle_timeout=600 --Voila.tornado_settings="{'headers': {'Content-Security-Policy': \"frame-ancestors 'self'; style-src 'self' 'unsafe-inline'\"}}" $(ARGS)
+	$(RUN) -m voila notebooks/08_demo.ipynb --TagRemovePreprocessor.remove_cell_tags=notebook-only --MappingKernelManager.cull_interval=60 --MappingKernelManager.cull_idle_timeout=600 --Voila.tornado_settings="{'headers': {'Content-Security-Policy': \"frame-ancestors 'self'; style-src 'self' 'unsafe-inline'\"}}" $(ARGS)
 
 test: .venv/dev
 	$(RUN) -m pytest -n 2 --dist loadgroup -q tests

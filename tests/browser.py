@@ -84,7 +84,7 @@ def chromium():
 def scratch_copy(folder):
     """The notebook in a folder of its own, beside links to everything that it uses; JupyterLab saves what it opens."""
     (folder / "notebooks").mkdir(parents=True)
-    shutil.copy(ROOT / "notebooks" / "07_demo.ipynb", folder / "notebooks")
+    shutil.copy(ROOT / "notebooks" / "08_demo.ipynb", folder / "notebooks")
     for name in ("nn", "pipeline", "data", "figures"):
         (folder / name).symlink_to(ROOT / name)
     return folder
@@ -120,7 +120,7 @@ def server(kind, folder, environment):
             f"--ServerApp.root_dir={folder}",
             f"--IdentityProvider.token={TOKEN}",
         ]
-        address = f"http://127.0.0.1:{port}/lab/tree/notebooks/07_demo.ipynb?token={TOKEN}"
+        address = f"http://127.0.0.1:{port}/lab/tree/notebooks/08_demo.ipynb?token={TOKEN}"
     else:
         command = [*voila_command()[1:], f"--port={port}", "--no-browser"]
         address = f"http://127.0.0.1:{port}/"

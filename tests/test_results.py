@@ -104,7 +104,7 @@ def test_the_released_model_is_as_good_as_it_must_be():
     assert FIGURES["real clips"]["auc"] >= 0.96
 
 
-NOTEBOOKS = {path.name[:2]: nbformat.read(path, as_version=4) for path in Path("notebooks").glob("0[1-6]*.ipynb")}
+NOTEBOOKS = {path.name[:2]: nbformat.read(path, as_version=4) for path in Path("notebooks").glob("0[1-7]*.ipynb")}
 CHANCE_LOSS = np.log(2)  # of a network that predicts one half for everything
 
 
@@ -179,7 +179,7 @@ def samples_are_learnt(results):
 
 
 def share_of_dead_units(network):
-    return float(re.search(rf"{network} +([\d.]+)", printed("03").partition("share of dead units")[2]).group(1))
+    return float(re.search(rf"{network} +([\d.]+)", printed("04").partition("share of dead units")[2]).group(1))
 
 
 def last_epochs(results):
@@ -210,75 +210,75 @@ CLAIMS = {
     ("01", "Both classes are equally frequent in each split"): both_classes_alike,
     ("01", "There are fewer distinct seconds of music than of sound"): fewer_seconds_of_music,
     (
-        "03",
+        "04",
         "every seed ends at chance level, with a loss of 0.69 and an accuracy of one half",
     ): raw_decibels_stay_at_chance_level,
-    ("03", "the loss drops at once"): lambda results: (staircase(results) > 0.03).all(),
-    ("03", "on unseen sources the accuracy stays nearer to chance level than to that"): samples_are_learnt,
-    ("03", "its loss there *rises* from epoch to epoch"): lambda results: (
+    ("04", "the loss drops at once"): lambda results: (staircase(results) > 0.03).all(),
+    ("04", "on unseen sources the accuracy stays nearer to chance level than to that"): samples_are_learnt,
+    ("04", "its loss there *rises* from epoch to epoch"): lambda results: (
         np.diff(runs(results, "dense, samples", "val_loss").mean(axis=0)) > 0.02
     ).all(),
-    ("03", "every seed classifies far more unseen clips correctly than the network of samples does"): lambda results: (
+    ("04", "every seed classifies far more unseen clips correctly than the network of samples does"): lambda results: (
         best(results, "dense, normalised decibels").min() > best(results, "dense, samples").max() + 0.05
     ),
-    ("03", "between two epochs much can be lost"): lambda results: (
+    ("04", "between two epochs much can be lost"): lambda results: (
         np.diff(runs(results, "dense, normalised decibels", "val_accuracy")).min() < -0.02
     ),
-    ("03", "the side where ReLU gives zero for every clip"): lambda results: (
+    ("04", "the side where ReLU gives zero for every clip"): lambda results: (
         share_of_dead_units("dense, raw decibels") > 0.9
     ),
-    ("03", "Batch normalization in front, one line, keeps most of them alive"): lambda results: (
+    ("04", "Batch normalization in front, one line, keeps most of them alive"): lambda results: (
         share_of_dead_units("dense, normalised decibels") < 0.5
     ),
     (
-        "04",
+        "05",
         "more of the unseen clips correctly than any dense network in its own, on average over the seeds",
     ): lambda results: (
         best(results, "thesis network").mean()
         > 0.01 + max(best(results, name).mean() for name in results["before_convolution_epochs"]["network"].unique())
     ),
-    ("04", "on unseen clips its loss is still about chance level, 0.69"): lambda results: (
+    ("05", "on unseen clips its loss is still about chance level, 0.69"): lambda results: (
         abs(runs(results, "thesis network", "val_loss")[:, -1].mean() - CHANCE_LOSS) < 0.1
     ),
-    ("04", "The ranges of the seeds touch"): lambda results: (
+    ("05", "The ranges of the seeds touch"): lambda results: (
         abs(best(results, "thesis network").min() - best(results, "dense, normalised decibels").max()) < 0.01
     ),
-    ("04", "its training loss falls in every epoch of every seed"): lambda results: (
+    ("05", "its training loss falls in every epoch of every seed"): lambda results: (
         np.diff(runs(results, "thesis network", "loss")) < 0
     ).all(),
     (
-        "04",
+        "05",
         "more of the training clips correctly than of the validation clips, on average over the seeds",
     ): lambda results: (
         runs(results, "thesis network", "accuracy")[:, -1].mean()
         > runs(results, "thesis network", "val_accuracy")[:, -1].mean() + 0.01
     ),
-    ("04", "the validation accuracy of a seed can fall by many points"): lambda results: (
+    ("05", "the validation accuracy of a seed can fall by many points"): lambda results: (
         np.diff(runs(results, "thesis network", "val_accuracy")).min() < -0.03
     ),
-    ("04", "while its training accuracy climbs every time"): lambda results: (
+    ("05", "while its training accuracy climbs every time"): lambda results: (
         np.diff(runs(results, "thesis network", "accuracy")) > 0
     ).all(),
-    ("04", "a step of the thesis network takes longest of all"): lambda results: (
+    ("05", "a step of the thesis network takes longest of all"): lambda results: (
         results["with_convolution_costs"].groupby("network")["milliseconds"].first().idxmax() == "thesis network"
     ),
-    ("04", "close to the random filters they began as"): lambda results: (
-        float(re.search(r"before training: ([\d.]+)", printed("04")).group(1)) > 0.9
+    ("05", "close to the random filters they began as"): lambda results: (
+        float(re.search(r"before training: ([\d.]+)", printed("05")).group(1)) > 0.9
     ),
-    ("06", "many more recordings of other sounds than of pianos"): lambda results: (
+    ("07", "many more recordings of other sounds than of pianos"): lambda results: (
         results["dataset"]
         .set_index("split and class")["recordings"]
         .pipe(lambda n: n["test Other"] > 3 * n["test Piano"])
     ),
-    ("06", "and end as high, there and on the test split"): seeds_end_alike,
-    ("06", "ends below every other recognizer of its dataset on the real ones"): packages_alone_teach_less,
+    ("07", "and end as high, there and on the test split"): seeds_end_alike,
+    ("07", "ends below every other recognizer of its dataset on the real ones"): packages_alone_teach_less,
     (
-        "06",
+        "07",
         "the thesis network is better than the dense one, and the released model better than both",
     ): lambda results: bootstrapped(results, "auc").pipe(
         lambda auc: auc["dense network"] < auc["thesis network"] < auc["this network"]
     ),
-    ("06", "their intervals do not meet"): lambda results: (
+    ("07", "their intervals do not meet"): lambda results: (
         bootstrapped(results, "auc_high")["dense network"] < bootstrapped(results, "auc_low")["thesis network"]
     ),
 }
@@ -302,7 +302,7 @@ def shown(number, line):
 
 
 @pytest.mark.parametrize(
-    ("number", "files"), [("03", ["before_convolution"]), ("04", ["with_convolution", "before_convolution"])]
+    ("number", "files"), [("04", ["before_convolution"]), ("05", ["with_convolution", "before_convolution"])]
 )
 def test_the_results_are_of_the_runs_that_the_notebook_shows(number, files, results):
     outcome = experiments.outcome(pd.concat([results[f"{file}_epochs"] for file in files]))
@@ -313,16 +313,16 @@ def test_the_results_are_of_the_runs_that_the_notebook_shows(number, files, resu
 def test_the_results_are_of_the_search_that_05_shows(results):
     trials, last = results["sweep_trials"], results["sweep_best"]
     best_first = trials.sort_values("value", ascending=False).head(8)
-    found = shown("05", 'trials.sort_values("value", ascending=False).head(8).round(4)')
+    found = shown("06", 'trials.sort_values("value", ascending=False).head(8).round(4)')
     assert np.allclose(
         np.sort(found[-16:]), np.sort(best_first[["dropout", "value"]].to_numpy().ravel()), rtol=0, atol=0.0006
     )
-    assert len(trials) == int(re.search(r"N_TRIALS = (\d+)", code("05")).group(1))
-    found = shown("05", 'table[["network", "seed", "parameters", "val_accuracy", "test_accuracy"]].round(3)')
+    assert len(trials) == int(re.search(r"N_TRIALS = (\d+)", code("06")).group(1))
+    found = shown("06", 'table[["network", "seed", "parameters", "val_accuracy", "test_accuracy"]].round(3)')
     assert np.allclose(found, last[["val_accuracy", "test_accuracy"]].to_numpy().ravel(), rtol=0, atol=0.0006)
     means = last.groupby("network", sort=False)["test_accuracy"].mean()
     assert f"by {100 * (means['best of the sweep'] - means['thesis network, fewer clips']):+.1f} points" in printed(
-        "05"
+        "06"
     )
 
 
@@ -344,17 +344,17 @@ def test_a_wrong_sentence_is_found(results):
 
 def test_the_thesis_network_is_as_04_says():
     sizes = [sum(layer.n_parameters for layer in network().layers) for network in (dense_network, thesis_network)]
-    assert "a seventh of the parameters of the dense network" in prose("04")
+    assert "a seventh of the parameters of the dense network" in prose("05")
     assert round(sizes[0] / sizes[1]) == 7
     songs = [audio.load(f"data/samples/{name}") for name in ("piano-satie-gymnopedie.m4a", "other-speech.opus")]
     clips = np.concatenate([cleaning.cut_array(song)[0][:8] for song in songs])
     flow = tracing.trace(thesis_network(), clips, np.eye(2, dtype=np.float32)[np.repeat([0, 1], 8)])
-    assert "the outputs keep their size" in prose("04")
+    assert "the outputs keep their size" in prose("05")
     assert flow["output"].iloc[1:].between(0.2, 5).all()
-    assert "the gradients of the parameters (diamonds) are of one size in all convolutions" in prose("04")
+    assert "the gradients of the parameters (diamonds) are of one size in all convolutions" in prose("05")
     convolutions = flow[flow.index.str.startswith("conv")]
     assert convolutions["parameter gradient"].max() < 5 * convolutions["parameter gradient"].min()
-    assert "the gradient of a single value becomes smaller towards the input" in prose("04")
+    assert "the gradient of a single value becomes smaller towards the input" in prose("05")
     assert flow["input gradient"]["conv2d_1"] < flow["input gradient"]["conv2d_5"] < flow["input gradient"]["dense_2"]
 
 

@@ -1,4 +1,4 @@
-"""The demo: a link box, an answer, and an animation; the widget of notebooks/07_demo.ipynb, in JupyterLab and Voila.
+"""The demo: a link box, an answer, and an animation; the widget of notebooks/08_demo.ipynb, in JupyterLab and Voila.
 
 A thread does the work (`pipeline.app.job`), so that the page stays alive and every step can be cancelled.
 """
