@@ -537,6 +537,11 @@ def test_every_kind_of_recording_has_a_share():
     assert {entry.kind for entry in catalogue.entries(Pieces)} == {"performance", "band"}
 
 
+def test_the_programs_are_those_of_general_midi():
+    names = {program: about.name for program, about in catalogue.programs().items()}
+    assert names == {program: pretty_midi.program_to_instrument_name(program) for program in range(128)}
+
+
 def test_the_page_of_sounds_is_what_the_command_writes(tmp_path):
     page = tmp_path / "SOUNDS.md"
     shutil.copy(catalogue.PAGE, page)
@@ -564,6 +569,7 @@ def test_the_page_of_sounds_is_what_the_command_writes(tmp_path):
         ("fonts", "0 1 3", "0 l 3", "Row 2 of fonts.csv is wrong: .*'l'"),
         ("recordings", ",voice,", ",singer,", "Row 2 of recordings.csv is wrong: 'singer'"),
         ("samples", "2.5,", "2.5,,", "Row 2 of samples.csv is wrong: it has more or fewer cells"),
+        ("programs", "127,", "last,", "Row 129 of programs.csv is wrong: .*'last'"),
         ("shares", ",share", ",part", "shares.csv needs the columns kind, label, share"),
     ],
 )

@@ -98,6 +98,21 @@ class Recordings(Entry):
     skip: tuple
 
 
+@dataclass(frozen=True)
+class Program:
+    """A General MIDI program, as the fonts play it.
+
+    A `melodic` instrument is bowed, blown or sung, and mostly plays one note at a time. `with_piano`: it is also mixed
+    with a piano. `weight` is how often it is drawn; struck and plucked instruments are most like a piano and have 2.
+    """
+
+    name: str
+    melodic: bool
+    with_piano: bool
+    bass: bool
+    weight: float
+
+
 KINDS = {Font: "fonts", Samples: "samples", Pieces: "pieces", Recordings: "recordings"}  # each with its table
 
 
@@ -111,6 +126,13 @@ def entries(kind):
         packages = (Package(client, *name.partition("==")[::2], sdist) for name in names)
         found.append(kind(packages=tuple(packages), **row))
     return found
+
+
+@cache
+def programs():
+    """The General MIDI programs: {number: Program}."""
+    rows = read("programs", {"program", *(field.name for field in fields(Program))})
+    return {row.pop("program"): Program(**row) for row in rows}
 
 
 @cache
@@ -176,13 +198,14 @@ def _programs(cell):
 
 
 READERS = {  # of a cell, by column; any other is text
+    "program": int,
     "client": _one_of("pip", "npm", "apt"),
     "split": _one_of(*SPLITS),
     "label": _one_of(PIANO, OTHER),
     "part": _one_of("voice", "piano", ""),
     **dict.fromkeys(("package", "skip", "validation", "test"), _names),
     **dict.fromkeys(("pianos", "left_out"), _programs),
-    **dict.fromkeys(("sdist", "drums", "melodic", "bass", "scattered"), _yes),
+    **dict.fromkeys(("sdist", "drums", "melodic", "with_piano", "bass", "scattered"), _yes),
     **dict.fromkeys(("weight", "share", "start", "end"), float),
 }
 

@@ -9,25 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.corpus import catalogue
 from pipeline.corpus.catalogue import OTHER, PIANO
 from pipeline.corpus.render import FontPlayer, programs
 from pipeline.corpus.sampler import SamplePlayer
+from pipeline.corpus.scores import PIANOS
 from pipeline.corpus.sounds import Band, Drums, Duo, Solo, Together
-
-# General MIDI programs
-HONKY_TONK = 3  # an upright out of tune
-STRUCK_OR_PLUCKED = {
-    *range(4, 16),
-    *range(24, 29),
-    45,
-    46,
-    47,
-    *range(104, 109),
-    114,
-}  # most like a piano: drawn twice as often
-MELODIC = {22, *range(40, 45), 52, 53, 54, *range(56, 80), 109, 110, 111}  # bowed, blown and sung: mostly melodies
-WITH_PIANO = {*range(24, 29), *range(32, 36), *range(40, 45), 48, 49, 52, 53, 56, 60, *range(64, 76)}
-BASSES = {*range(32, 36), 43}
 
 PIECES_EACH = 4  # pieces that each instrument plays, and improvisations
 
@@ -41,7 +28,7 @@ class Instrument:
     player: object
     piano: bool
     melodic: bool
-    joins_piano: bool
+    with_piano: bool
     bass: bool
     sampled: bool
     weight: float
@@ -49,28 +36,27 @@ class Instrument:
 
 def of_font(font, path):
     """The instruments of a sound font, or of a folder of patches with the one at `path`: a list of Instrument."""
-    import pretty_midi
-
     patched = path.endswith(".pat")
     if patched:  # 024_Nylon_Guitar.pat: the program comes first
         patches = sorted(Path(path).parent.glob("[0-9]*.pat"))
         players = {int(patch.name[:3]): SamplePlayer((str(patch),)) for patch in patches}
     else:
         players = {program: FontPlayer(path, program) for program in programs(path)}
+    used = [program for program in players if program in font.pianos or program not in (*PIANOS, *font.left_out)]
+    about = catalogue.programs()
     return [
         Instrument(
             entry=font,
-            name=pretty_midi.program_to_instrument_name(program),
-            player=player,
+            name=about[program].name,
+            player=players[program],
             piano=program in font.pianos,
-            melodic=program in MELODIC,
-            joins_piano=program in WITH_PIANO,
-            bass=program in BASSES,
+            melodic=about[program].melodic,
+            with_piano=about[program].with_piano,
+            bass=about[program].bass,
             sampled=patched,
-            weight=0.4 if program == HONKY_TONK else 2.0 if program in STRUCK_OR_PLUCKED else 1.0,
+            weight=about[program].weight,
         )
-        for program, player in players.items()
-        if program in font.pianos or (program > HONKY_TONK and program not in font.left_out)
+        for program in used
     ]
 
 
@@ -82,7 +68,7 @@ def of_samples(samples, folders):
         player=SamplePlayer(folders),
         piano=samples.label == PIANO,
         melodic=samples.melodic,
-        joins_piano=samples.melodic,
+        with_piano=samples.melodic,
         bass=samples.bass,
         sampled=True,
         weight=samples.weight,
@@ -105,7 +91,7 @@ def recordings(instruments, bands, pieces, unplayed):
     found = [r for piano in pianos for r in _alone(piano, performances, len(performances), rng)]
     found += [r for other in others for r in _alone(other, performances, PIECES_EACH, rng)]
     if pianos:
-        found += [r for other in others if other.joins_piano for r in _duos(pianos, other, performances, rng)]
+        found += [r for other in others if other.with_piano for r in _duos(pianos, other, performances, rng)]
         found += list(_mixtures(pianos, bands, pieces, unplayed, rng))
     for font, path in bands:
         for piece, entry in pieces["band"]:
