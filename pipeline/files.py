@@ -3,11 +3,15 @@
 All that is kept goes through here, JSON, tables and pages. A process that is killed leaves the older file as it was.
 """
 
+import errno
+import io
 import json
 import os
 from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
+
+from pipeline.errors import SourceError
 
 # What macOS, Windows and network disks put into folders, such as ._song.mp3 beside song.mp3.
 SYSTEM_NAMES = (
@@ -42,6 +46,16 @@ def replacing(path):
         temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def writing(folder):
+    """A context whose OSErrors become a SourceError: the folder cannot be written, or the disk is full."""
+    try:
+        yield
+    except OSError as error:
+        room = "make room on the disk" if error.errno == errno.ENOSPC else "choose another folder"
+        raise SourceError("output", f"{folder} cannot be written ({error.strerror or error}); {room}.") from error
+
+
 def write_text(path, text):
     """Write a text, UTF-8."""
     with replacing(path) as temporary:
@@ -56,6 +70,16 @@ def write_json(path, value):
 def write_table(path, table, **options):
     """Write a DataFrame as CSV without its index; options as in `DataFrame.to_csv`."""
     write_text(path, table.to_csv(index=False, **options))
+
+
+def write_array(path, array):
+    """Write a NumPy array as an npy file."""
+    import numpy as np
+
+    content = io.BytesIO()  # np.save to a file itself does not say why it failed, such as a full disk
+    np.save(content, array)
+    with replacing(path) as temporary:
+        temporary.write_bytes(content.getbuffer())
 
 
 def section(path, name):

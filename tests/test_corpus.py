@@ -140,6 +140,12 @@ def test_an_archive_inside_a_package_is_unpacked_too(tmp_path, monkeypatch):
     assert (folder / "notes/C4.txt").read_bytes() == (folder / "music/C4.txt").read_bytes() == b"a note"
 
 
+def test_a_cache_that_cannot_be_written_is_one_sentence(tmp_path):
+    (tmp_path / "cache").write_text("a file, not a folder")
+    with pytest.raises(SourceError, match=r"cache cannot be written \(.*\); choose another folder"):
+        fetch(Package("pip", "tinysounds"), tmp_path / "cache")
+
+
 def test_a_missing_client_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     assert packages.available("pip")

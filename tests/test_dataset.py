@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -267,6 +268,21 @@ def test_a_command_error_is_one_sentence(tmp_path):
     assert done.returncode == 1
     assert done.stderr.strip().startswith("There is no folder")
     assert "Traceback" not in done.stderr
+
+
+def test_a_full_disk_is_one_sentence_and_the_build_goes_on_afterwards(tmp_path, folder):
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "pipeline.corpus.dataset", "--out", str(out), "--clips", "60", "--sources"]
+    command += ["--folder", str(folder)]
+
+    def small_files():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
+
+    done = subprocess.run(command, capture_output=True, text=True, preexec_fn=small_files)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == f"{out}/shards cannot be written (File too large); choose another folder."
+    assert "Traceback" not in done.stderr
+    assert make(out, folder, n=60)["train Piano"]["clips"] == 24
 
 
 def test_the_report_counts_distinct_seconds():

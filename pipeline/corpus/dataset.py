@@ -136,13 +136,11 @@ def _checksum(recordings):
 def _claim(out, plan):
     """Write down what is built in a folder. Raises SourceError if that is another dataset already."""
     file = out / "plan.json"
-    try:
+    with files.writing(out):
         if file.exists() and json.loads(file.read_text()) != plan:
             message = f"{out} holds another dataset (other recordings, size or seed); delete it to begin anew."
             raise SourceError("dataset", message)
         files.write_json(file, plan)
-    except OSError as error:
-        raise SourceError("output", f"{out} cannot be written ({error.strerror}); choose another place.") from error
 
 
 def _shard(out, job):
@@ -162,9 +160,9 @@ def _make_shard(recordings, job, seed, path):
         if misses > 2000:
             raise SourceError("silent", f"The recordings labelled {label} hold hardly any sound; check their files.")
     clips, rows = zip(*made[:n])
-    with files.replacing(path) as temporary, open(temporary, "wb") as file:
-        np.save(file, np.stack(clips))
-    files.write_table(path.with_suffix(".csv"), pd.DataFrame(rows, columns=COLUMNS))
+    with files.writing(path.parent):
+        files.write_array(path, np.stack(clips))
+        files.write_table(path.with_suffix(".csv"), pd.DataFrame(rows, columns=COLUMNS))
     return n
 
 
@@ -210,18 +208,17 @@ def cut(recording, rng):
 
 def _assemble(out, plan):
     """Join the shards, split by split, into one array and one table; then write the report."""
-    shards, at = [_shard(out, job) for job in plan], 0
-    with files.replacing(out / "clips.npy") as temporary:
-        clips = np.lib.format.open_memmap(temporary, "w+", np.int16, (sum(job[3] for job in plan), RATE))
-        for path in shards:
-            shard = np.load(path, mmap_mode="r")
-            clips[at : at + len(shard)] = shard
-            at += len(shard)
-        clips.flush()
+    shards = [_shard(out, job) for job in plan]
     table = pd.concat([_read(path.with_suffix(".csv")) for path in shards], ignore_index=True)
     report = describe(table)
-    files.write_json(out / "report.json", report)
-    files.write_table(out / "clips.csv", table)
+    header = {"descr": "<i2", "fortran_order": False, "shape": (len(table), RATE)}
+    with files.writing(out):
+        with files.replacing(out / "clips.npy") as temporary, open(temporary, "wb") as file:
+            np.lib.format.write_array_header_1_0(file, header)
+            for path in shards:
+                file.write(np.load(path).tobytes())
+        files.write_json(out / "report.json", report)
+        files.write_table(out / "clips.csv", table)
     return report
 
 

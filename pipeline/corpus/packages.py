@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
+from pipeline import files
 from pipeline.errors import SourceError
 
 CACHE = Path("data/generated/packages")
@@ -72,7 +73,8 @@ def fetch(package, cache=CACHE):
     Raises
     ------
     SourceError
-        If the client is missing ("no_client"), the download fails ("package") or the archive is unsafe ("archive").
+        If the client is missing ("no_client"), the download fails ("package"), the archive is unsafe ("archive") or the
+        cache cannot be written ("output").
     """
     folder = Path(cache) / package.folder
     if folder.is_dir():
@@ -80,6 +82,12 @@ def fetch(package, cache=CACHE):
     if not available(package.client):
         message = f"The package {package.name} needs {package.client}, which this machine does not have."
         raise SourceError("no_client", message)
+    with files.writing(folder.parent):
+        _download(package, folder)
+    return folder
+
+
+def _download(package, folder):
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".fetching-") as scratch:
         download, unpacked = Path(scratch, "download"), Path(scratch, "unpacked")
@@ -94,7 +102,6 @@ def fetch(package, cache=CACHE):
         for inner in [path for path in unpacked.rglob("*") if path.suffix in ARCHIVES and zipfile.is_zipfile(path)]:
             unpack(inner, inner.with_suffix(""))
         os.replace(unpacked, folder)
-    return folder
 
 
 def _command(package):

@@ -6,7 +6,6 @@
 
 import argparse
 import csv
-import errno
 import hashlib
 import io
 import re
@@ -124,12 +123,10 @@ def fetch(recordings, folder=FOLDER, progress=None):
         if recording.path(folder).exists():
             continue
         try:
-            _fetch(recording, Path(folder))
+            with files.writing(folder):
+                _fetch(recording, Path(folder))
         except (DownloadError, AudioError) as error:
             failures.append({"name": recording.name, "error": error.kind, "message": str(error)})
-        except OSError as error:
-            room = "make room on the disk" if error.errno == errno.ENOSPC else "choose another folder"
-            raise SourceError("output", f"{folder} cannot be written ({error.strerror}); {room}.") from error
     if progress:
         progress(len(recordings), len(recordings), "")
     return pd.DataFrame(failures, columns=["name", "error", "message"])

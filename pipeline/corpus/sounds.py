@@ -106,8 +106,7 @@ def decoded(path):
     if not target.exists():
         samples = np.clip(np.rint(audio.load(path) * 32767), -32768, 32767).astype(np.int16)
         try:
-            with files.replacing(target) as temporary, open(temporary, "wb") as file:
-                np.save(file, samples)
+            files.write_array(target, samples)
         except OSError:  # a disk that is full, or may not be written
             return samples
     return np.load(target, mmap_mode="r")

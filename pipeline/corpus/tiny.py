@@ -29,8 +29,7 @@ def build(out, songs=SAMPLES):
     out = Path(out)
     if not (out / "report.json").exists():
         clips, table = _cut(Path(songs))
-        with files.replacing(out / "clips.npy") as temporary, open(temporary, "wb") as file:
-            np.save(file, clips)
+        files.write_array(out / "clips.npy", clips)
         files.write_table(out / "clips.csv", table)
         files.write_json(out / "report.json", dataset.describe(table))
     return json.loads((out / "report.json").read_text())
