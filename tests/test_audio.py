@@ -358,6 +358,8 @@ def test_the_longest_song(tmp_path, monkeypatch):
     monkeypatch.setattr(audio, "MAX_SECONDS", 20)
     for name in ("song.wav", "song.aac"):  # which says so at its beginning, and which does not
         assert error_of(media.write(tmp_path / name, media.tone(21, 16_000), 16_000)).kind == "too_long"
+    with pytest.raises(AudioError):
+        next(audio.decode(tmp_path / "song.wav"))
     assert len(audio.load(media.write(tmp_path / "short.wav", media.tone(20, 16_000), 16_000))) == 20 * RATE
 
 
@@ -404,12 +406,15 @@ def test_a_song_shorter_than_announced(tmp_path, suffix):
     assert sum(map(len, audio.decode(path, expected_seconds=6))) > 4.9 * RATE  # YouTube rounds, and pictures go on
 
 
-def test_damage_in_the_middle_of_a_file_that_says_its_length_is_told(tmp_path):
-    data = bytearray(media.write(tmp_path / "song.flac", media.tone(5) + media.tone(5, hertz=601)).read_bytes())
-    data[len(data) // 4 : len(data) * 3 // 4] = bytes(len(data) * 3 // 4 - len(data) // 4)
-    damaged = tmp_path / "damaged.flac"
+@pytest.mark.parametrize("suffix", [".flac", ".m4a", ".mp4"])
+def test_much_damage_in_the_middle_of_a_file_that_says_its_length_is_told(tmp_path, suffix):
+    noise = np.random.default_rng(0).uniform(-0.3, 0.3, 6 * 48_000)
+    data = bytearray(media.write(tmp_path / f"song{suffix}", noise, 48_000).read_bytes())
+    third = len(data) // 3
+    data[third : 2 * third] = bytes(third)
+    damaged = tmp_path / f"damaged{suffix}"
     damaged.write_bytes(data)
-    assert error_of(damaged).kind in ("truncated", "corrupt")
+    assert error_of(damaged).kind == "truncated"
 
 
 def test_damage_in_the_middle_is_left_out(tmp_path):
