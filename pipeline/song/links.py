@@ -31,9 +31,8 @@ _OTHER_PAGES = frozenset(
 )
 MAX_LENGTH = 2000  # characters; real links have about 100, and yt-dlp's patterns backtrack on long texts
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")  # byte order mark, zero-width characters
-_AROUND = re.compile(
-    r"(?:[^\S\t]|(?<!//)\[|\](?![:/])|[<>(){}\"'`\u00ab\u00bb\u2018-\u201f\u3008-\u3011])+"
-)  # what people put around links
+# What people put around links: spaces, brackets (but not those of an IPv6 address), quotes.
+_AROUND = re.compile(r"(?:[^\S\t]|(?<!//)\[|\](?![:/])|[<>(){}\"'`\u00ab\u00bb\u2018-\u201f\u3008-\u3011])+")
 VIDEO_ID = re.compile(r"[\w-]{11}", re.ASCII)
 EXAMPLE = "https://www.youtube.com/watch?v=..."
 
