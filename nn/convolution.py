@@ -34,7 +34,7 @@ class WindowLayer(Layer):
         channels, *size = input_shape
         size = [output_size(*axis, self.padding) for axis in zip(size, self.window, self.strides)]
         if math.prod([channels, *size, *self.window, *self.strides]) > 1 << 31:  # eight gigabytes for each image
-            raise ValueError(f"Expected smaller windows or images. Received: {self!r}, {input_shape=}")
+            raise ValueError(f"Expected smaller windows, strides or images. Received: {self!r}, {input_shape=}")
         return channels, *size
 
     def build(self, input_shape, rng):

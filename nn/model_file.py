@@ -25,7 +25,7 @@ MAX_BYTES = 384 << 20  # unpacked
 MAX_DIRECTORY = 1 << 20  # bytes of the list of arrays in the file
 MAX_TEXT = 1 << 23  # characters of JSON
 MAX_LAYERS = 1000
-MAX_CHANNELS = 1 << 24  # of all layers together
+MAX_CHANNELS = 1 << 24  # of the outputs of all layers
 MAX_BATCHES = 1 << 20  # in the history
 
 
@@ -40,6 +40,8 @@ def save(model, path, include_optimizer=True):
     history, the last million are kept. Raises ValueError for a layer or optimizer that is not one of `nn`, for weights
     that are not finite and for a model beyond the limits; TypeError for metadata that are no plain values.
     """
+    from nn.model import Model  # which imports this module
+
     optimizer = model.optimizer if include_optimizer else None
     header = {
         "format": FORMAT,
@@ -61,7 +63,7 @@ def save(model, path, include_optimizer=True):
         np.savez_compressed(file, **arrays)
         file.flush()
         try:
-            _read(type(model), file.name, fast=False)
+            _read(Model, file.name, fast=False)
         except Exception as error:
             raise ValueError(f"This model cannot be saved: {_reason(error)}") from error
 
@@ -118,13 +120,13 @@ def _read(model_class, path, fast):
         batches = _array(archive, "batches", 32 * MAX_BATCHES)
         _check(batches, "batches", np.float64, (len(batches), 4))
     epochs, numbers, losses, accuracies = batches.T.tolist()
-    rows = [{name: value + 0.0 for name, value in row.items()} for row in header["epochs"]]  # else a TypeError
+    rows = [{name: value + 0.0 for name, value in row.items()} for row in header["epochs"]]  # a text is a TypeError
     model.history = History(zip(map(int, epochs), map(int, numbers), losses, accuracies), rows)
     return model
 
 
 class _ShortReads(io.FileIO):
-    """A file that gives no more at once than a directory may have: `zipfile` reads that in one piece."""
+    """A file that returns at most a megabyte at once: `zipfile` reads the list of arrays, however long, in one call."""
 
     def read(self, size=-1):
         return super().read(min(size, MAX_DIRECTORY))
@@ -136,13 +138,15 @@ def _array(archive, name, n_bytes):
     if entry.file_size > n_bytes + (1 << 16):
         raise ValueError(f"{name!r} has more than {n_bytes:,} bytes")
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise ValueError(f"{name!r} is compressed in another way than NumPy's")  # zipfile does not limit what comes out
+        raise ValueError(
+            f"{name!r} is compressed in another way than NumPy's"
+        )  # of others, zipfile unpacks too much at once
     with archive.open(entry) as stream:
         if stream.peek(8)[:8] != np.lib.format.magic(1, 0):
-            raise ValueError(f"{name!r} is no array in NumPy's format 1.0")  # in others, its description may be long
+            raise ValueError(f"{name!r} is no array in NumPy's format 1.0")  # others allow long descriptions
         array = np.lib.format.read_array(stream, allow_pickle=False)
         if stream.read(1):
-            raise ValueError(f"{name!r} goes on behind its array")
+            raise ValueError(f"{name!r} has bytes after its array")
     return array
 
 
@@ -165,8 +169,8 @@ def _model(header, model_class, fast):
     input_shape = shape = tuple(integer(size, "input_shape") for size in header["input_shape"])
     n_channels = 0
     for layer in layers:
-        n_channels += shape[0]
         shape = layer.compute_output_shape(shape)
+        n_channels += shape[0]
     if n_channels > MAX_CHANNELS:
         raise ValueError(f"it has more than {MAX_CHANNELS} channels")
     model = model_class(layers, input_shape, header["class_names"], _Blank(np.random.PCG64()), fast)
@@ -177,7 +181,7 @@ def _model(header, model_class, fast):
     for name, generator in generators.items():
         generator.bit_generator.state = header["generators"][name]
     model.metadata = {**header["metadata"]}
-    number(model.metadata.get("threshold", 0.5), "threshold")
+    number(model.metadata.get("threshold", 0.5), "threshold", minimum=0, below=1)
     return model
 
 
@@ -185,6 +189,7 @@ def _optimizer(config, params, names):
     """The optimizer of a header, with blank averages for those among the `names` of arrays."""
     config = dict(config)
     steps = integer(config.pop("steps"), "steps", minimum=0)
+    number(steps, "steps", below=1 << 53)
     optimizer = _instance(optimizers, config)
     optimizer.steps = steps
     keys = [name.removeprefix("slots/") for name in names if name.startswith("slots/")]

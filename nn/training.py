@@ -48,7 +48,7 @@ def fit(
     A loaded model goes on in the epoch where it stopped, bit for bit as if it had never been saved. Ctrl-C ends
     training after the running batch; the next training begins that epoch again, with the weights as they are by then.
     Raises ValueError for data of other classes or shapes than the model's and for an optimizer that has trained another
-    model, FloatingPointError when the loss, a gradient or a weight is no longer a finite number.
+    model, FloatingPointError when the loss, a gradient, a weight or the outputs are no longer finite numbers.
     """
     data = _sequence(model, x, y, batch_size, shuffle=True)
     if validation_data is not None:
@@ -83,6 +83,10 @@ def fit(
                     if progress and batch % 10 == 0:
                         bar.set_postfix(_means(rows), refresh=False)
                 bar.set_postfix(_means(rows))
+            if not np.isfinite(model.predict(samples)).all():  # each loss is of the weights before its step
+                raise FloatingPointError(
+                    "The last step led to outputs that are not finite; use a smaller learning rate"
+                )
             row = _means(rows) | {"seconds": round(time.perf_counter() - started, 2)}
             if validation_data is not None:
                 row |= {f"val_{key}": value for key, value in evaluate(model, validation_data, loss=loss).items()}

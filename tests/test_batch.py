@@ -68,7 +68,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def expected(folder):
-    """The rows of the songs, from a run that nothing disturbed."""
+    """The rows of the songs, from a run without any interruption."""
     out = folder / "expected.parquet"
     summary = labelling.run(folder / "Café songs", out, folder / "model.npz", workers=1)
     assert (summary.labelled, summary.failed, summary.reasons) == (N_SONGS - 1, 1, {"not_audio": 1})

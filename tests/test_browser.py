@@ -100,7 +100,7 @@ def _is_outside(address):
 
 
 def comes_into_sight(page, selector):
-    """Wait until an element stands within the window, where nobody has to scroll."""
+    """Wait until an element is within the window, without scrolling."""
     expect(page.locator(selector)).to_be_in_viewport(ratio=0.99)
 
 

@@ -145,12 +145,14 @@ def test_a_newer_format_says_so(path):
         lambda h: h.update(metadata=[1]),
         lambda h: h["metadata"].update(threshold="half"),
         lambda h: h["metadata"].update(threshold=float("nan")),
+        lambda h: h["metadata"].update(threshold=2),
         lambda h: h.pop("epochs"),
         lambda h: h["epochs"].append({"loss": "small"}),
         lambda h: h["epochs"].append([]),
         lambda h: h["optimizer"].update(type="Optimizer"),
         lambda h: h["optimizer"].update(learning_rate=-1),
         lambda h: h["optimizer"].update(steps="abc"),
+        lambda h: h["optimizer"].update(steps=10**400),
         lambda h: h["optimizer"].update(rho=10**400),
         lambda h: h.update(optimizer=None),
         lambda h: h.update(generators={"dropout_1": {"bit_generator": "MT19937"}}),
@@ -374,6 +376,7 @@ def test_huge_files_cost_no_memory(path):
         "    try: nn.Model.load(path)\n"
         # getrusage would count what the parent held when it forked
         "    except nn.ModelFileError: peak = next(line for line in open('/proc/self/status') if 'VmHWM' in line)\n"
+        "    else: sys.exit(path)\n"
         "    print(path, time.process_time() - started, int(peak.split()[1]) >> 10, sep='|')"
     )
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"}
@@ -459,6 +462,16 @@ def test_a_layer_of_ones_own_is_refused_before_it_is_lost(tmp_path):
     with pytest.raises(ValueError, match=r"what nn offers only\. Received: ReLU"):
         model.save(tmp_path / "model.npz")
     model = nn.Model([nn.ReLU(), nn.Dense(np.int64(2))], (4,), ["a", "b"], seed=np.int64(3))
+    model.save(tmp_path / "model.npz")
+    assert_same(nn.Model.load(tmp_path / "model.npz"), model)
+
+
+def test_a_subclass_is_saved_as_the_model_it_is(tmp_path):
+    class Classifier(nn.Model):
+        def __init__(self):
+            super().__init__([nn.Dense(2, activation="softmax")], (4,), ["a", "b"])
+
+    model = Classifier()
     model.save(tmp_path / "model.npz")
     assert_same(nn.Model.load(tmp_path / "model.npz"), model)
 

@@ -271,6 +271,9 @@ def test_a_step_that_is_too_large_is_told_at_once():
     data = nn.ClipSequence(clips, np.arange(8) % 2, 2)
     with pytest.raises(FloatingPointError, match="A weight became infinite"):
         model.fit(data, epochs=1, optimizer=nn.SGD(1e300), progress=False)
+    model = nn.Model([nn.Dense(9), nn.Dense(9), nn.Dense(2), nn.Softmax()], (3,), "ab")
+    with pytest.raises(FloatingPointError, match="The last step"):
+        model.fit(data, epochs=1, optimizer=nn.SGD(1e30), progress=False)
     model = nn.Model([nn.Dense(2), nn.Softmax()], (3,), "ab")
     before = model.params["dense_1/kernel"].copy()
     model["dense_1"].params["kernel"][...] = before[...] = 0

@@ -78,7 +78,7 @@ REFUSALS = {
     ),
     "code": ("ExtractorError", "Video unavailable. Watch video on YouTube. Error code: 152 - 18", True),
     "content": ("ExtractorError", "Video unavailable. This content isn’t available.", True),
-    "strange": ("ExtractorError", "Something nobody has heard of\nsecond line", True),
+    "strange": ("ExtractorError", "Something unknown\nsecond line", True),
     "player": ("ExtractorError", "Failed to extract any player response", False),
     "regex": ("RegexNotFoundError", "Unable to extract initial player response", False),
     "bug": ("KeyError", "streamingData", False),

@@ -165,9 +165,9 @@ def learn(folder, out, groups=None, n_clips=None, epochs=8, workers=None, dask=N
     evaluation = evaluate(work / "model.npz", tested, workers, dask)
     source = files.as_text(Path(folder).name)
     model.metadata = {"folder": source, "seed": seed, "clips": n_clips, "test accuracy": evaluation.accuracy}
-    counts = [sum(recording.split == split for recording in found) for split in collection.SPLITS]
+    counts = [str(sum(recording.split == split for recording in found)) for split in collection.SPLITS]
     about = {
-        "recordings for training, validation, test": counts,
+        "recordings for training, validation, test": ", ".join(counts),
         "clips of one second": n_clips,
         "seed": seed,
         "groups": groups or "each recording by itself",

@@ -6,6 +6,7 @@ from html import escape
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 from sklearn.metrics import precision_recall_fscore_support
 
 from pipeline import files
@@ -14,7 +15,7 @@ STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #222; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .6rem; text-align: right; border-bottom: 1px solid #ddd; }
-th:first-child, td.text { text-align: left; }
+th[scope=row], .text { text-align: left; }
 .matrix td { text-align: center; min-width: 1.6rem; border: 1px solid #fff; }
 .matrix thead th { writing-mode: vertical-rl; transform: rotate(180deg); text-align: left; padding: .6rem .3rem; }
 .matrix th { white-space: nowrap; font-weight: 500; border: 0; }
@@ -129,12 +130,11 @@ def _matrix(counts):
 
 def _table(table):
     """A DataFrame, floats to three places."""
-    head = "".join(f"<th scope='col'>{escape(str(name))}</th>" for name in table.columns)
-    rows = "".join("<tr>" + "".join(_cell(value) for value in row) + "</tr>" for row in table.itertuples(index=False))
-    return f"<div><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
-
-
-def _cell(value):
-    if isinstance(value, str):
-        return f"<td class='text'>{escape(value)}</td>"
-    return f"<td>{value:.3f}</td>" if isinstance(value, float) else f"<td>{value}</td>"
+    kinds = ["number" if is_numeric_dtype(table[name]) else "text" for name in table.columns]
+    head = "".join(f"<th scope='col' class='{kind}'>{escape(name)}</th>" for name, kind in zip(table.columns, kinds))
+    rows = []
+    for row in table.itertuples(index=False):
+        texts = [f"{value:.3f}" if isinstance(value, float) else escape(str(value)) for value in row]
+        cells = "".join(f"<td class='{kind}'>{text}</td>" for text, kind in zip(texts, kinds))
+        rows.append(f"<tr>{cells}</tr>")
+    return f"<div><table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"

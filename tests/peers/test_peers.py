@@ -36,6 +36,12 @@ def pair(request):
 @pytest.mark.parametrize("fused", [False, True], ids=["layer by layer", "fused"])
 def test_network(pair, fused):
     model, module, pairs, inputs, targets = pair
+    if fused:  # in float32 the fused steps round a few times coarser, and now and then another pixel wins a pooling
+        for layer in model.layers:
+            for arrays in (layer.params, layer.buffers):
+                arrays.update({name: array.astype(np.float64) for name, array in arrays.items()})
+        module.double()
+        inputs, targets = inputs.astype(np.float64), targets.astype(np.float64)
     steps = (model.steps if fused else model.layers)[:-1]
     theirs = torch.tensor(inputs, requires_grad=True)
 
