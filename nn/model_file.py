@@ -137,13 +137,13 @@ def _array(archive, name, n_bytes):
     entry = archive.getinfo(f"{name}.npy")
     if entry.file_size > n_bytes + (1 << 16):
         raise ValueError(f"{name!r} has more than {n_bytes:,} bytes")
+    # What is compressed in another way, zipfile unpacks all at once.
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise ValueError(
-            f"{name!r} is compressed in another way than NumPy's"
-        )  # of others, zipfile unpacks too much at once
+        raise ValueError(f"{name!r} is not compressed as NumPy does it")
     with archive.open(entry) as stream:
+        # In other versions of the format, an array's description may be gigabytes long.
         if stream.peek(8)[:8] != np.lib.format.magic(1, 0):
-            raise ValueError(f"{name!r} is no array in NumPy's format 1.0")  # others allow long descriptions
+            raise ValueError(f"{name!r} is no array in NumPy's format 1.0")
         array = np.lib.format.read_array(stream, allow_pickle=False)
         if stream.read(1):
             raise ValueError(f"{name!r} has bytes after its array")
