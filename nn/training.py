@@ -80,9 +80,8 @@ def fit(
                         callback.on_batch_end(model)
                     if interrupt.received:
                         return history
-                    if progress and batch % 10 == 0:
+                    if progress and (batch % 10 == 0 or batch + 1 == len(data)):
                         bar.set_postfix(_means(rows), refresh=False)
-                bar.set_postfix(_means(rows))
             if not np.isfinite(model.predict(samples)).all():  # each loss is of the weights before its step
                 raise FloatingPointError(
                     "The last step led to outputs that are not finite; use a smaller learning rate"

@@ -253,6 +253,27 @@ def test_no_layer_takes_a_senseless_hyperparameter(name, value):
         HYPERPARAMETERS[name](value)
 
 
+@pytest.mark.parametrize(
+    ("accepted", "refused"),
+    [
+        ({"win_length": 2}, {"win_length": 1}),
+        ({"win_length": 512}, {"win_length": 513}),
+        ({"n_fft": 1 << 16, "n_mels": 64}, {"n_fft": (1 << 16) + 1, "n_mels": 1}),
+        ({"n_fft": 1 << 15, "n_mels": 128}, {"n_fft": 1 << 15, "n_mels": 129}),
+        ({"n_mels": 512}, {"n_mels": 513}),
+        ({"n_mels": 1}, {"n_mels": 0}),
+        ({"hop_length": 1}, {"hop_length": 0}),
+        ({"f_min": 7_999}, {"f_min": 8_000}),
+        ({"f_max": 8_000}, {"f_max": 8_001}),
+        ({"top_db": 0.1}, {"top_db": 0}),
+    ],
+)
+def test_feature_constants_fit_together(accepted, refused):
+    nn.FeatureConfig(**accepted)
+    with pytest.raises(ValueError, match="Received: FeatureConfig"):
+        nn.FeatureConfig(**refused)
+
+
 @pytest.mark.parametrize("layer", [nn.Conv2D(2, 3, use_bias=False), nn.Dense(2, use_bias=False)])
 def test_use_bias(layer):
     layer = type(layer)(**layer.config())

@@ -488,6 +488,17 @@ def test_the_best_weights_are_restored():
     assert train([3, 2, 2, 1], patience=1) == (3, 2)
 
 
+def test_a_bar_for_each_epoch_shows_loss_and_accuracy(capsys):
+    history = network().fit(tones(), epochs=2)
+    lines = [line for line in capsys.readouterr().out.replace("\r", "\n").splitlines() if "100%" in line]
+    for number, line in ((1, lines[0]), (2, lines[-1])):
+        assert line.startswith(f"epoch {number}: 100%")
+    row = history.epochs.loc[2]
+    assert f"accuracy={row.accuracy:.3g}" in lines[-1]
+    assert f"loss={row.loss:.3g}" in lines[-1]
+    assert "6/6" in lines[-1]
+
+
 def test_csv_log_and_schedule(tmp_path):
     rates = []
 
