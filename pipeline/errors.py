@@ -44,5 +44,5 @@ class Cancelled(Exception):
 
 
 def printable(text):
-    """A name, title or message of strangers without what could steer a terminal; the joiners of Persian and emoji stay."""
+    """A text of strangers without what could steer a terminal; the joiners of Persian and emoji stay."""
     return "".join(c if c.isprintable() or c in "\u200c\u200d" else "?" for c in str(text))

@@ -1,4 +1,4 @@
-"""Downloads through the real yt-dlp from a YouTube on loopback: what arrives, what fails and how, and that nothing stays."""
+"""Downloads through the real yt-dlp from a YouTube on loopback: what arrives, what fails, and that nothing stays."""
 
 import io
 import os
@@ -56,7 +56,10 @@ def failure(video, **options):
     with pytest.raises(DownloadError) as caught:
         fetch(video, **options)
     message = str(caught.value)
-    assert message.isprintable() and message.endswith(".") and len(message) < 260 and ID not in message, message
+    assert message.isprintable(), message
+    assert message.endswith("."), message
+    assert len(message) < 260, message
+    assert ID not in message, message
     return caught.value.kind
 
 
@@ -69,10 +72,13 @@ def test_a_song_arrives_and_is_gone_afterwards(songs, suffix):
 
 
 def test_the_folder_goes_when_the_caller_fails(songs, temporary):
-    with LoopbackYouTube({ID: songs[".m4a"]}) as youtube, pytest.raises(ZeroDivisionError):
+    def fail():
         with download.download(parse(f"youtu.be/{ID}"), ydl_factory=youtube.ydl_factory):
             assert list(temporary.glob("song-*/*.m4a"))
             raise ZeroDivisionError
+
+    with LoopbackYouTube({ID: songs[".m4a"]}) as youtube, pytest.raises(ZeroDivisionError):
+        fail()
 
 
 def test_a_busy_server_is_asked_again(songs):
@@ -156,9 +162,10 @@ def test_what_a_newer_yt_dlp_may_cure_says_how_to_get_it(refusal):
 
 
 def test_the_words_in_an_id_mean_nothing():
-    with LoopbackYouTube({"aaa-drm-ssl": "deleted"}) as youtube, pytest.raises(DownloadError) as caught:
-        with download.download(Link("video", "aaa-drm-ssl"), ydl_factory=youtube.ydl_factory):
-            pass
+    with LoopbackYouTube({"aaa-drm-ssl": "deleted"}) as youtube:
+        song = download.download(Link("video", "aaa-drm-ssl"), ydl_factory=youtube.ydl_factory)
+        with pytest.raises(DownloadError) as caught:
+            song.__enter__()
     assert caught.value.kind == "unavailable"
 
 
@@ -233,9 +240,9 @@ def test_cancelling_does_not_wait_for_the_server(songs, temporary, monkeypatch, 
             raise Cancelled
 
     with LoopbackYouTube({ID: Video(songs[".m4a"], how=how)}) as youtube:
+        song = download.download(Link("video", ID), progress, ydl_factory=youtube.ydl_factory)
         with pytest.raises(Cancelled):
-            with download.download(Link("video", ID), progress, ydl_factory=youtube.ydl_factory):
-                pass
+            song.__enter__()
         assert not list(temporary.glob("song-*"))
         (worker,) = [thread for thread in threading.enumerate() if thread.name == "yt-dlp"]  # yt-dlp is still waiting
     worker.join(30)  # the server has gone, so it ends; the fixture sees that it left nothing

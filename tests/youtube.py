@@ -2,7 +2,7 @@
 
     with LoopbackYouTube({"aaaaaaaaaaa": path, "bbbbbbbbbbb": "private"}) as youtube:
         download(link, ydl_factory=youtube.ydl_factory)                       # in this process
-        subprocess.run(["python", "-m", "pipeline", ...], env=youtube.environment)  # in another, by yt-dlp's own plugins
+        subprocess.run(["python", "-m", "pipeline", ...], env=youtube.environment)  # in another, by yt-dlp's plugins
 
 Only the two extractors are replaced, by subclasses of the same names that ask the loopback server instead of YouTube's.
 """
@@ -108,7 +108,7 @@ class LoopbackYouTube:
     Parameters
     ----------
     videos : dict of video id to Path, Video, or a name in `REFUSALS`
-    playlists : dict of playlist id to a list of video ids (None: an entry that yt-dlp could not read), or a name in `REFUSALS`
+    playlists : dict of playlist id to a list of video ids (None: one that yt-dlp could not read), or to a refusal
 
     Attributes
     ----------
