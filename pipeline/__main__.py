@@ -88,8 +88,8 @@ def _add_label(commands):
     label = commands.add_parser(
         "label",
         help="label links and files",
-        description="Label songs as Piano (solo piano) or Other. "
-        "Exit code: 0 if all worked, 1 if some did not, 2 for wrong usage.",
+        description="Label songs as Piano (solo piano) or Other. Exit code: 0 if all worked, 1 if some did not, 2 for "
+        "wrong usage.",
     )
     label.set_defaults(command=_label)
     sources = (

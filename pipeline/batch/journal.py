@@ -236,21 +236,15 @@ def _parquet_about(path):
 
 def _schema(pa, class_names):
     """The columns, named as in `label --json`."""
-    probabilities = pa.struct([pa.field(name, pa.float32()) for name in class_names])
-    votes = pa.struct([pa.field(name, pa.int32()) for name in class_names])
-    return pa.schema(
-        {
-            "source": pa.string(),
-            "title": pa.string(),
-            "label": pa.string(),
-            "confidence": pa.float32(),
-            "probabilities": probabilities,
-            "votes": votes,
-            "seconds": pa.float64(),
-            "piano_probability": pa.float32(),
-            "timeline": pa.list_(pa.float32()),
-            "cut_short": pa.bool_(),
-            "error": pa.string(),
-            "message": pa.string(),
-        }
-    )
+    text, number = pa.string(), pa.float32()
+    values = {
+        "confidence": number,
+        "probabilities": pa.struct(dict.fromkeys(class_names, number)),
+        "votes": pa.struct(dict.fromkeys(class_names, pa.int32())),
+        "seconds": pa.float64(),
+        "piano_probability": number,
+        "timeline": pa.list_(number),
+        "cut_short": pa.bool_(),
+    }
+    names = dict.fromkeys(("source", "title", "label"), text)
+    return pa.schema(names | values | dict.fromkeys(("error", "message"), text))

@@ -56,14 +56,12 @@ def run(
     songs : str or Path
         A list with a link, file or folder on each line, or a folder of sound files.
     out : str or Path
-        The Parquet file, a row a song in the order of the list: the columns of `label --json`, and title. Beside it the
-        journal grows, `out` with `.journal` appended; to go on it must stay there.
-    model : str or Path, optional
-        A model file; the released one by default.
+        The Parquet file, with a row a song in the order of the list: the columns of `label --json`, and title. The
+        journal grows beside it, `out` with `.journal` appended.
+    model, n_clips, seed
+        As in `Recognizer` and its `recognize_each`.
     workers, dask
-        Processes on this machine, or the address of a Dask scheduler; see `pipeline.workers.Pool`.
-    n_clips, seed
-        As in `Recognizer.recognize_each`.
+        As in `pipeline.workers.Pool`.
     retry_failed : bool
         Try again what has failed in an earlier run.
     progress : callable, optional
@@ -72,16 +70,9 @@ def run(
     downloads
         As in `pipeline.batch.downloader.Downloader`.
 
-    Returns
-    -------
-    Summary
-
-    Raises
-    ------
-    PipelineError
-        BatchError where `out` belongs to something else or cannot be written; SourceError for a bad list; "dask",
-        "model", "storage" where workers cannot do their part; DownloadsStopped. Every row is kept, and after
-        DownloadsStopped they are in the Parquet file, too.
+    Returns a Summary. Raises PipelineError: BatchError where `out` belongs to something else or cannot be written;
+    SourceError for a bad list; "dask", "model", "storage" or "worker" where workers cannot do their part; and
+    DownloadsStopped, with all rows so far in the Parquet file. Every row is kept.
     """
     class_names = Recognizer(model).class_names
     version = Version(model and str(Path(model).absolute()), fingerprint(model or recognition.MODEL_PATH))
@@ -91,12 +82,12 @@ def run(
         "number of clips": str(n_clips or "all"),
         "seed": str(seed),
     }
+    stopped = None
     with Journal(out, about) as journal:
         if journal.is_new:
             journal.fill(_keyed(song_list.entries(songs), progress))
         if retry_failed:
             journal.retry_failed()
-        stopped = None
         if journal.count()[0]:
             with Pool(workers, dask) as pool, Downloader(**downloads) as downloader:
                 stopped = _Run(journal, pool, downloader, (version, n_clips, seed), Path(songs).parent, progress).run()
