@@ -2,7 +2,7 @@
 PYTHON ?= python3
 RUN = .venv/bin/python
 
-.PHONY: demo app test test-peers lint notebooks recordings youtube-test bench weights animations
+.PHONY: demo app test test-peers lint notebooks recordings youtube-test bench weights animations site
 
 # What a user runs: the demo and the command line.
 .venv/ready: requirements.txt
@@ -48,6 +48,10 @@ notebooks: .venv/dev
 .venv-peers/keras: .venv-peers/ready
 	.venv-peers/bin/python -m pip install -q 'tensorflow>=2.18'
 	touch $@
+
+# The page that needs no installation, as static files.
+site: .venv/dev
+	PYTHONPATH=. $(RUN) site/build.py $(ARGS)
 
 recordings: .venv/ready
 	$(RUN) -m pipeline.corpus.recordings

@@ -20,7 +20,7 @@ def pytest_terminal_summary(terminalreporter):
     if browser.find_browser() is None:
         terminalreporter.section("no browser")
         terminalreporter.write_line(
-            "No Chromium was found, so the demo was NOT tested in JupyterLab and Voila. "
+            "No Chromium was found, so the demo was NOT tested in JupyterLab, Voila and the web page. "
             "On Debian: apt-get install -y --no-install-recommends chromium"
         )
 
@@ -33,4 +33,5 @@ def pytest_sessionfinish(session):
 
 def pytest_ignore_collect(collection_path):
     """Without a browser, its tests are left out."""
-    return True if collection_path.name == "test_browser.py" and browser.find_browser() is None else None
+    is_left_out = collection_path.name in ("test_browser.py", "test_site.py") and browser.find_browser() is None
+    return True if is_left_out else None

@@ -33,7 +33,8 @@ function render({ model, el }) {
   const player = element("section", "po-player");
   player.setAttribute("aria-label", "The song, second by second");
   const audio = element("audio");
-  audio.src = url(model.get("audio"), "audio/mpeg");
+  const sound = model.get("audio");
+  audio.src = url(sound, sound.type || "audio/mpeg");
   audio.preload = "auto";
 
   // Row of controls: play, time, and in words what the line stands on.
@@ -248,4 +249,5 @@ function axis(seconds) {
   return box;
 }
 
+export { axis, clock, percent, votes };
 export default { render };

@@ -1,0 +1,169 @@
+"""Build the page that needs no installation: static files in site/build, for any web server.
+
+The widgets are those of pipeline/app/web, the network is data/model.npz as ONNX, and onnxruntime-web comes from npm.
+"""
+
+import argparse
+import html
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from string import Template
+
+import mistune
+import numpy as np
+from matplotlib import colormaps
+
+from nn.spectrogram import FeatureConfig, mel_filters
+from pipeline.app.form import title_of
+from pipeline.app.stage import Stage, web
+from pipeline.app.upload import Upload
+from pipeline.song.audio import is_audio
+from pipeline.song.recognition import MODEL_PATH, Recognizer
+
+SITE = Path(__file__).parent
+ROOT = SITE.parent
+RUNTIME = SITE / "node_modules" / "onnxruntime-web" / "dist"
+RUNTIME_FILES = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
+DOCS = {path.stem: path for path in sorted((ROOT / "docs").glob("*.md"))} | {"sounds": ROOT / "data" / "SOUNDS.md"}
+
+
+def build(folder, model_path):
+    """Write the whole site into `folder`, with the model of `model_path`."""
+    install_runtime()
+    shutil.rmtree(folder, ignore_errors=True)
+    for name in ("ort", "samples", "docs"):
+        (folder / name).mkdir(parents=True)
+    for name in RUNTIME_FILES:
+        shutil.copy(RUNTIME / name, folder / "ort")
+    for pattern in ("*.js", "*.css", "*.svg"):
+        for path in SITE.glob(pattern):
+            shutil.copy(path, folder)
+    for name in ("piano", "other"):
+        for ending in (".webm", ".mp4", "-poster.jpg"):
+            shutil.copy(ROOT / "figures" / f"{name}{ending}", folder)
+    shutil.copy(ROOT / "LICENSE", folder)
+    write_widgets(folder)
+    write_network(folder, model_path)
+    write_pages(folder)
+
+
+def install_runtime():
+    """Fetch onnxruntime-web with npm, unless the version of package.json is there."""
+    wanted = json.loads((SITE / "package.json").read_text())["dependencies"]["onnxruntime-web"]
+    package = RUNTIME.parent / "package.json"
+    if package.is_file() and json.loads(package.read_text())["version"] == wanted:
+        return
+    npm = shutil.which("npm")
+    if npm is None:
+        sys.exit("npm is needed for onnxruntime-web: install Node.js, and run this again.")
+    options = ["--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts", "--omit=dev"]
+    print("Fetching onnxruntime-web with npm ...", flush=True)
+    if subprocess.run([npm, "install", *options], cwd=SITE, stdout=subprocess.DEVNULL).returncode:
+        sys.exit("npm could not fetch onnxruntime-web: its words are above.")
+
+
+def write_widgets(folder):
+    """The scripts and styles that the app in JupyterLab uses, each widget one module."""
+    for name in ("stage", "player", "upload"):
+        (folder / f"{name}.js").write_text(web("common.js", f"{name}.js"), encoding="utf-8")
+    (folder / "app.css").write_text(web("app.css"), encoding="utf-8")
+
+
+def write_network(folder, model_path):
+    """The model as ONNX, what the worker must know of it, the sample songs, and the app's words."""
+    recognizer = Recognizer(model_path)
+    recognizer.model.to_onnx(folder / "model.onnx")
+    features = FeatureConfig()
+    mel_filters(features).astype("<f4").tofile(folder / "mel.bin")
+    model = {
+        "names": recognizer.class_names,
+        "threshold": recognizer.threshold,
+        "features": {name: getattr(features, name) for name in ("n_fft", "win_length", "hop_length", "n_mels")},
+        "colours": np.round(255 * colormaps["magma"](np.arange(256))[:, :3]).astype(int).tolist(),
+    }
+    samples = sorted(filter(is_audio, (ROOT / "data" / "samples").iterdir()), key=title_of)
+    for path in samples:
+        shutil.copy(path, folder / "samples")
+    app = {
+        "threshold": recognizer.threshold,
+        "accept": Upload.accept.default_value,
+        "idle": Stage(None).view,
+        "samples": [{"file": path.name, "title": title_of(path)} for path in samples],
+    }
+    app["idle"] |= {
+        "detail": app["idle"]["detail"].replace("Paste a link, choose a file,", "Choose a file, or drop it here,")
+    }
+    for name, content in {"model": model, "app": app}.items():
+        (folder / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
+
+
+def write_pages(folder):
+    """The landing page, the demo, and the docs."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    results = re.search(r"^\|.*?(?=^[^|])", readme, re.MULTILINE | re.DOTALL)[0]
+    install = re.search(r"## Installation.*?```\n(.*?)```", readme, re.DOTALL)[1]
+    titles = {stem: re.match(r"# (.+)", path.read_text(encoding="utf-8"))[1] for stem, path in DOCS.items()}
+    links = "".join(f'<li><a href="docs/{stem}.html">{html.escape(title)}</a></li>' for stem, title in titles.items())
+    landing = Template((SITE / "index.html").read_text(encoding="utf-8")).substitute(
+        results=markdown(results, "docs/"),
+        install=html.escape(re.sub(" +#.*", "", install).strip()),
+        docs=f'<ul class="docs">{links}</ul>',
+    )
+    write_page(folder / "index.html", "Piano or Other", landing)
+    demo = (SITE / "demo.html").read_text(encoding="utf-8")
+    write_page(folder / "demo.html", "Is it a piano?", demo, '<script type="module" src="demo.js"></script>')
+    for stem, path in DOCS.items():
+        content = f'<article class="wide">{markdown(path.read_text(encoding="utf-8"), "")}</article>'
+        write_page(folder / "docs" / f"{stem}.html", titles[stem], content, top="../")
+    index = f'<h1>Docs</h1><ul class="docs">{links.replace("docs/", "")}</ul>'
+    write_page(folder / "docs" / "index.html", "Docs", index, top="../")
+
+
+def write_page(path, title, content, head="", top=""):
+    """One page in the common frame; `top` leads from it to the top of the site."""
+    frame = Template((SITE / "page.html").read_text(encoding="utf-8"))
+    path.write_text(frame.substitute(title=html.escape(title), content=content, head=head, top=top), encoding="utf-8")
+
+
+def markdown(text, docs):
+    """Markdown as HTML. Links to pages of the docs lead to those of the site, in the folder `docs`; other files of the
+    repository are not on the site, so their links become plain text.
+    """
+
+    def relinked(match):
+        target, _, anchor = html.unescape(match[1]).partition("#")
+        if "://" in target or not target:
+            return match[0]
+        stem = "sounds" if target.endswith("SOUNDS.md") else Path(target).stem
+        if target.endswith(".md") and stem in DOCS:
+            return f'<a href="{docs}{stem}.html{"#" + anchor if anchor else ""}">{match[2]}</a>'
+        return match[2]
+
+    made = mistune.create_markdown(plugins=["table"])(text)
+    made = re.sub(r"<h([1-6])>(.*?)</h\1>", _with_anchor, made)
+    return re.sub(r'<a href="([^"]*)"[^>]*>(.*?)</a>', relinked, made, flags=re.DOTALL)
+
+
+def _with_anchor(match):
+    """A heading with the anchor that GitHub gives it."""
+    words = html.unescape(re.sub(r"<.*?>", "", match[2]))
+    anchor = re.sub(r"[^\w\- ]", "", words).strip().lower().replace(" ", "-")
+    return f'<h{match[1]} id="{anchor}">{match[2]}</h{match[1]}>'
+
+
+def main():
+    """Read the command line, and build."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", type=Path, default=MODEL_PATH, help="a model file of your own")
+    parser.add_argument("--folder", type=Path, default=SITE / "build", help="where to; what is there is replaced")
+    arguments = parser.parse_args()
+    build(arguments.folder, arguments.model)
+    print(f"The site is in {arguments.folder}. To look at it: python -m http.server -d {arguments.folder}")
+
+
+if __name__ == "__main__":
+    main()
