@@ -129,6 +129,12 @@ def test_samples_that_are_no_numbers(tmp_path):
     assert error_of(media.write(tmp_path / "nan.wav", samples * np.nan, RATE, subtype="FLOAT")).kind == "not_finite"
 
 
+def test_a_sample_that_is_no_number_does_not_spoil_its_neighbours(tmp_path):
+    samples = media.tone(3)
+    samples[::100] = np.nan
+    check_tone(audio.load(media.write(tmp_path / "song.wav", samples, subtype="FLOAT")))
+
+
 @pytest.mark.parametrize("scale", [4, 20, 2**15, 2**23, 2**31])
 def test_floats_beyond_full_scale_are_scaled_and_not_clipped(tmp_path, scale):
     samples = media.tone(1, RATE) * np.float32(scale)

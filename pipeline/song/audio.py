@@ -38,9 +38,9 @@ def decode(path, expected_seconds=None, progress=None):
     """Decode a file to mono at 16 kHz, block by block.
 
     Of several tracks it is the default one, or where that is silent the first that sounds. Channels are averaged; where
-    they cancel each other out, the loudest is taken. Samples that are no number become 0, and a constant offset is
-    removed. Floats far beyond full scale are divided by that of integers, where they look like these, else by their
-    peak so far.
+    they cancel each other out, the loudest is taken. Single samples that are no number are interpolated, longer gaps
+    become 0, and a constant offset is removed. Floats far beyond full scale are divided by that of integers, where they
+    look like these, else by their peak so far.
 
     Parameters
     ----------

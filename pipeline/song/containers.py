@@ -6,6 +6,8 @@ Nothing but the file itself is opened, and only containers of sound, whatever th
 import re
 from contextlib import suppress
 
+import numpy as np
+
 from pipeline.errors import AudioError, printable
 
 # The containers that are read, as FFmpeg names them, and how the names of such files end.
@@ -143,6 +145,10 @@ class _Libsndfile:
         layout = av.AudioLayout(f"{self._file.channels}C")
         with suppress(soundfile.LibsndfileError):
             while len(block := self._file.read(1 << 16, dtype="float32", always_2d=True)):
+                for channel in block.T:  # one sample that is no number would spoil all that it is mixed with
+                    good = np.flatnonzero(np.isfinite(channel))
+                    if 0 < len(good) < len(channel):
+                        channel[:] = np.interp(np.arange(len(channel)), good, channel[good], left=0, right=0)
                 frame = av.AudioFrame.from_ndarray(block.reshape(1, -1), format="flt", layout=layout)
                 frame.sample_rate = self._file.samplerate
                 yield frame
