@@ -186,7 +186,7 @@ class Model:
 
     def save(self, path, include_optimizer=True):
         """Write everything into one .npz file; without the optimizer it is smaller, but cannot go on training."""
-        model_file.save(self, path, include_optimizer)
+        model_file.save(Model, self, path, include_optimizer)
 
     def to_onnx(self, path):
         """Write the model for other programs, preprocessing included; see `nn.onnx.save_onnx`."""

@@ -33,15 +33,13 @@ class ModelFileError(ValueError):
     """A model file that is missing, damaged, foreign, or written by a newer version."""
 
 
-def save(model, path, include_optimizer=True):
-    """Write `model` to `path`; a file that is there already stays whole until the new one is.
+def save(model_class, model, path, include_optimizer=True):
+    """Write `model`, a `model_class`, to `path`; a file that is there already stays whole until the new one is.
 
     The new file is read back first, so that no model is lost in a file that cannot be loaded. Of the batches in the
     history, the last million are kept. Raises ValueError for a layer or optimizer that is not one of `nn`, for weights
     that are not finite and for a model beyond the limits; TypeError for metadata that are no plain values.
     """
-    from nn.model import Model  # which imports this module
-
     optimizer = model.optimizer if include_optimizer else None
     header = {
         "format": FORMAT,
@@ -63,7 +61,7 @@ def save(model, path, include_optimizer=True):
         np.savez_compressed(file, **arrays)
         file.flush()
         try:
-            _read(Model, file.name, fast=False)
+            _read(model_class, file.name, fast=False)
         except Exception as error:
             raise ValueError(f"This model cannot be saved: {_reason(error)}") from error
 
