@@ -217,7 +217,7 @@ def cut_short(path):
 def test_what_can_be_read_although_it_was_cut_short_says_so(tmp_path, name, fraction):
     whole = media.write(tmp_path / name, np.random.default_rng(0).uniform(-0.3, 0.3, 12 * 48_000), 48_000)
     if name == "tagged.mp3":  # a picture of the cover comes first
-        whole.write_bytes(b"ID3\3\0\0\0\0\x08\0" + bytes(1024) + whole.read_bytes())
+        whole.write_bytes(b"ID3\3\0\0\0\0\x40\0" + bytes(8192) + whole.read_bytes())
     seconds, is_cut = cut_short(whole)
     assert seconds == pytest.approx(12, abs=0.1)
     assert is_cut is False
@@ -327,6 +327,12 @@ def test_wav_files_of_every_width_and_byte_order(tmp_path, options):
     seconds, is_cut = cut_short(path)
     assert (seconds, is_cut) == (3, False)
     check_tone(audio.load(path))
+
+
+def test_a_wav_file_is_not_read_in_the_wrong_byte_order(tmp_path):
+    path = tmp_path / "song.wav"
+    path.write_bytes(riff(media.tone(3, RATE).astype(np.float64), bits=64, order=">"))
+    assert error_of(path).kind == "not_audio"
 
 
 def test_a_tag_before_a_wav_file(tmp_path):

@@ -187,8 +187,7 @@ class _Ffmpeg:
         """The decoded frames; damaged packets are left out, and the length at the end tells how much was lost."""
         import av
 
-        cover = av.stream.Disposition.attached_pic  # lasts as long as the song
-        tracks = [stream for stream in self._media.streams if not stream.disposition & cover]
+        tracks = list(self._media.streams)
         if self._share > 1:  # a single subtitle may reach to the end of what is cut off
             tracks = [stream for stream in tracks if stream.type in ("audio", "video")]
         n_good = n_damaged = 0
