@@ -136,7 +136,7 @@ class Winograd(Tiles):
         shape, inputs = inputs.shape, inputs.reshape(len(self._weights), -1, self.channels)
         products = workspace("products", (*inputs.shape[:2], self.filters), inputs.dtype)
         _transform([matrix.T for matrix in self._from_products], output_gradient, products.reshape(*self.patch, -1))
-        gradient = products.swapaxes(1, 2) @ inputs
+        gradient = np.matmul(products.swapaxes(1, 2), inputs)
         if patches is not None:
             np.matmul(products, self._turned, out=inputs)
             inputs = inputs.reshape(shape)
@@ -189,7 +189,7 @@ class Direct(Tiles):
             gradient = sum(weights @ part.T for weights, part in zip(self._weights, rows))
             gradient = gradient.reshape(*self.patch, self.channels, *patches[0].shape[2:5])
             self.add_patches(np.moveaxis(gradient, 2, -1), patches)
-        return sum(columns[:, part] @ rows[:, part] for part in _blocks(rows.shape[1]))
+        return sum(np.matmul(columns[:, part], rows[:, part]) for part in _blocks(rows.shape[1]))
 
     def contract(self, gradient):
         """As `Winograd.contract`."""

@@ -184,7 +184,7 @@ class Images:
 def _sum(values):
     """The sum of values `(..., filters)` for each filter, by a matrix product: faster than a sum over leading axes."""
     rows = values.reshape(-1, values.shape[-1])
-    return _ones(len(rows), values.dtype) @ rows
+    return np.matmul(_ones(len(rows), values.dtype), rows)
 
 
 @cache

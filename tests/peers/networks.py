@@ -1,64 +1,103 @@
-"""The thesis network in `nn`, in PyTorch and in Keras, from the mel picture to the scores; random small networks."""
+"""The networks of this project in `nn`, in PyTorch and in Keras, from the mel picture to the scores; random small ones."""
 
 import numpy as np
 
 import nn
 
 PICTURE = (1, 100, 128)  # channels, frames, mels
-FILTERS = ((8, 7), (16, 5), (16, 3), (32, 3), (32, 3))  # number and size; all but the last are pooled
+# Filters, their size, and the pooling window behind them. The released network has BatchNormalization after each convolution.
+CONVOLUTIONS = {
+    "thesis network": ((8, 7, 2), (16, 5, 2), (16, 3, 2), (32, 3, 2), (32, 3, None)),
+    "released network": ((32, 3, 2), (64, 3, 2), (96, 3, 2), (96, 3, (12, 2))),
+}
+DROPOUT = {"thesis network": 0.2, "released network": 0.3}
 
 
-def ours(normalized=False, dropout=0.2, seed=0):
-    """The thesis network without its spectrogram; `normalized`: with BatchNormalization after each convolution."""
-    layers = [nn.BatchNormalization()]
-    for number, (filters, size) in enumerate(FILTERS):
-        layers += [nn.Conv2D(filters, size)] + [nn.BatchNormalization() for _ in range(normalized)] + [nn.ReLU()]
-        layers += [nn.MaxPooling2D(2)] if number < 4 else []
-    layers += [nn.Flatten(), nn.Dropout(dropout), nn.Dense(64), nn.ReLU(), nn.Dense(2), nn.Softmax()]
-    return nn.Model(layers, PICTURE, ["Piano", "Other"], seed)
+def ours(name, dropout=None, seed=0):
+    """One of `CONVOLUTIONS` without its spectrogram."""
+    layers = [nn.BatchNormalization(0.9)]
+    for filters, size, pool in CONVOLUTIONS[name]:
+        layers += [nn.Conv2D(filters, size)]
+        layers += [nn.BatchNormalization(0.9)] if name == "released network" else []
+        layers += [nn.ReLU()] + ([nn.MaxPooling2D(pool)] if pool else [])
+    layers += [nn.Flatten(), nn.Dropout(DROPOUT[name] if dropout is None else dropout), nn.Dense(64), nn.ReLU()]
+    return nn.Model([*layers, nn.Dense(2), nn.Softmax()], PICTURE, ["Piano", "Other"], seed)
 
 
-def in_torch(normalized=False, dropout=0.2):
+def in_torch(name, dropout=None):
     """The same in PyTorch, up to the scores before the softmax."""
     from torch import nn as torch_nn
 
     def normalization(channels):
-        return torch_nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)  # our defaults, which are Keras'
+        return torch_nn.BatchNorm2d(channels, eps=1e-3, momentum=0.1)  # PyTorch's momentum is one minus ours
 
-    layers, channels = [normalization(1)], 1
-    for number, (filters, size) in enumerate(FILTERS):
+    layers, channels, height, width = [normalization(1)], *PICTURE
+    for filters, size, pool in CONVOLUTIONS[name]:
         layers += [torch_nn.Conv2d(channels, filters, size, padding="same")]
-        layers += [normalization(filters) for _ in range(normalized)] + [torch_nn.ReLU()]
-        layers += [torch_nn.MaxPool2d(2)] if number < 4 else []
-        channels = filters
-    layers += [torch_nn.Flatten(), torch_nn.Dropout(dropout), torch_nn.Linear(1536, 64), torch_nn.ReLU()]
-    return torch_nn.Sequential(*layers, torch_nn.Linear(64, 2))
+        layers += [normalization(filters)] if name == "released network" else []
+        layers += [torch_nn.ReLU()] + ([torch_nn.MaxPool2d(pool)] if pool else [])
+        down, across = pool if isinstance(pool, tuple) else (pool or 1, pool or 1)
+        channels, height, width = filters, height // down, width // across
+    layers += [torch_nn.Flatten(), torch_nn.Dropout(DROPOUT[name] if dropout is None else dropout)]
+    return torch_nn.Sequential(
+        *layers, torch_nn.Linear(channels * height * width, 64), torch_nn.ReLU(), torch_nn.Linear(64, 2)
+    )
 
 
-def in_keras(normalized=False, dropout=0.2):
+def in_keras(name):
     """The same in Keras, channels last as it wants them on a CPU, compiled with its own RMSprop."""
     import keras
 
-    layers = [keras.layers.Input((100, 128, 1)), keras.layers.BatchNormalization()]
-    for number, (filters, size) in enumerate(FILTERS):
+    layers = [keras.layers.Input((*PICTURE[1:], 1)), keras.layers.BatchNormalization(momentum=0.9)]
+    for filters, size, pool in CONVOLUTIONS[name]:
         layers += [keras.layers.Conv2D(filters, size, padding="same")]
-        layers += [keras.layers.BatchNormalization() for _ in range(normalized)] + [keras.layers.ReLU()]
-        layers += [keras.layers.MaxPooling2D(2)] if number < 4 else []
-    layers += [keras.layers.Flatten(), keras.layers.Dropout(dropout), keras.layers.Dense(64, "relu")]
+        layers += [keras.layers.BatchNormalization(momentum=0.9)] if name == "released network" else []
+        layers += [keras.layers.ReLU()] + ([keras.layers.MaxPooling2D(pool)] if pool else [])
+    layers += [keras.layers.Flatten(), keras.layers.Dropout(DROPOUT[name]), keras.layers.Dense(64, "relu")]
     model = keras.Sequential([*layers, keras.layers.Dense(2)])
     model.compile("rmsprop", keras.losses.CategoricalCrossentropy(from_logits=True))
     return model
 
 
-def mel_in_torch(samples, window, filters):
-    """Mel spectrograms `(batch, 1, frames, mels)` in decibels, by torch.stft."""
+class MelInTorch:
+    """Samples `(batch, samples)` to mel pictures `(batch, 1, frames, mels)` in decibels, by torch.stft."""
+
+    def __init__(self):
+        import torch
+
+        features = nn.FeatureConfig()
+        self.window = torch.hann_window(features.win_length)
+        self.filters = torch.tensor(nn.spectrogram.mel_filters(features).astype("f4"))
+
+    def __call__(self, samples):
+        import torch
+
+        padded = torch.nn.functional.pad(samples, (0, 352))
+        spectra = torch.stft(padded, 512, 160, 400, self.window, center=False, return_complex=True).abs()
+        mels = torch.matmul(self.filters, spectra).clamp(min=1e-5)
+        decibels = 20 * torch.log10(mels / mels.amax(dim=(1, 2), keepdim=True))
+        return decibels.clamp(min=-80).transpose(1, 2)[:, None]
+
+
+def augmented_in_torch(pictures, layer):
+    """What `nn.SpectrogramAugmentation` does to mel pictures, in PyTorch, for all of a batch at once."""
     import torch
 
-    padded = torch.nn.functional.pad(samples, (0, 352))
-    spectra = torch.stft(padded, 512, 160, 400, window, center=False, return_complex=True).abs()
-    mels = torch.matmul(filters, spectra).clamp(min=1e-5)
-    decibels = 20 * torch.log10(mels / mels.amax(dim=(1, 2), keepdim=True))
-    return decibels.clamp(min=-80).transpose(1, 2)[:, None]
+    batch, _, frames, mels = pictures.shape
+    waves = torch.arange(1, layer.n_waves + 1)
+    shapes = torch.cos(torch.pi * torch.outer(waves, torch.arange(mels) + 0.5) / mels)
+    gains = (torch.randn(batch, layer.n_waves) * layer.gain_db / waves.sqrt()) @ shapes
+    pictures = pictures + gains[:, None, None]
+    pictures -= pictures.amax(dim=(2, 3), keepdim=True)
+    floor = -80 + (layer.floor_db + 80) * torch.rand(batch, 1, 1, 1)
+    pictures = torch.maximum(pictures, floor)
+    for longest, size, axis in ((layer.mask_mels, mels, 3), (layer.mask_frames, frames, 2)):
+        length = torch.randint(longest + 1, (batch, 1)) * torch.randint(2, (batch, 1))
+        start = (torch.rand(batch, 1) * (size - length + 1)).long()
+        place = torch.arange(size)
+        masked = (place >= start) & (place < start + length)
+        pictures = torch.where(masked[:, None, None] if axis == 3 else masked[:, None, :, None], floor, pictures)
+    return pictures
 
 
 def carry_over(model, module):

@@ -38,7 +38,7 @@ def label(path):
 
 
 def train(who, path, n_clips, n_steps):
-    from pipeline.learning.networks import thesis_network
+    from pipeline.learning.networks import recognizer_network
 
     class Steps(nn.ClipSequence):
         def __len__(self):
@@ -46,7 +46,7 @@ def train(who, path, n_clips, n_steps):
 
     data = Steps(np.memmap(path, np.int16, "r", shape=(n_clips, 16_000)), np.arange(n_clips) % 2, 2, shuffle=True)
     if who == "ours":
-        thesis_network().fit(data, epochs=1, progress=False)
+        recognizer_network().fit(data, epochs=1, progress=False)
     else:
         train_with_torch(data)
 
@@ -55,12 +55,11 @@ def train_with_torch(data):
     import torch
 
     torch.set_num_threads(2)
-    window, filters = torch.hann_window(400), torch.tensor(nn.spectrogram.mel_filters(nn.FeatureConfig()).astype("f4"))
-    module = networks.in_torch().to(memory_format=torch.channels_last)
+    module, mel = networks.in_torch("released network").to(memory_format=torch.channels_last), networks.MelInTorch()
     optimizer = torch.optim.RMSprop(module.parameters(), 1e-3)
     for index in range(len(data)):
         samples, targets = map(torch.tensor, data[index])
-        pictures = networks.mel_in_torch(samples, window, filters).contiguous(memory_format=torch.channels_last)
+        pictures = mel(samples).contiguous(memory_format=torch.channels_last)
         optimizer.zero_grad()
         torch.nn.functional.cross_entropy(module(pictures), targets).backward()
         optimizer.step()
