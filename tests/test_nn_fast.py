@@ -203,3 +203,12 @@ def test_runs_are_found():
     ]  # fmt: skip
     assert kinds([relu(), norm(), conv(), nn.Flatten()]) == ["ReLU", [2], "Flatten"]
     assert kinds([relu(), norm(), relu(), nn.Flatten()]) == ["ReLU", "BatchNormalization", "ReLU", "Flatten"]
+
+
+def test_inference_sees_weights_that_were_changed():
+    layers = build([nn.Conv2D(4, 3), nn.BatchNormalization(), nn.ReLU()], (4, 9, 7), np.random.default_rng(0))
+    steps, images = fuse(layers), np.random.default_rng(1).normal(size=(2, 4, 9, 7))
+    for array in (layers[0].params["kernel"], layers[0].params["bias"], layers[1].buffers["variance"]):
+        array *= 2
+        for inputs in (images, images.astype(np.float32)):
+            np.testing.assert_allclose(forward(steps, inputs), forward(layers, inputs), rtol=1e-3, atol=1e-4)

@@ -10,14 +10,24 @@ from nn.parallel import workspace
 class Inference(Run):
     """A run of layers at inference: from an array with a frame of zeros to the next one's."""
 
+    def __init__(self, layers):
+        super().__init__(layers)
+        self._kernel = np.empty(0)
+
     def prepare(self, inputs):
-        """Transform the weights for all slices, with the normalization behind them and the averages it keeps."""
+        """Transform the weights for all slices, with the normalization behind them and the averages it keeps.
+
+        Weights that are as they were need no second transform, which takes a quarter of the time of a single clip.
+        """
         self.lines = self.lead(inputs, training=False)
         kernel, bias, norm = self.conv.params["kernel"], self.bias, self.norm
         if norm:
             scale, shift = norm.line(norm.buffers["mean"], norm.buffers["variance"])
             kernel, bias = kernel * scale.reshape(-1, 1, 1, 1), bias * scale + shift
-        self.tiles.prepare(kernel.astype(inputs.dtype))
+        kernel = kernel.astype(inputs.dtype)
+        if kernel.dtype != self._kernel.dtype or not np.array_equal(kernel, self._kernel):
+            self.tiles.prepare(kernel)
+            self._kernel = kernel.copy()
         self._bias = bias.astype(inputs.dtype)
 
     def images(self, part, dtype):

@@ -1,4 +1,4 @@
-"""The figure of the benchmark: inference time against the number of clips, and where the time of a training step goes."""
+"""The figure of the benchmark: inference time against clips, and where the time of a training step goes."""
 
 import matplotlib.pyplot as plt
 

@@ -1,11 +1,11 @@
-"""The networks of this project in `nn`, in PyTorch and in Keras, from the mel picture to the scores; random small ones."""
+"""The networks of this project in `nn`, PyTorch and Keras, from the mel picture to the scores; random small ones."""
 
 import numpy as np
 
 import nn
 
 PICTURE = (1, 100, 128)  # channels, frames, mels
-# Filters, their size, and the pooling window behind them. The released network has BatchNormalization after each convolution.
+# Filters, their size, and the pooling window behind them; the released network has BatchNormalization between them.
 CONVOLUTIONS = {
     "thesis network": ((8, 7, 2), (16, 5, 2), (16, 3, 2), (32, 3, 2), (32, 3, None)),
     "released network": ((32, 3, 2), (64, 3, 2), (96, 3, 2), (96, 3, (12, 2))),
