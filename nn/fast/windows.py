@@ -42,7 +42,7 @@ class Windows:
         """Write the largest of each window of `outputs` `(*tile, n, *grid, filters)` to `pooled`; note the winners."""
         levels = self._levels(outputs, pooled)
         for axis, values, largest, won in zip(AXES, levels, levels[1:], winners or [None] * len(AXES)):
-            first, *others = np.moveaxis(values, axis, 0)
+            first, *others = _along(values, axis)
             for number, value in enumerate(others):
                 if won is not None:
                     np.greater(value, first, out=won[number])
@@ -58,7 +58,7 @@ class Windows:
         if self._last is None:
             np.copyto(levels[-1], pooled_gradient)
         for axis, shares, rest, won in reversed(list(zip(AXES, levels, levels[1:], winners))):
-            first, *others = np.moveaxis(shares, axis, 0)
+            first, *others = _along(shares, axis)
             for share, wins in reversed(list(zip(others, won))):
                 np.multiply(rest, wins, out=share)
                 rest = np.subtract(rest, share, out=first)
@@ -71,13 +71,19 @@ class Windows:
         shape = self.per_tile[0], down, self.per_tile[1], across, outputs.shape[2], rows, n_down, columns, n_across
         levels = [whole.reshape(*shape, -1)]
         for number, axis in enumerate(AXES, start=1):
-            values = np.moveaxis(levels[-1], axis, 0)
+            first, *others = _along(levels[-1], axis)
             if number == self._last:
                 for place in reversed(AXES[number:]):  # axes of one value, which are left
                     pooled = np.expand_dims(pooled, place)
                 levels.append(pooled)
-            elif len(values) == 1:
-                levels.append(values[0])
+            elif others:
+                levels.append(workspace(("windows", number), first.shape, first.dtype))
             else:
-                levels.append(workspace(("windows", number), values.shape[1:], outputs.dtype))
+                levels.append(first)
         return levels
+
+
+def _along(values, axis):
+    """The parts of an array along an axis: quicker than `np.moveaxis`."""
+    before = (slice(None),) * axis
+    return [values[(*before, number)] for number in range(values.shape[axis])]
