@@ -212,3 +212,15 @@ def test_inference_sees_weights_that_were_changed():
         array *= 2
         for inputs in (images, images.astype(np.float32)):
             np.testing.assert_allclose(forward(steps, inputs), forward(layers, inputs), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("pool", [(2, 2), (4, 8), (8, 4), (3, 5)])
+def test_of_equal_maxima_the_first_in_reading_order_gets_the_gradient(pool):
+    def layers():
+        return build([Scale(), nn.Conv2D(3, 1), nn.MaxPooling2D(pool)], (4, 16, 16), np.random.default_rng(0))
+
+    images, gradient = np.random.default_rng(1).integers(0, 2, (3, 4, 16, 16)).astype(float), []
+    for steps in (layers(), fuse(layers())):
+        outputs = forward(steps, images, training=True)
+        gradient.append(backward(steps, np.arange(outputs.size, dtype=float).reshape(outputs.shape)))
+    np.testing.assert_allclose(*gradient, atol=1e-9)

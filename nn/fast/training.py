@@ -72,7 +72,7 @@ class Training(Run):
 
         Returns the slice's share of what `collect` takes.
         """
-        kernel_gradient, total, whole = 0, 0, images.whole_gradient
+        kernel_gradient, line, whole = 0, None, images.whole_gradient
         if self.relu:
             np.multiply(output_gradient, images.live, out=images.gradient)
         else:
@@ -80,7 +80,7 @@ class Training(Run):
         bias_gradient = _sum(whole)
         if self.norm:
             sums = np.array([bias_gradient, _sum_product(whole, images.whole_pooled)], np.float64)
-            scale, slope, offset = yield self._normalize_backward, sums
+            scale, *line = yield self._normalize_backward, sums
             np.multiply(images.gradient, scale, out=images.gradient)  # the rest of the whole stays zero
         if self.leading:
             enter(inputs, self.lines[1], images.inlet)
@@ -90,17 +90,7 @@ class Training(Run):
             frame.fill(0)
             places = list(self.tiles.patches(frame))
         for group in images.groups:
-            if self.norm:
-                gradient, shares = group.outputs, workspace("outputs", group.outputs.shape, whole.dtype)
-                self.windows.share(group.gradient, group.winners, shares)
-                rows = gradient.reshape(-1, slope.size)
-                np.multiply(rows, slope, out=rows)
-                np.add(rows, offset, out=rows)
-                np.add(gradient, shares, out=gradient)
-                self.tiles.clear(gradient, group.is_last)
-            else:
-                gradient = workspace("outputs", group.outputs.shape, whole.dtype)
-                self.windows.share(group.gradient, group.winners, gradient)
+            gradient = self._unpooled(group, line)
             if self.leading:
                 total[:, :, group.rows] += gradient.sum(axis=2)
             patches = None if sink is None else [each[:, :, group.part, group.rows] for each in places]
@@ -109,6 +99,19 @@ class Training(Run):
             for columns, values in self.tiles.inlet(frame):
                 np.copyto(sink[:, :, columns], values)
         return kernel_gradient, total if self.leading else bias_gradient
+
+    def _unpooled(self, group, line):
+        """The gradient of a group's outputs; with a `line`, slope and offset, in their place."""
+        shares = workspace("outputs", group.outputs.shape, group.outputs.dtype)
+        self.windows.share(group.gradient, group.winners, shares)
+        if line is None:
+            return shares
+        (slope, offset), rows = line, group.outputs.reshape(-1, line[0].size)
+        np.multiply(rows, slope, out=rows)
+        np.add(rows, offset, out=rows)
+        np.add(group.outputs, shares, out=group.outputs)
+        self.tiles.clear(group.outputs, group.is_last)
+        return group.outputs
 
     def _normalize_backward(self, sums):
         """Fill the normalization's `grads`; return scale, slope and offset of the gradient to the sums before it.

@@ -6,7 +6,8 @@ import numpy as np
 
 from nn.parallel import workspace
 
-AXES = 3, 1, 4, 5  # of `Windows.split`, that the largest is taken along: each is gone before the next one
+# Of `Windows._levels`, along which the largest is taken: columns first, so that the first of equal values wins.
+AXES = 3, 7, 1, 4  # each is gone before the next one
 
 
 class Windows:
@@ -22,7 +23,7 @@ class Windows:
         self.per_tile = [m // inside for m, inside in zip(tiles.tile, self.inside)]
         self.grid = [n // across for n, across in zip(tiles.grid, self.across)]
         self.is_cropped = any(n % across for n, across in zip(tiles.grid, self.across))
-        counts = *self.inside[::-1], *self.across
+        counts = self.inside[1], self.across[1], self.inside[0], self.across[0]
         self._last = max((number for number, count in enumerate(counts, start=1) if count > 1), default=None)
 
     def pooled(self, n_images, filters, dtype):
