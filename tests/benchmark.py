@@ -420,71 +420,60 @@ def details():
     yield from ()
 
 
-def step_parts(repeats=15):
+def step_parts(repeats=REPEATS):
     """Milliseconds of a training step on one core by what is done, and of its matrix products at the peak of the core.
 
-    The modules of `nn.fast` get a NumPy that measures itself; of each call the minimum over all steps counts.
+    The modules of `nn.fast` get a NumPy that measures itself; of each call, and of each pause before one, the minimum
+    over all steps counts, so that it does not matter much what else the machine does.
     """
     from nn.fast import run, tiles, training, windows
 
-    calls = []
+    marks = []  # kind, start and end of each call
 
-    class Timed:
+    def timed(kind, function):
+        def call(*arguments, **options):
+            start = time.perf_counter()
+            result = function(*arguments, **options)
+            marks.append((kind(function, arguments), start, time.perf_counter()))
+            return result
+
+        return call
+
+    class TimedNumPy:
         def __init__(self, kind):
-            self.kind = kind
+            for name in ("matmul", "copyto", "add", "subtract", "multiply", "maximum", "greater"):
+                setattr(self, name, timed(kind, getattr(np, name)))
 
         def __getattr__(self, name):
-            function = getattr(np, name)
-            if name not in ("matmul", "copyto", "add", "subtract", "multiply", "maximum", "greater"):
-                return function
+            return getattr(np, name)
 
-            def timed(*arguments, **options):
-                start = time.perf_counter()
-                result = function(*arguments, **options)
-                calls.append((self.kind(name, arguments), time.perf_counter() - start))
-                return result
-
-            return timed
-
-    def in_tiles(name, arguments):
-        if name != "matmul":
+    def in_tiles(function, arguments):
+        if function is not np.matmul:
             return "copies"
         return "transforms" if arguments[0].shape[-1] < 9 else "products"
 
-    kinds = {
-        tiles: in_tiles,
-        windows: lambda *_: "pooling",
-        training: lambda *_: "normalization",
-        run: lambda *_: "copies",
-    }
+    kinds = {tiles: in_tiles, windows: "pooling", training: "normalization", run: "copies"}
+    step, update, best = our_step(RELEASED), nn.RMSprop.update, np.inf
     set_threads(1)
-    step, best = our_step(RELEASED), None
-    total = min(alternate({"step": step})["step"])
-    update = nn.RMSprop.update
-
-    def timed_update(*arguments):
-        start = time.perf_counter()
-        update(*arguments)
-        calls.append(("optimizer", time.perf_counter() - start))
-
     try:
-        nn.RMSprop.update = timed_update
+        nn.RMSprop.update = timed(lambda *_: "optimizer", update)
         for module, kind in kinds.items():
-            module.np = Timed(kind)
-        for _ in range(repeats):
-            calls.clear()
+            module.np = TimedNumPy(kind if callable(kind) else lambda *_, kind=kind: kind)
+        for _ in range(repeats + 2):
+            marks.clear()
+            start = time.perf_counter()
             step()
-            times = [seconds for _, seconds in calls]
-            best = times if best is None else list(map(min, best, times))
+            edges = [start, *np.ravel([mark[1:] for mark in marks]), time.perf_counter()]
+            best = np.minimum(best, 1000 * np.diff(edges)) if np.size(best) == len(edges) - 1 else np.diff(edges) * 1000
     finally:
         nn.RMSprop.update = update
         for module in kinds:
             module.np = np
         set_threads(N_THREADS)
     parts = dict.fromkeys(("products", "transforms", "copies", "pooling", "normalization", "optimizer"), 0.0)
-    for (kind, _), seconds in zip(calls, best):
-        parts[kind] += 1000 * seconds
-    parts["the rest"] = total - sum(parts.values())
+    for (kind, *_), milliseconds in zip(marks, best[1::2]):
+        parts[kind] += milliseconds
+    parts["the rest"] = float(best[::2].sum())
     plain, few = step_operations()
     return {"ms": parts, "limit": 1000 * few / peak_rate(), "limit of the plain sum": 1000 * plain / peak_rate()}
 
@@ -503,7 +492,7 @@ def step_operations():
     return float(plain), float(few)
 
 
-def peak_rate(n=512, repeats=30):
+def peak_rate(n=256, repeats=100):
     """Floating point operations a second of one core in a large matrix product."""
     one = np.random.default_rng(0).random((n, n), np.float32)
     with one_blas_thread():

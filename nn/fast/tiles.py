@@ -132,11 +132,15 @@ class Winograd(Tiles):
         _transform(self._from_products, products.reshape(*self.patch, -1), outputs)
 
     def backward(self, inputs, output_gradient, patches=None):
-        """The gradient of the weights; adds that of the images to their `patches`, if there are; uses `inputs` up."""
+        """The gradient of the weights; adds that of the images to their `patches`, if there are.
+
+        Uses `inputs` up, and returns memory that the next call writes to.
+        """
         shape, inputs = inputs.shape, inputs.reshape(len(self._weights), -1, self.channels)
         products = workspace("products", (*inputs.shape[:2], self.filters), inputs.dtype)
         _transform([matrix.T for matrix in self._from_products], output_gradient, products.reshape(*self.patch, -1))
-        gradient = np.matmul(products.swapaxes(1, 2), inputs)
+        gradient = workspace("gradient", (len(products), self.filters, self.channels), inputs.dtype)
+        np.matmul(products.swapaxes(1, 2), inputs, out=gradient)
         if patches is not None:
             np.matmul(products, self._turned, out=inputs)
             inputs = inputs.reshape(shape)

@@ -72,7 +72,7 @@ class Training(Run):
 
         Returns the slice's share of what `collect` takes.
         """
-        kernel_gradient, line, whole = 0, None, images.whole_gradient
+        line, whole, kernel_gradient = None, images.whole_gradient, None
         if self.relu:
             np.multiply(output_gradient, images.live, out=images.gradient)
         else:
@@ -92,9 +92,14 @@ class Training(Run):
         for group in images.groups:
             gradient = self._unpooled(group, line)
             if self.leading:
-                total[:, :, group.rows] += gradient.sum(axis=2)
+                for number in range(gradient.shape[2]):
+                    total[:, :, group.rows] += gradient[:, :, number]
             patches = None if sink is None else [each[:, :, group.part, group.rows] for each in places]
-            kernel_gradient = kernel_gradient + self.tiles.backward(self.tiles.load(group.patches), gradient, patches)
+            share = self.tiles.backward(self.tiles.load(group.patches), gradient, patches)
+            if kernel_gradient is None:
+                kernel_gradient = share.copy()
+            else:
+                np.add(kernel_gradient, share, out=kernel_gradient)
         if sink is not None:
             for columns, values in self.tiles.inlet(frame):
                 np.copyto(sink[:, :, columns], values)

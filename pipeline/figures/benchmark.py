@@ -35,13 +35,16 @@ def _by_part(ax, step):
     names, left, total = list(step["ms"]), 0, sum(step["ms"].values())
     for place, (name, value) in enumerate(step["ms"].items()):
         ax.barh(place, value, left=left, color=PARTS[name], height=0.7)
-        ax.text(left + value + 0.01 * total, place, f"{value:.0f} ms", va="center", fontsize=7, color=DARK)
+        label = ax.text(left + value + 0.01 * total, place, f"{value:.0f} ms", va="center", fontsize=7, color=DARK)
+        label.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.5})
         left += value
     for key, label, style in (
         ("limit", "products alone", (0, (4, 2))),
         ("limit of the plain sum", "products of the plain sum alone", (0, (1, 1))),
     ):
-        ax.axvline(step[key], color=DARK, linewidth=0.9, linestyle=style, label=f"{label}, at the core's peak")
+        ax.axvline(
+            step[key], color=DARK, linewidth=0.9, linestyle=style, zorder=0, label=f"{label}, at the core's peak"
+        )
     ax.set(title="A training step on one core", xlabel="Milliseconds", yticks=range(len(names)), yticklabels=names)
     ax.set_xlim(0, 1.12 * max(total, step["limit of the plain sum"]))
     ax.invert_yaxis()
