@@ -89,13 +89,16 @@ def write_network(folder, model_path):
     for path in samples:
         shutil.copy(path, folder / "samples")
     app = {
+        "names": recognizer.class_names,
         "threshold": recognizer.threshold,
         "accept": Upload.accept.default_value,
         "idle": Stage(None).view,
         "samples": [{"file": path.name, "title": title_of(path)} for path in samples],
     }
     app["idle"] |= {
-        "detail": app["idle"]["detail"].replace("Paste a link, choose a file,", "Choose a file, or drop it here,")
+        "detail": app["idle"]["detail"].replace(
+            "Paste a link, choose a file,", "Choose a file, drop one here, play to the microphone,"
+        )
     }
     for name, content in {"model": model, "app": app}.items():
         (folder / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")

@@ -1,11 +1,13 @@
-// The demo page: a file or a sample song -> the worker -> the stage and the player of the app.
+// The demo page: a file, a sample song or the microphone -> the worker -> the stage and the player of the app.
 
 import { Model, uploadModel } from "./kernel.js";
-import playerWidget from "./player.js";
+import { listen, refusalOf, wav } from "./microphone.js";
+import playerWidget, { row, votes } from "./player.js";
+import { Smoother } from "./smoothing.js";
 import stageWidget from "./stage.js";
 import uploadWidget from "./upload.js";
 import { rateOf } from "./resampling.js";
-import { answered, failure, working } from "./views.js";
+import { answered, failure, listening, working } from "./views.js";
 
 const place = (name) => document.querySelector(`[data-place="${name}"]`);
 const app = await (await fetch("app.json")).json();
@@ -25,11 +27,13 @@ async function bringAnimations(format) {
   stage.tell({ animations: names, format }, clips);
 }
 
-let song = { id: 0 }; // what is judged now, or was last
+let song = { id: 0 }; // what is judged or listened to now, or was last
 let closePlayer = () => {};
 
 function begin(title) {
+  song.microphone?.stop();
   song = { id: song.id + 1, title };
+  setMicrophone(false);
   closePlayer();
   place("player").replaceChildren();
   place("player").classList.add("po-kept");
@@ -56,14 +60,15 @@ async function judge(blob, title, current = begin(title)) {
     return;
   }
   if (current !== song) return;
-  song.audio = blob;
+  current.audio = blob;
   const channels = Array.from({ length: decoded.numberOfChannels }, (_, i) => decoded.getChannelData(i).slice());
   worker.postMessage({ id: song.id, song: channels, rate }, channels.map((each) => each.buffer));
 }
 
 worker.addEventListener("message", ({ data }) => {
   if (data.id !== song.id) return;
-  if (data.error) fail(data.error, song.title);
+  if ("second" in data) hear(data.second);
+  else if (data.error) fail(data.error, song.title);
   else if (data.progress) show(working("Listening", data.progress, data.seconds, song.title));
   else if (data.answer) {
     song.answer = data.answer;
@@ -87,12 +92,60 @@ async function judgeSample({ file, title }) {
   else fail("This sample song cannot be fetched; check the connection, and try again.", title);
 }
 
+// The microphone: second by second while it listens, then as a song.
+const button = document.querySelector(".po-microphone");
+
+function setMicrophone(on) {
+  button.textContent = on ? "Stop" : "Listen live";
+  button.dataset.on = on;
+}
+
+async function openMicrophone() {
+  const current = begin("From the microphone");
+  Object.assign(current, { smoother: new Smoother(), timeline: [] });
+  const headline = "May this page listen?";
+  show({ ...listening(null, null, 0), headline, step: "Waiting for the microphone", detail: "", live: headline });
+  const onSecond = (samples, peak) => worker.postMessage({ id: current.id, second: samples, peak }, [samples.buffer]);
+  try {
+    const microphone = await listen(onSecond, () => current === song && closeMicrophone());
+    if (current !== song) return microphone.stop();
+    current.microphone = microphone;
+    setMicrophone(true);
+    show(listening(null, null, 0));
+  } catch (error) {
+    if (current === song) fail(refusalOf(error));
+  }
+}
+
+// A second has been judged.
+function hear(second) {
+  if (!song.microphone) return;
+  const { mean, best } = song.smoother.add(second), piano = app.names.indexOf("Piano");
+  song.timeline.push(second && piano >= 0 ? second.row[piano] : null);
+  show(listening(best < 0 ? null : app.names[best], mean && piano >= 0 ? mean[piano] : null, song.timeline.length));
+  const minute = [...Array(60).fill(null), ...song.timeline].slice(-60); // now is at the right
+  const rows = document.createElement("div");
+  rows.className = "po-rows po-player";
+  rows.append(row("Probability of piano, the last minute", votes(minute, app.threshold, 60)));
+  place("player").replaceChildren(rows);
+}
+
+function closeMicrophone() {
+  const samples = song.microphone.stop();
+  song.microphone = null;
+  const current = begin(song.title);
+  current.audio = wav(samples);
+  worker.postMessage({ id: current.id, song: [samples], rate: 16000 }, [samples.buffer]);
+}
+
+button.addEventListener("click", () => (song.microphone ? closeMicrophone() : openMicrophone()));
+
 uploadWidget.render({ model: uploadModel(app.accept, judge), el: place("upload") });
 for (const sample of app.samples) {
-  const button = document.createElement("button");
-  Object.assign(button, { type: "button", className: "jupyter-button", textContent: `♪ ${sample.title}` });
-  button.addEventListener("click", () => judgeSample(sample));
-  place("samples").append(button);
+  const choice = document.createElement("button");
+  Object.assign(choice, { type: "button", className: "jupyter-button", textContent: `♪ ${sample.title}` });
+  choice.addEventListener("click", () => judgeSample(sample));
+  place("samples").append(choice);
 }
 stageWidget.render({ model: stage, el: place("stage") });
 

@@ -8,6 +8,22 @@ export function working(step, done, total, detail = "") {
   return { phase: "working", live: step, step: shown, fraction, detail };
 }
 
+// `label` is null before there is one; `probability` is that of piano, or null in silence and without the class.
+export function listening(label, probability, seconds) {
+  const heard = probability !== null, headline = heard ? "Listening" : "Play something";
+  return {
+    phase: "live",
+    label,
+    animation: label && animationOf(label),
+    headline,
+    measure: "Probability of piano",
+    step: heard ? `${percent(probability)} piano` : "Silence",
+    fraction: heard ? probability : 0,
+    detail: `${clock(seconds)} heard. The label is that of the last four seconds.`,
+    live: label ? `This sounds like ${label}` : headline,
+  };
+}
+
 export function failure(sentence, title = "") {
   return { phase: "error", headline: "No answer this time", sentence, title, live: sentence };
 }

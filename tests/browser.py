@@ -71,12 +71,12 @@ def find_browser():
 
 
 @contextmanager
-def chromium():
-    """A headless browser, as Playwright's Browser."""
+def chromium(*arguments):
+    """A headless browser, started with further arguments, as Playwright's Browser."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=find_browser(), args=ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=find_browser(), args=[*ARGUMENTS, *arguments])
         yield browser
         browser.close()
 

@@ -50,16 +50,22 @@ def site(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def chromium():
-    with browser.chromium() as chromium:
+def chromium(tmp_path_factory):
+    """A browser whose microphone hears seven seconds of piano, then seven of applause, and again."""
+    path = tmp_path_factory.mktemp("heard") / "heard.wav"
+    songs = [load(SAMPLES / name)[:112_000] for name in ("piano-satie-gymnopedie.m4a", "other-applause.wav")]
+    soundfile.write(path, np.concatenate(songs), 16_000)
+    arguments = "--use-fake-device-for-media-stream", f"--use-file-for-fake-audio-capture={path}"
+    with browser.chromium(*arguments) as chromium:
         yield chromium
 
 
 @contextmanager
-def opened(chromium, site, name="demo.html", **options):
+def opened(chromium, site, name="demo.html", permissions=(), **options):
     """A page of the site; at the end, nothing went wrong in it, and no request left the server."""
     context = chromium.new_context(**{"viewport": {"width": 1100, "height": 900}} | options)
     context.set_default_timeout(PATIENCE)
+    context.grant_permissions(permissions)  # no other is given
     page, wrong, asked = context.new_page(), [], []
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on("console", lambda message: message.type == "error" and wrong.append(message.text))
@@ -276,5 +282,43 @@ def test_what_cannot_be_judged_gets_one_sentence(page, tmp_path, content, senten
         soundfile.write(path, np.full(3200, 0.5) if content == "short" else np.zeros(32_000), 16_000)
     choose(page, path)
     expect(page.locator(".po-sentence")).to_contain_text(sentence)
+    page.get_by_role("button", name="♪ Applause").click()
+    browser.answer(page, "Other", "Applause")
+
+
+def test_the_live_label_does_not_flicker(module):
+    rows = [[0.9, 0.1], None, [0.9, 0.1], *[[0.4, 0.6], [0.6, 0.4]] * 5, *[[0.1, 0.9]] * 4, *[None] * 5]
+    found = module(
+        "smoothing.js",
+        "(() => { const s = new m.Smoother(); "
+        "return values.rows.map((row) => s.add(row && { row, weight: 1 }).best); })()",
+        rows=rows,
+    )
+    changes = [(i, now) for i, (before, now) in enumerate(zip([-1, *found], found)) if before != now]
+    assert [now for _, now in changes] == [0, 1, -1], "piano, other, silence"
+    assert changes[0][0] == 2, "two seconds of sound decide"
+    assert changes[1][0] in (13, 14)
+
+
+def test_the_microphone(chromium, site):
+    with opened(chromium, site, permissions=["microphone"], reduced_motion="reduce") as page:
+        page.get_by_role("button", name="Listen live").click()
+        live = '.po-stage[data-phase="live"] .po-label'
+        page.locator(f'{live}:text-is("Piano")').wait_for()
+        seconds = page.locator(".po-detail").first.inner_text()
+        assert seconds.startswith(("0:02", "0:03")), "it is heard within three seconds"
+        assert page.locator('.po-screen[data-show="Piano"]').count() == 1
+        page.locator(f'{live}:text-is("Other")').wait_for()
+        assert page.locator(".po-rows path[data-name='Piano']").get_attribute("d").count("M") >= 3
+        page.get_by_role("button", name="Stop").click()
+        label, _, votes = answer(page, "From the microphone")
+        page.locator(".po-player .po-play").wait_for()
+        assert label in votes
+        expect(page.get_by_role("button", name="Listen live")).to_be_visible()
+
+
+def test_a_microphone_that_is_refused(page):
+    page.get_by_role("button", name="Listen live").click()
+    expect(page.locator(".po-sentence")).to_contain_text("microphone")
     page.get_by_role("button", name="♪ Applause").click()
     browser.answer(page, "Other", "Applause")

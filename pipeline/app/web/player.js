@@ -249,5 +249,5 @@ function axis(seconds) {
   return box;
 }
 
-export { axis, clock, percent, votes };
+export { clock, percent, row, votes };
 export default { render };

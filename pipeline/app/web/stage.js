@@ -175,7 +175,7 @@ function setBar(bar, view) {
 }
 
 // Whether something goes on.
-const isMoving = (view) => view.phase === "working" || Boolean(view.more && !view.more.ended);
+const isMoving = (view) => ["working", "live"].includes(view.phase) || Boolean(view.more && !view.more.ended);
 
 // Whether nothing but the progress has moved, so that the page need not be built anew.
 function isSameButProgress(view, last) {
@@ -186,7 +186,7 @@ function isSameButProgress(view, last) {
 function progressOf(view) {
   const bar = element("div", "po-bar");
   bar.setAttribute("role", "progressbar");
-  bar.setAttribute("aria-label", "Progress");
+  bar.setAttribute("aria-label", view.measure || "Progress");
   bar.setAttribute("aria-valuemin", 0);
   bar.setAttribute("aria-valuemax", 100);
   bar.append(element("i"));
@@ -197,6 +197,12 @@ function progressOf(view) {
 const WORDS = {
   idle: (view) => [element("p", "po-question", view.headline), element("p", "po-detail", view.detail)],
   working: progressOf,
+  // The microphone of the web page: a label as soon as there is one, and the probability as a bar.
+  live: (view) => {
+    const label = element("p", view.label ? "po-label" : "po-question", view.label || view.headline);
+    label.dataset.name = view.animation;
+    return [label, ...progressOf(view)];
+  },
   answer: (view) => {
     const label = element("p", "po-label", view.label);
     label.dataset.name = view.animation;
