@@ -56,7 +56,7 @@ class ClipSequence:
         """Samples `(batch, samples)` and one-hot targets float32 `(batch, classes)` of one batch."""
         if not 0 <= index < len(self):
             raise IndexError(f"Expected a batch from 0 to {len(self) - 1}. Received: {index}")
-        rows = np.sort(self._order[index * self.batch_size : (index + 1) * self.batch_size])  # kind to the disk
+        rows = np.sort(self._order[index * self.batch_size : (index + 1) * self.batch_size])  # as they lie on the disk
         samples, targets = to_float(self.clips[rows]), one_hot(self.labels[rows], self.n_classes)
         if self.augment is not None:
             rng = np.random.default_rng((self.seed, self.epoch, index))
@@ -83,15 +83,10 @@ def to_float(samples):
 def class_indices(labels, n_classes):
     """Labels as whole numbers `(n,)`, from those or from one-hot rows `(n, n_classes)`. Raises ValueError."""
     labels = np.asarray(labels)
-    if labels.ndim == 2 and labels.dtype.kind in "biuf":
-        if labels.shape[1] == n_classes and ((labels == 0) | (labels == 1)).all() and (labels.sum(axis=1) == 1).all():
+    if labels.shape[1:] == (n_classes,) and labels.dtype.kind in "biuf":
+        if np.isin(labels, (0, 1)).all() and (labels.sum(axis=1) == 1).all():
             return labels.argmax(axis=1)
-    elif (
-        labels.ndim == 1
-        and labels.dtype.kind in "iu"
-        and labels.min(initial=0) >= 0
-        and labels.max(initial=0) < n_classes
-    ):
+    elif labels.ndim == 1 and labels.dtype.kind in "iu" and ((labels >= 0) & (labels < n_classes)).all():
         return labels
     found = f"{labels.dtype} of shape {labels.shape}"
     if labels.size and labels.dtype.kind in "iuf":
