@@ -317,6 +317,26 @@ def test_a_schedule_may_end_at_zero(optimizer, tmp_path):
     assert_same(model, loaded)
 
 
+def test_optimizers_by_hand():
+    first, second = np.array([1.0, -0.2]), np.array([0.5, 0.3])
+
+    def step(optimizer):
+        params = {"a": np.zeros(2)}
+        for gradient in (first, second):
+            before = params["a"].copy()
+            optimizer.update(params, {"a": gradient.copy()})
+        return params["a"] - before  # the second step
+
+    np.testing.assert_allclose(step(nn.SGD(0.1)), -0.1 * second)
+    np.testing.assert_allclose(step(nn.SGD(0.1, momentum=0.9)), -0.1 * (0.9 * first + second))
+    square = 0.8 * 0.2 * first**2 + 0.2 * second**2
+    np.testing.assert_allclose(step(nn.RMSprop(0.1, rho=0.8, epsilon=0.01)), -0.1 * second / (np.sqrt(square) + 0.01))
+    mean = (0.7 * 0.3 * first + 0.3 * second) / (1 - 0.7**2)
+    square /= 1 - 0.8**2
+    expected = -0.1 * mean / (np.sqrt(square) + 0.01)
+    np.testing.assert_allclose(step(nn.Adam(0.1, beta_1=0.7, beta_2=0.8, epsilon=0.01)), expected)
+
+
 def test_gradient_clipping():
     def step(scale=1, **options):
         params = {"a": np.zeros(2), "b": np.zeros((1, 1))}
