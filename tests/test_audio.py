@@ -4,6 +4,7 @@ import os
 import struct
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import av
@@ -556,3 +557,16 @@ for path in sys.argv[1:]:
     (n_short, before), (n_long, after) = (map(int, line.split()) for line in done.stdout.splitlines())
     assert (n_short, n_long) == (60, 1800)
     assert after - before < 20, "MB; the samples of the long file alone are 115"
+
+
+@pytest.mark.parametrize("suffix", [".ts", ".flv", ".mp4", ".webm", ".ogg", ".mp3", ".flac", ".wav", ".aiff"])
+def test_any_damage_ends_in_sound_or_a_sentence(tmp_path, suffix):
+    rng = np.random.default_rng(0)
+    whole = np.frombuffer(media.write(tmp_path / f"song{suffix}", media.tone(2, 48_000), 48_000).read_bytes(), np.uint8)
+    damaged = tmp_path / f"damaged{suffix}"
+    for _ in range(40):
+        data = whole.copy()
+        data[rng.integers(len(data) if rng.random() < 0.5 else 512, size=rng.integers(1, 100))] = rng.integers(256)
+        damaged.write_bytes(data.tobytes())
+        with suppress(AudioError):
+            assert np.isfinite(audio.load(damaged)).all()
