@@ -32,7 +32,7 @@ TOKEN = "a-token-of-the-tests"
 READY = {"voila": ".po-stage", "lab": '.jp-StatusBar-Item:has-text("| Idle")'}
 
 # A canvas turns any notation of a colour into numbers, and lays translucent colours on those behind them.
-CONTRAST = """() => {
+CONTRAST = """(part) => {
   const canvas = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
   const paint = (...colours) => {
     canvas.clearRect(0, 0, 1, 1);
@@ -44,7 +44,7 @@ CONTRAST = """() => {
   };
   const linear = (value) => (value <= 10 ? value / 3294.6 : ((value / 255 + 0.055) / 1.055) ** 2.4);
   const luminance = ([red, green, blue]) => 0.2126 * linear(red) + 0.7152 * linear(green) + 0.0722 * linear(blue);
-  const low = [], texts = document.createTreeWalker(document.querySelector(".po-app"), NodeFilter.SHOW_TEXT);
+  const low = [], texts = document.createTreeWalker(document.querySelector(part), NodeFilter.SHOW_TEXT);
   while (texts.nextNode()) {
     const text = texts.currentNode.textContent.trim(), node = texts.currentNode.parentElement;
     if (!text || !node.checkVisibility() || node.closest(":disabled, option, style, .po-live")) continue;
@@ -176,9 +176,18 @@ def comes_to_rest(page):
     page.wait_for_function(f"!{animations}.some((each) => each.playState === 'running')")
 
 
-def unreadable(page):
-    """The texts of the app whose contrast is below WCAG's 4.5, or 3 for large ones: a list of (text, contrast)."""
-    return page.evaluate(CONTRAST)
+def unreadable(page, part=".po-app"):
+    """The texts in a part of the page with a contrast below WCAG's 4.5, or 3 if large: a list of (text, contrast)."""
+    return page.evaluate(CONTRAST, part)
+
+
+def tab_to(page, selector):
+    """Press Tab until this control has the focus."""
+    for _ in range(60):
+        if page.evaluate("(selector) => document.activeElement.matches(selector)", selector):
+            return
+        page.keyboard.press("Tab")
+    raise AssertionError(f"The keyboard does not reach {selector}")
 
 
 def voila_command():

@@ -181,7 +181,7 @@ def test_keyboard_only_in_a_narrow_window_without_motion(visit):
         assert page.evaluate(
             "document.querySelector('.po-app').scrollWidth <= document.querySelector('.po-app').clientWidth"
         )
-        _tab_to(page, ".po-link input")
+        browser.tab_to(page, ".po-link input")
         page.keyboard.type("youtu.be/piano000001")
         page.keyboard.press("Enter")
         browser.answer(page, "Piano", "Satie")
@@ -191,10 +191,10 @@ def test_keyboard_only_in_a_narrow_window_without_motion(visit):
         )
         assert page.get_by_role("status").inner_text().startswith("Piano, with a confidence of")
         assert page.evaluate("[...document.querySelectorAll('.po-half video')].every((video) => video.paused)")
-        _tab_to(page, "[aria-label='Play animation']")
+        browser.tab_to(page, "[aria-label='Play animation']")
         page.keyboard.press("Enter")
         browser.is_playing(page, "Piano")
-        _tab_to(page, "[aria-label='Position in the song']")
+        browser.tab_to(page, "[aria-label='Position in the song']")
         for _ in range(3):
             page.keyboard.press("ArrowRight")
         slider = page.get_by_label("Position in the song")
@@ -299,12 +299,3 @@ def _restart_kernel(page):
     page.get_by_text("Restart Kernel…", exact=True).click()
     page.get_by_role("button", name="Confirm Kernel Restart").click()
     page.locator(".po-link.jupyter-widgets-disconnected").wait_for()
-
-
-def _tab_to(page, selector):
-    """Press Tab until this control has the focus."""
-    for _ in range(60):
-        if page.evaluate("(selector) => document.activeElement.matches(selector)", selector):
-            return
-        page.keyboard.press("Tab")
-    raise AssertionError(f"The keyboard does not reach {selector}")

@@ -1,5 +1,6 @@
 """The web page, built, served from a sub-path and used in Chromium: it answers as Python does."""
 
+import json
 import os
 import subprocess
 import sys
@@ -322,3 +323,72 @@ def test_a_microphone_that_is_refused(page):
     expect(page.locator(".po-sentence")).to_contain_text("microphone")
     page.get_by_role("button", name="♪ Applause").click()
     browser.answer(page, "Other", "Applause")
+
+
+def test_keyboard_only_in_a_narrow_window_without_motion(chromium, site):
+    options = {"viewport": {"width": 360, "height": 640}, "reduced_motion": "reduce", "color_scheme": "dark"}
+    with opened(chromium, site, **options) as page:
+        first = "[data-place='samples'] button:first-child"
+        page.locator(first).wait_for()
+        for control in (".po-file input", ".po-microphone", first):
+            browser.tab_to(page, control)
+        page.keyboard.press("Enter")
+        browser.answer(page, "Other", "Applause")
+        assert page.get_by_role("status").inner_text().startswith("Other, with a confidence of")
+        assert page.evaluate("[...document.querySelectorAll('.po-half video')].every((video) => video.paused)")
+        browser.tab_to(page, "[aria-label='Position in the song']")
+        page.keyboard.press("ArrowRight")
+        assert page.get_by_label("Position in the song").get_attribute("aria-valuetext").startswith("0:01 of 0:10, ")
+        for name in ("demo.html", "index.html", "docs/index.html", "docs/model-card.html"):
+            page.goto(site + name)
+            width = page.evaluate("document.documentElement.scrollWidth")
+            assert width <= 360, f"{name} is {width} pixels wide"
+
+
+def test_every_text_can_be_read_in_light_and_in_the_dark(page, tmp_path):
+    empty = tmp_path / "empty.wav"
+    empty.touch()
+    for path in (SAMPLES / "other-applause.wav", empty):
+        choose(page, path)
+        page.locator('.po-stage:is([data-phase="answer"], [data-phase="error"])').wait_for()
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+            assert browser.unreadable(page) == []
+            assert browser.unreadable(page, "body") == []
+
+
+def test_a_link_gets_the_command_that_can_fetch_it(page):
+    page.evaluate(
+        """() => {
+          const clipboardData = new DataTransfer();
+          clipboardData.setData("text", "https://youtu.be/abcdefghijk");
+          document.dispatchEvent(new ClipboardEvent("paste", { clipboardData }));
+        }"""
+    )
+    expect(page.locator(".po-sentence")).to_contain_text('python -m pipeline label "https://youtu.be/abcdefghijk"')
+
+
+def test_a_dropped_file_and_one_chosen_at_once_afterwards(page):
+    page.evaluate(
+        """async () => {
+          const dataTransfer = new DataTransfer();
+          const response = await fetch("samples/other-speech.opus");
+          dataTransfer.items.add(new File([await response.blob()], "dropped.opus"));
+          const target = document.querySelector(".po-stage");
+          target.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true }));
+        }"""
+    )
+    assert answer(page, "dropped.opus")[0] == "Other"
+    page.get_by_role("button", name="♪ Bethena, ensemble").click()
+    page.get_by_role("button", name="♪ Applause").click()
+    assert answer(page, "Applause")[2] == "10 of 10 seconds voted Other"
+
+
+def test_a_model_of_ones_own_with_many_classes(site, tmp_path):
+    from nn import Dense, Flatten, MelSpectrogram, Model, Softmax
+
+    names = ["Piano", "Guitar", "Drums"]
+    Model([MelSpectrogram(n_mels=8), Flatten(), Dense(3), Softmax()], (16_000,), names).save(tmp_path / "own.npz")
+    command = [sys.executable, "site/build.py", "--folder", tmp_path / "own", "--model", tmp_path / "own.npz"]
+    subprocess.run(command, cwd=browser.ROOT, env=os.environ | {"PYTHONPATH": "."}, check=True)
+    assert json.loads((tmp_path / "own" / "app.json").read_text())["names"] == names
