@@ -4,8 +4,10 @@
 """
 
 import argparse
+import ast
 import importlib.metadata
 import platform
+import re
 import sys
 import time
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ from pipeline import files
 
 ROOT = Path(__file__).parents[1]
 TIMEOUT = 3 * 3600  # seconds for one cell
+CODE_LINK = re.compile(r"\[`([\w.]+)`\]\((\S+\.py)#L\d+\)")
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,26 @@ def run(path, fast=False):
         nbformat.write(_tidied(notebook), temporary)
 
 
+def update_links(path):
+    """Let every link such as [`Dense.forward`](../nn/dense.py#L42) in a notebook name the line where it stands today."""
+
+    def updated(link):
+        name, file = link.groups()
+        return f"[`{name}`]({file}#L{line_of(path.parent / file, name)})"
+
+    text = path.read_text(encoding="utf-8")
+    files.write_text(path, CODE_LINK.sub(updated, text))
+
+
+def line_of(file, name):
+    """The line on which a class, function or method such as "Dense.forward" is defined, counted from 1."""
+    node = ast.parse(Path(file).read_text(encoding="utf-8"))
+    for part in name.split("."):
+        defined = (n for n in ast.walk(node) if isinstance(n, ast.FunctionDef | ast.ClassDef) and n.name == part)
+        node = next(defined)
+    return node.lineno
+
+
 def _tidied(notebook):
     """Without what differs from machine to machine and means nothing to a reader."""
     notebook.metadata = {
@@ -102,6 +125,7 @@ def _tidied(notebook):
 def main(arguments=None):
     parser = argparse.ArgumentParser(prog="python -m pipeline.notebooks", description="Run the notebooks in order.")
     parser.add_argument("notebooks", nargs="*", type=Path, help="which (default: all)")
+    parser.add_argument("--links", action="store_true", help="update the links to lines of code, and run nothing")
     parser.add_argument("--fast", action="store_true", help="a small run that changes no file under version control")
     options = parser.parse_args(arguments)
     from nbclient.exceptions import CellExecutionError
@@ -109,6 +133,9 @@ def main(arguments=None):
     if wrong := [path for path in options.notebooks if path.suffix != ".ipynb" or not path.is_file()]:
         parser.error(f"{wrong[0]} is no notebook; give files such as notebooks/02_sound_to_image.ipynb")
     for path in options.notebooks or sorted((ROOT / "notebooks").glob("[0-9]*.ipynb")):
+        if options.links:
+            update_links(path)
+            continue
         started = time.monotonic()
         try:
             run(path, options.fast)

@@ -1,11 +1,18 @@
 """What the notebook of the network by hand relies on: its differences find mistakes, its figures show what they say."""
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
 import nn
 from pipeline.figures import by_hand as figures
 from pipeline.studies.by_hand import difference, finite_differences, path, spread
+
+
+@pytest.fixture(autouse=True)
+def no_figure_left():
+    yield
+    plt.close("all")
 
 
 def test_finite_differences_find_a_gradient_and_leave_the_array_as_it_was():
