@@ -92,7 +92,7 @@ def run(path, fast=False):
 
 
 def update_links(path):
-    """Let every link such as [`Dense.forward`](../nn/dense.py#L42) in a notebook name the line where it stands today."""
+    """Let every link such as [`Dense.forward`](../nn/dense.py#L42) in a notebook name the line of today."""
 
     def updated(link):
         name, file = link.groups()
