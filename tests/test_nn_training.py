@@ -450,11 +450,18 @@ def test_a_moving_average_has_the_layers_of_the_model():
 class Scripted(nn.callbacks.Callback):
     """Writes figures of its own into the rows that the callbacks after it read."""
 
-    def __init__(self, values):
-        self.values = list(values)
+    def __init__(self, values, name="val_loss"):
+        self.values, self.name = list(values), name
 
     def on_epoch_end(self, model, epoch, row):
-        row["val_loss"] = self.values[epoch]
+        row[self.name] = self.values[epoch]
+
+
+def test_the_best_accuracy_is_the_highest():
+    model, name = network(), "val_accuracy"
+    callbacks = [Scripted([0.5, 0.7, 0.9, np.nan, 0.8, 1], name), nn.EarlyStopping(name, patience=2)]
+    model.fit(tones(), epochs=6, callbacks=callbacks, progress=False)
+    assert len(model.history.epochs) == 5
 
 
 def test_a_model_whose_loss_is_no_number_is_never_the_best(tmp_path):
