@@ -12,7 +12,7 @@ import numpy as np
 
 from nn.parallel import workspace
 
-LARGEST_TILE = 4  # of `Winograd`: 2 takes more products, 6 more room at the edges of images, and both more time
+LARGEST_TILE = 4  # of `Winograd`: 2 takes more products, 6 rounds more coarsely and wastes more at the edges of images
 MOST_TAPS = 5  # for which there are `POINTS`: small powers of two, whose powers are exact, and infinity
 POINTS = 0, 1, -1, 2, -2, 0.5, -0.5
 FEW_CHANNELS = 4  # below, the products of `Winograd` would have too few columns
