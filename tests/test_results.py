@@ -78,7 +78,7 @@ def test_the_model_card_shows_what_other_seeds_learn_and_what_packages_alone_tea
     assert f"| {words} | {' | '.join(figures)} |" in CARD
 
 
-def test_the_pages_show_the_benchmarks_and_they_are_within_their_bounds():
+def test_the_pages_show_the_benchmarks_and_name_every_row_above_its_bound():
     rows = json.loads(Path("data/results/bench.json").read_text())
     tables = {page: files.section(page, "bench") for page in ("docs/benchmark.md", "README.md")}
     for row in rows:
@@ -88,7 +88,12 @@ def test_the_pages_show_the_benchmarks_and_they_are_within_their_bounds():
     shown = [line for line in tables["README.md"].splitlines() if line.startswith("| ")]
     assert 1 < len(shown) <= 4
     assert all(line in tables["docs/benchmark.md"] for line in shown)
-    assert not [row["work"] for row in rows if row["ratio"] > row["at_most"]]
+    above = {}
+    for row in rows:
+        if row["ratio"] > row["at_most"]:
+            above.setdefault(row["work"], []).append(f"{row['peer']} {row['ratio']:.2f}")
+    listed = "\n".join(f"- {work}: {', '.join(peers)}" for work, peers in above.items())
+    assert files.section("docs/benchmark.md", "not reached") == listed
 
 
 def test_many_classes_shows_the_results():
@@ -279,8 +284,10 @@ CLAIMS = {
     ): lambda results: bootstrapped(results, "auc").pipe(
         lambda auc: auc["dense network"] < auc["thesis network"] < auc["this network"]
     ),
-    ("07", "their intervals do not meet"): lambda results: (
-        bootstrapped(results, "auc_high")["dense network"] < bootstrapped(results, "auc_low")["thesis network"]
+    ("07", "their intervals overlap a little"): lambda results: (
+        bootstrapped(results, "auc_low")["thesis network"]
+        < bootstrapped(results, "auc_high")["dense network"]
+        < bootstrapped(results, "auc")["thesis network"]
     ),
 }
 
