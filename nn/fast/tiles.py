@@ -51,7 +51,7 @@ class Tiles:
     def frame(self, n_images, dtype):
         """Zeros for the images and what filters meet around them, `(n, height, step, width / step, channels)`.
 
-        Every `step`-th column stands beside the other, so that what the tiles of a row meet is one piece of memory.
+        Columns that are a `step` apart lie next to each other, so that the tiles of a row read one piece of memory.
         """
         return np.zeros((n_images, *self.frame_shape), dtype)
 
