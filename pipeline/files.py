@@ -82,6 +82,16 @@ def write_array(path, array):
         temporary.write_bytes(content.getbuffer())
 
 
+def write_flac(path, samples, rate):
+    """Write mono samples in -1..1 as a FLAC file of 16 bits."""
+    import soundfile
+
+    content = io.BytesIO()
+    soundfile.write(content, samples, rate, "PCM_16", format="FLAC")
+    with replacing(path) as temporary:
+        temporary.write_bytes(content.getbuffer())
+
+
 def section(path, name):
     """The part of a Markdown file between the lines `<!-- NAME -->` and `<!-- end of NAME -->`."""
     return _divided(path, name)[1].strip()

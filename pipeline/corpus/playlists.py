@@ -6,7 +6,6 @@ missing. A song that fails is reported and does not stop the others.
 
 import argparse
 import csv
-import io
 import re
 import shutil
 from dataclasses import dataclass
@@ -14,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import soundfile
 from tqdm import tqdm
 
 from pipeline import files, parsing
@@ -194,10 +192,7 @@ def _fetch(folder, label, link, part, downloader):
             raise DownloadError(
                 "too_short", f"The video ends before second {part[0] + 1:g} of the part that is wanted."
             )
-        sound = io.BytesIO()
-        soundfile.write(sound, samples, SAMPLE_RATE, "PCM_16", format="FLAC")
-        with files.replacing(target) as temporary:
-            temporary.write_bytes(sound.getvalue())
+        files.write_flac(target, samples, SAMPLE_RATE)
         return {"file": target.relative_to(folder).as_posix(), "seconds": len(samples) / SAMPLE_RATE}
 
 

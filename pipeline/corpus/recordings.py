@@ -7,7 +7,6 @@
 import argparse
 import csv
 import hashlib
-import io
 import re
 import ssl
 import urllib.error
@@ -17,7 +16,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pandas as pd
-import soundfile
 from tqdm import tqdm
 
 from pipeline import files
@@ -144,10 +142,7 @@ def _fetch(recording, folder):
             "changed", f"{recording.name} is another file than it was; its address holds something else."
         )
     samples = load(part)[round(recording.start * SAMPLE_RATE) :][: round(recording.length * SAMPLE_RATE)]
-    sound = io.BytesIO()
-    soundfile.write(sound, samples, SAMPLE_RATE, "PCM_16", format="FLAC")
-    with files.replacing(recording.path(folder)) as temporary:
-        temporary.write_bytes(sound.getvalue())
+    files.write_flac(recording.path(folder), samples, SAMPLE_RATE)
     part.unlink()
 
 

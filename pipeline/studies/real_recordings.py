@@ -5,13 +5,13 @@ data/results/real_recordings.csv and the figures of each use to data/results/rea
 """
 
 import argparse
-import hashlib
 from pathlib import Path
 
 import pandas as pd
 from tqdm import tqdm
 
 from pipeline import files, parsing
+from pipeline.batch import labelling
 from pipeline.corpus import recordings
 from pipeline.errors import PipelineError, SourceError
 from pipeline.learning.evaluation import as_text, with_intervals
@@ -99,7 +99,7 @@ def main(arguments=None):
     except PipelineError as error:
         parser.exit(1, f"{error}\n")
     found = by_use(table)
-    checksum = hashlib.sha256(Path(options.model).read_bytes()).hexdigest()
+    checksum = labelling.fingerprint(options.model)
     files.write_table(Path(options.results, "real_recordings.csv"), table)
     files.write_json(Path(options.results, "real_recordings.json"), {"model": checksum, "figures": found})
     print(markdown(found))

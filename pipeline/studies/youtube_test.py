@@ -5,7 +5,6 @@ stopped), labels them, and writes data/results/youtube_test.csv and .json, and a
 """
 
 import argparse
-import hashlib
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -87,7 +86,7 @@ def main(arguments=None):
     found = figures(table)
     wrong = table[table["label"] != table["predicted"]]
     files.write_table(results / "youtube_test.csv", table.drop(columns="timeline"))
-    checksum = hashlib.sha256(Path(options.model).read_bytes()).hexdigest()
+    checksum = labelling.fingerprint(options.model)
     summary = {"model": checksum, "tracks": len(tracks), "judged": len(table), "figures": found}
     files.write_json(results / "youtube_test.json", summary)
     if len(wrong):
