@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.signal import welch
 
-from pipeline.corpus import augment, noises
-from pipeline.corpus.augment import PROBABILITY, RATE
+from pipeline.corpus import augment, catalogue, codecs, noises
+from pipeline.corpus.augment import RATE
 
 
 def music(seconds=4):
@@ -57,7 +57,7 @@ def test_the_augmentation_never_leaves_the_range():
 
 
 def test_a_clean_excerpt_changes_in_level_alone(monkeypatch):
-    monkeypatch.setitem(PROBABILITY, "clean", 1.0)
+    monkeypatch.setitem(catalogue.augmentations("default"), "clean", 1.0)
     sound = music()
     made, noise = augment.augment(sound, np.random.default_rng(0))
     assert noise is None
@@ -86,7 +86,7 @@ def test_each_augmentation_is_as_frequent_as_its_probability(monkeypatch):
 
 
 def test_silence_stays_silent_and_finite(monkeypatch):
-    monkeypatch.setitem(PROBABILITY, "codec", 0.0)
+    monkeypatch.setitem(catalogue.augmentations("default"), "codec", 0.0)
     silent = np.zeros(2 * RATE, np.float32)
     for seed in range(20):
         made, _ = augment.augment(silent, np.random.default_rng(seed))
@@ -96,7 +96,7 @@ def test_silence_stays_silent_and_finite(monkeypatch):
 
 def test_noise_is_reported_at_its_level(monkeypatch):
     for name, probability in {"clean": 0, "room": 0, "equalizer": 0, "noise": 1}.items():
-        monkeypatch.setitem(PROBABILITY, name, probability)
+        monkeypatch.setitem(catalogue.augmentations("default"), name, probability)
     sound = music()
     ratios = []
     for seed in range(20):
@@ -112,7 +112,7 @@ def test_noise_is_reported_at_its_level(monkeypatch):
 )
 def test_codecs_come_back_in_time(codec, container, rate):
     sound = music()
-    back = augment.round_trip(sound, codec, container, rate)
+    back = codecs.round_trip(sound, codec, container, rate)
     assert len(back) == len(sound)
     assert not np.array_equal(back, sound)
     assert np.corrcoef(back, sound)[0, 1] > 0.95

@@ -24,7 +24,7 @@ from pipeline.corpus.catalogue import Font, Pieces, Recordings, Samples
 from pipeline.corpus.packages import Package, fetch, fetch_all, unpack
 from pipeline.corpus.render import RATE, FontPlayer, Touch, darkened, programs, render
 from pipeline.corpus.sampler import SamplePlayer, notes_in
-from pipeline.corpus.scores import NOTE, Score, improvise, midi_in_wad, read_midi
+from pipeline.corpus.scores import NOTE, Score, improvise, midi_in_wad, outermost, read_midi
 from pipeline.corpus.sounds import Band, Duo, Excerpt, Piece, Recorded, Scattered, Solo, Together
 from pipeline.errors import SourceError
 from pipeline.song import audio
@@ -460,7 +460,7 @@ def test_seconds_of_a_band_in_which_a_piano_plays_alone_do_not_count(monkeypatch
 
 def test_the_melody_is_what_sounds_above_all_others():
     tune = score((0, 1, 60, 64), (0, 1, 72, 64), (1.1, 2, 64, 64), (1.1, 2, 76, 64))
-    assert list(sounds._outermost(tune.notes)) == [False, True, False, True]
+    assert list(outermost(tune.notes)) == [False, True, False, True]
 
 
 def test_short_files_are_strung_together(tmp_path):
@@ -576,7 +576,7 @@ def test_the_page_of_sounds_is_what_the_command_writes(tmp_path):
         ("recordings", ",voice,", ",singer,", "Row 2 of recordings.csv is wrong: 'singer'"),
         ("samples", "2.5,", "2.5,,", "Row 2 of samples.csv is wrong: it has more or fewer cells"),
         ("programs", "127,", "last,", "Row 129 of programs.csv is wrong: .*'last'"),
-        ("shares", ",share", ",part", "shares.csv needs the columns kind, label, share"),
+        ("shares", ",kind", ",part", "shares.csv needs the columns default, kind, label, released"),
     ],
 )
 def test_a_mistake_in_a_table_is_named_with_its_row(tmp_path, monkeypatch, table, found, wrong, message):

@@ -210,13 +210,13 @@ def test_silence_and_what_is_no_mixture_are_left_out():
 def test_what_lies_under_the_noise_is_left_out(monkeypatch):
     loud, noise = 0.1 * np.random.default_rng(0).standard_normal((2, 6 * RATE)).astype(np.float32)
     noise[: 3 * RATE], noise[4 * RATE :] = 0, 0
-    monkeypatch.setattr(dataset, "augment", lambda samples, rng: (samples, noise))
+    monkeypatch.setattr(dataset, "augment", lambda samples, rng, recipe: (samples, noise))
     assert [row[-1] for _, row in cut(Fixed(loud, np.ones(6, bool)))] == [10, 11, 12, 14, 15]
 
 
 def test_all_but_mixtures_are_played_faster_or_slower_at_times(monkeypatch):
     loud, played = 0.1 * np.random.default_rng(0).standard_normal(2 * RATE), []
-    monkeypatch.setattr(dataset, "augment", lambda samples, rng: (samples, None))
+    monkeypatch.setattr(dataset, "augment", lambda samples, rng, recipe: (samples, None))
     monkeypatch.setattr(dataset, "resample_speed", lambda samples, rng: played.append(samples) or samples)
     for seed in range(20):
         cut(Fixed(loud, np.ones(2, bool)), seed)

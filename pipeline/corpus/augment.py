@@ -1,35 +1,25 @@
 """Audio augmentation: what happens to sound between an instrument and a file. Room, microphone, noise, level, codec.
 
 The same seeded pipeline is applied to every class, so that no augmentation is a clue to the label.
-A fifth of all excerpts only changes its level.
+A fifth of all excerpts only changes its level. data/sounds/augmentation.csv holds the probabilities by recipe.
 """
 
-import io
-
-import av
 import numpy as np
 from scipy.fft import irfft, next_fast_len, rfft, rfftfreq
 from scipy.signal import butter, fftconvolve, resample_poly, sosfilt
 
-from pipeline.corpus import noises
+from pipeline.corpus import catalogue, noises
+from pipeline.corpus.codecs import round_trip
+from pipeline.corpus.devices import DEVICES
 from pipeline.song.audio import SAMPLE_RATE as RATE
 from pipeline.song.audio import rms
 
-# The probability of each augmentation. They are independent, but "clean" excludes all others.
-PROBABILITY = {
-    "clean": 0.2,
-    "room": 0.5,
-    "equalizer": 0.6,
-    "band": 0.25,
-    "noise": 0.4,
-    "compression": 0.25,
-    "clipping": 0.06,
-    "codec": 0.3,
-}
 
-
-def augment(samples, rng):
+def augment(samples, rng, recipe="default"):
     """Pass float32 samples (n,) at 16 kHz through the augmentation pipeline.
+
+    The augmentations are independent, but "clean" excludes all others, and a device takes the place of those up to
+    compression. `recipe` gives their probabilities, as in `catalogue.augmentations`.
 
     Returns
     -------
@@ -38,24 +28,27 @@ def augment(samples, rng):
     noise : float32 array (n,) or None
         The noise that was added.
     """
-    noise = None
+    noise, probability = None, catalogue.augmentations(recipe)
 
     def drawn(name):
-        return rng.random() < PROBABILITY[name]
+        return probability[name] > 0 and rng.random() < probability[name]
 
     if drawn("clean"):
         return np.clip(_level(samples, rng), -1, 1).astype(np.float32), noise
-    if drawn("room"):
-        samples = room(samples, rng)
-    if drawn("equalizer"):
-        samples = equalize(samples, rng)
-    if drawn("noise"):
-        noise = background(len(samples), rng) * np.float32(rms(samples) * 10 ** (-rng.uniform(9, 45) / 20))
-        samples = samples + noise
-    if drawn("band"):
-        samples = band_limit(samples, rng)
-    if drawn("compression"):
-        samples = compress(samples, rng)
+    if drawn("device"):
+        samples, noise = record(samples, rng)
+    else:
+        if drawn("room"):
+            samples = room(samples, rng)
+        if drawn("equalizer"):
+            samples = equalize(samples, rng)
+        if drawn("noise"):
+            noise = background(len(samples), rng) * np.float32(rms(samples) * 10 ** (-rng.uniform(9, 45) / 20))
+            samples = samples + noise
+        if drawn("band"):
+            samples = band_limit(samples, rng)
+        if drawn("compression"):
+            samples = compress(samples, rng)
     samples = _level(samples, rng)
     if drawn("clipping"):
         limit = np.float32(np.abs(samples).max() * rng.uniform(0.3, 0.8))
@@ -63,6 +56,13 @@ def augment(samples, rng):
     if drawn("codec"):
         samples = codec(samples, rng)
     return np.clip(samples, -1, 1).astype(np.float32), noise
+
+
+def record(samples, rng):
+    """Record the samples in one of the rooms and with one of the devices of `pipeline.corpus.devices`."""
+    shares = catalogue.devices()
+    name = rng.choice(list(shares), p=np.array(list(shares.values())) / sum(shares.values()))
+    return DEVICES[name](samples, rng)
 
 
 def resample_speed(samples, rng):
@@ -149,29 +149,6 @@ def codec(samples, rng):
         ("libopus", "ogg", (8, 12, 16, 24, 48)),
     ][rng.integers(3)]
     return round_trip(samples, name, container, int(rng.choice(rates)) * 1000)
-
-
-def round_trip(samples, codec_name, container, bit_rate):
-    """Float32 samples at 16 kHz after encoding and decoding, aligned with the input and of its length."""
-    buffer = io.BytesIO()
-    with av.open(buffer, "w", format=container) as out:
-        stream = out.add_stream(codec_name, rate=RATE, layout="mono")
-        stream.bit_rate = bit_rate
-        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples[None]), format="fltp", layout="mono")
-        frame.sample_rate = RATE
-        resampler = av.AudioResampler(stream.codec_context.format, "mono", RATE, stream.codec_context.frame_size or 960)
-        for part in [*resampler.resample(frame), *resampler.resample(None)]:
-            out.mux(stream.encode(part))
-        out.mux(stream.encode(None))
-    buffer.seek(0)
-    resampler = av.AudioResampler("fltp", "mono", RATE)
-    with av.open(buffer) as back:
-        frames = [f for decoded in back.decode(audio=0) for f in resampler.resample(decoded)] + resampler.resample(None)
-        decoded = np.concatenate([f.to_ndarray()[0] for f in frames])
-    probe = slice(0, min(len(samples), len(decoded), 4 * RATE))
-    delay = np.argmax(fftconvolve(decoded[probe], samples[probe][::-1])) - (probe.stop - 1)
-    decoded = decoded[max(delay, 0) :][: len(samples)]
-    return np.pad(decoded, (0, len(samples) - len(decoded))).astype(np.float32)
 
 
 def _level(samples, rng):

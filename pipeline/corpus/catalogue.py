@@ -19,6 +19,7 @@ TABLES = Path(__file__).parents[2] / "data" / "sounds"
 PAGE = TABLES.parent / "SOUNDS.md"
 SPLITS = ("train", "validation", "test")
 PIANO, OTHER = "Piano", "Other"
+RECIPES = ("default", "released")  # the dataset from pip alone, and the corpus of the released model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,12 +149,40 @@ def spans():
 
 
 @cache
-def shares():
-    """How much of a class each kind of recording makes up, relative to the others: {label: {kind: share}}."""
+def shares(recipe="default"):
+    """How much of a class each kind of recording makes up, relative to the others: {label: {kind: share}}.
+
+    `recipe` is one of `RECIPES`; kinds that it does not use are left out.
+    """
     found = defaultdict(dict)
-    for row in read("shares", {"label", "kind", "share"}):
-        found[row["label"]][row["kind"]] = row["share"]
+    for row in read("shares", {"label", "kind", *RECIPES}):
+        if row[recipe]:
+            found[row["label"]][row["kind"]] = row[recipe]
     return dict(found)
+
+
+@cache
+def augmentations(recipe):
+    """The probability of each augmentation in a recipe: {name: probability}."""
+    return {row["augmentation"]: row[recipe] for row in read("augmentation", {"augmentation", "about", *RECIPES})}
+
+
+@cache
+def devices():
+    """How often each room or device is drawn, relative to the others: {name: share}."""
+    return {row["device"]: row["share"] for row in read("devices", {"device", "share", "about"})}
+
+
+@cache
+def families():
+    """The families of sampled instruments: {name: row as a dict}."""
+    return {row["family"]: row for row in read("families", {"family", "label", "melodic", "bass", "weight", "about"})}
+
+
+@cache
+def makers():
+    """The split of makers of sampled instruments by the beginning of their name: {name: split}."""
+    return {row["maker"]: row["split"] for row in read("makers", {"maker", "split", "comment"})}
 
 
 def read(name, columns):
@@ -206,7 +235,7 @@ READERS = {  # of a cell, by column; any other is text
     **dict.fromkeys(("package", "skip", "validation", "test"), _names),
     **dict.fromkeys(("pianos", "left_out"), _programs),
     **dict.fromkeys(("sdist", "drums", "melodic", "with_piano", "bass", "scattered"), _yes),
-    **dict.fromkeys(("weight", "share", "start", "end"), float),
+    **dict.fromkeys(("weight", "share", "start", "end", *RECIPES), float),
 }
 
 

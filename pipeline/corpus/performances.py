@@ -3,7 +3,9 @@
 The same pieces are given to pianos and to all others, so that the music is no clue to the label.
 """
 
+import re
 import zlib
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +16,16 @@ from pipeline.corpus.catalogue import OTHER, PIANO
 from pipeline.corpus.render import FontPlayer, programs
 from pipeline.corpus.sampler import SamplePlayer
 from pipeline.corpus.scores import PIANOS
-from pipeline.corpus.sounds import Band, Drums, Duo, Solo, Together
+from pipeline.corpus.sounds import Accompanied, Band, Drums, Duo, Loop, Solo, Together
 
 PIECES_EACH = 4  # pieces that each instrument plays, and improvisations
+PARTS = {  # of an instrument beside a piano, by its name, and how often they are drawn
+    "bass": (r"\bbass\b|contrabass", 4.0),
+    "chords": (r"string|\bpad\b|choir|organ", 3.0),
+    "melody": (r"violin|viola|cello|voice|flute|clarinet|guitar", 3.0),
+}
+BRUSHES = 1.5  # the same for brushes
+DUETS = 12  # of two pianos
 
 
 @dataclass(frozen=True)
@@ -60,12 +69,12 @@ def of_font(font, path):
     ]
 
 
-def of_samples(samples, folders):
-    """The Instrument of a set of samples."""
+def of_samples(samples, player, name):
+    """The Instrument of a catalogue.Samples or an instruments.SampledInstrument, and its SamplePlayer."""
     return Instrument(
         entry=samples,
-        name=samples.name,
-        player=SamplePlayer(folders),
+        name=name,
+        player=player,
         piano=samples.label == PIANO,
         melodic=samples.melodic,
         with_piano=samples.melodic,
@@ -93,13 +102,101 @@ def recordings(instruments, bands, pieces, unplayed):
     if pianos:
         found += [r for other in others if other.with_piano for r in _duos(pianos, other, performances, rng)]
         found += list(_mixtures(pianos, bands, pieces, unplayed, rng))
-    for font, path in bands:
-        for piece, entry in pieces["band"]:
-            about = (font.name, "Band", piece.name, font.package.name)
-            found.append(
-                _fields(OTHER, "band", *about, [font.family], [font.licence, entry.licence], Band(path, piece))
-            )
+    found += _bands(bands, pieces["band"])
+    rng = np.random.default_rng(rng.integers(2**32))
+    for instrument in instruments:
+        found += _ways_to_play(instrument, performances, rng)
+    found += [_loop(r, Loop(r.sound), 1.0) for r in unplayed if r.kind in ("recorded music", "recorded")]
+    if pianos:
+        found += _accompanied(pianos, others, performances, rng)
+        found += _duets(pianos, performances, rng)
     return found
+
+
+def _bands(bands, pieces):
+    for font, path in bands:
+        for piece, entry in pieces:
+            about = (font.name, "Band", piece.name, font.package.name)
+            yield _fields(OTHER, "band", *about, [font.family], [font.licence, entry.licence], Band(path, piece))
+
+
+def _ways_to_play(instrument, performances, rng):
+    """An instrument soft and slow, in single lines and octaves, played by a student, and in loops."""
+    entry = instrument.entry
+
+    def made(kind, sound, piece, source, number):
+        music = piece.name if piece else f"improvised {number}"
+        about = (f"{entry.name}, {kind}", instrument.name, music, entry.package.name)
+        licences = [entry.licence, source.licence if source else ""]
+        label = PIANO if instrument.piano else OTHER
+        return _fields(label, kind, *about, [entry.family], licences, sound, instrument.weight)
+
+    for number, i in enumerate(rng.permutation(len(performances))[:3]):
+        (piece, source), player, melodic = performances[i], instrument.player, instrument.melodic
+        for kind, sound in (
+            ("soft", Solo(player, piece, melodic, manner="soft")),
+            ("lines", Solo(player, piece, melody=True)),
+            ("student", Solo(player, piece, melodic, manner="student")),
+            ("loops", Loop(Solo(player, piece, melodic))),
+        ):
+            yield made(kind, sound, piece, source, number)
+    if not instrument.melodic:
+        yield made("lines", Solo(instrument.player, style="octaves"), None, None, 0)
+        yield made("loops", Loop(Solo(instrument.player, style="chords")), None, None, 0)
+
+
+def _loop(r, sound, weight):
+    """The fields of a recording in loops."""
+    licences = [r.licence]
+    return _fields(
+        r.label, "loops", f"{r.id} loops", r.instrument, "loops", r.source, [r.group], licences, sound, weight
+    )
+
+
+def _accompanied(pianos, others, performances, rng):
+    """A piano with a bass, held chords, a melody or brushes, often so soft that they can just be heard."""
+    chosen = [(part, other) for part, (pattern, _) in PARTS.items() for other in others if _plays(other, pattern)]
+    chosen += [("brushes", None)] * 6
+    count = Counter(part for part, _ in chosen)
+    for number, (part, other) in enumerate(chosen):
+        for i in rng.permutation(len(performances))[:2]:
+            (piece, source), piano = performances[i], pianos[rng.integers(len(pianos))]
+            player, entry = (other.player, other.entry) if other else (None, piano.entry)
+            name = other.name if other else "brushes"
+            yield _fields(
+                OTHER,
+                "piano with accompaniment",
+                f"{piano.entry.name} {piano.name} and {entry.name}, {part} {number}",
+                f"Piano with {name}",
+                piece.name,
+                entry.package.name,
+                [piano.entry.family, entry.family],
+                [piano.entry.licence, entry.licence, source.licence],
+                Accompanied(piano.player, player, part, piece),
+                (PARTS[part][1] if other else BRUSHES) / count[part],
+            )
+
+
+def _plays(instrument, pattern):
+    return re.search(pattern, instrument.name, re.IGNORECASE) is not None
+
+
+def _duets(pianos, performances, rng):
+    """Two pianos at the same time, which are still a piano and nothing else."""
+    for number in range(DUETS if performances else 0):
+        one, two = (pianos[i] for i in rng.integers(len(pianos), size=2))
+        piece, source = performances[rng.integers(len(performances))]
+        yield _fields(
+            PIANO,
+            "two pianos",
+            f"{one.entry.name} {one.name} and {two.entry.name}, {number}",
+            "Two pianos",
+            piece.name,
+            one.entry.package.name,
+            [one.entry.family, two.entry.family],
+            [one.entry.licence, two.entry.licence, source.licence],
+            Duo(one.player, two.player, piece),
+        )
 
 
 def _alone(instrument, performances, count, rng):

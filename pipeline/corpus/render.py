@@ -17,7 +17,7 @@ OVERSAMPLING = 2
 PREROLL = 4.0  # seconds played before the window, and dropped
 VOICES = 512  # a dense piece with the pedal down; without a voice a note is left out
 DRUMS = 9  # the MIDI channel of the drums
-_SPREAD = (0.0, 1.0, -0.7, 0.4, -1.2, 1.5, -0.3)  # tunings of single keys, in units of the instrument's mistuning
+SPREAD = (0.0, 1.0, -0.7, 0.4, -1.2, 1.5, -0.3)  # tunings of single keys, in units of the instrument's mistuning
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def _events(score, font, begin, end, touch):
     for program, used in channels.items():
         for i, channel in enumerate(used):
             font.program_select(channel, 0, 128 if program < 0 else 0, max(program, 0), program < 0)
-            cents = 0.0 if program < 0 else touch.cents + touch.mistuning * _SPREAD[i]
+            cents = 0.0 if program < 0 else touch.cents + touch.mistuning * SPREAD[i]
             font.set_tuning(channel, cents / 100)
     events = []
     for note, velocity in zip(notes, touch.velocity(notes["velocity"])):
@@ -157,7 +157,7 @@ def _channels(notes, touch):
     melodic = np.unique(notes["program"][~notes["drum"]])
     free = [c for c in range(16) if c != DRUMS]
     if len(melodic) == 1 and touch.mistuning:
-        channels = {int(melodic[0]): free[: len(_SPREAD)]}
+        channels = {int(melodic[0]): free[: len(SPREAD)]}
     else:
         channels = {int(program): [channel] for program, channel in zip(melodic, free)}
     if notes["drum"].any():

@@ -65,6 +65,53 @@ class Score:
         return replace(self, notes=notes)
 
 
+def outermost(notes, lowest=False):
+    """Mask of the notes that sound above all others, or below them, at the moment they begin."""
+    found = np.zeros(len(notes), bool)
+    starts, ends, heights = notes["start"], notes["end"], notes["pitch"] * (-1 if lowest else 1)
+    for i in range(len(notes)):  # only neighbours can sound together
+        near = slice(max(i - 12, 0), i + 8)
+        together = (starts[near] <= starts[i] + 0.04) & (ends[near] > starts[i] + 0.04)
+        found[i] = heights[i] >= heights[near][together].max(initial=-128)
+    return found
+
+
+def as_student(score, rng):
+    """The score as a beginner plays it: one hand alone, slower, with pauses, wrong notes and uneven loudness."""
+    notes = score.notes[outermost(score.notes, lowest=rng.random() < 0.3)]
+    slower, shift, played = rng.uniform(1.2, 2.4), 0.0, []
+    begin = notes["start"][0] if len(notes) else 0.0
+    for note in notes:
+        shift += rng.uniform(0.4, 2.0) * (rng.random() < 0.12)
+        at, length = begin + (note["start"] - begin) * slower + shift, min((note["end"] - note["start"]) * slower, 2.0)
+        velocity = int(np.clip(note["velocity"] + rng.normal(0, 14), 15, 120))
+        if rng.random() < 0.1:  # a wrong key, then the right one
+            wrong = note["pitch"] + rng.choice([-2, -1, 1, 2])
+            played.append((at, at + 0.4, wrong, velocity, note["program"], False))
+            shift, at = shift + 0.5, at + 0.5
+        played.append((at, at + length, note["pitch"], velocity, note["program"], False))
+    return Score(np.array(played, NOTE), np.empty((0, 2)))
+
+
+def accompaniment(score, part):
+    """What another instrument plays under or over a score: its "bass", its "chords", held, or its "melody"."""
+    notes = score.notes[~score.notes["drum"]]
+    if part == "melody":
+        return Score(notes[outermost(notes)], np.empty((0, 2)))
+    first, last = (notes["start"][0], notes["start"][-1]) if len(notes) else (0.0, -1.0)
+    step, played = (0.5 if part == "bass" else 2.0), []
+    for at in np.arange(first, last + step, step):
+        here = notes[(notes["start"] < at + step) & (notes["end"] > at)]
+        if not len(here):
+            continue
+        if part == "bass":
+            pitches = [28 + (int(here["pitch"].min()) - 28) % 12]
+        else:
+            pitches = sorted({52 + (int(pitch) - 52) % 12 for pitch in here["pitch"]})[:4]
+        played += [(at, at + step * 0.98, pitch, 80, 0, False) for pitch in pitches]
+    return Score(np.array(played, NOTE), np.empty((0, 2)))
+
+
 def read_midi(path):
     """Read a MIDI file (path or bytes). Raises SourceError if it is damaged."""
     import pretty_midi
@@ -107,7 +154,7 @@ def midi_in_wad(path):
 SCALES = np.array(  # major, minor, harmonic minor, pentatonic: semitones above the root
     [[0, 2, 4, 5, 7, 9, 11], [0, 2, 3, 5, 7, 8, 10], [0, 2, 3, 5, 7, 8, 11], [0, 2, 4, 7, 9, 12, 14]]
 )
-STYLES = ("single", "melody", "chords", "arpeggio", "hands", "dense")
+STYLES = ("single", "melody", "chords", "arpeggio", "hands", "dense")  # "octaves" is played on demand
 
 
 def improvise(rng, seconds, style=None):
@@ -136,8 +183,11 @@ def improvise(rng, seconds, style=None):
         if style == "single":
             place, step = rng.integers(len(ladder)), rng.uniform(0.7, 4)
             strike(place, time, step * rng.uniform(0.3, 1))
-        elif style in ("melody", "dense"):
+        elif style in ("melody", "dense", "octaves"):
             strike(place, time, step * rng.uniform(0.5, 1.2))
+        if style == "octaves":
+            start, end, pitch, velocity, *_ = notes[-1]
+            notes.append((start, end, pitch - 12 if pitch > 59 else pitch + 12, velocity, 0, False))
         if style in ("chords", "hands", "dense"):
             low = on_ladder(place - 7 * (style != "chords") - rng.integers(3))
             for k in range(rng.integers(2, 5)):

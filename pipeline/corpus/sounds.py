@@ -11,16 +11,28 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from scipy.signal import butter, sosfilt
 
 from pipeline import files
 from pipeline.corpus import noises
+from pipeline.corpus.audibility import a_level, heard
 from pipeline.corpus.render import RATE, Touch, render
-from pipeline.corpus.scores import PIANOS, RANGE, improvise, midi_in_wad, read_midi
+from pipeline.corpus.scores import (
+    PIANOS,
+    RANGE,
+    accompaniment,
+    as_student,
+    improvise,
+    midi_in_wad,
+    outermost,
+    read_midi,
+)
 from pipeline.song import audio
 
 DECODED = Path("data/generated/decoded")
 AUDIBLE = 10 ** (-12 / 20)  # a sound counts as audible down to 12 dB below the rest
 PEDALLED = 0.6  # the probability that a piece without a pedal is given one, as pianists do; the touch may not use it
+ACCOMPANIED = (-30.0, 3.0)  # dB(A) of an accompanying instrument above the piano
 MIDDLE_C = 60  # a bass plays below it
 
 
@@ -117,18 +129,29 @@ class Solo:
     """One instrument (a FontPlayer or a SamplePlayer) playing a piece, or an improvisation if there is no piece.
 
     `melody`: only its highest voice, for instruments that play one note at a time. `style`: that of the improvisation.
+    `manner`: "soft" is soft and slow, "student" is a beginner with one hand.
     """
 
     player: object
     piece: Piece | None = None
     melody: bool = False
     style: str | None = None
+    manner: str = ""
 
     def excerpt(self, rng, seconds):
         score, start, touch, music = _performance(rng, seconds, self.piece, self.style)
         score = score.transposed(int(rng.integers(-6, 7)), *RANGE)
         if self.melody:  # its notes do not ring on into the next
-            score, touch = score.where(_outermost(score.notes)), replace(touch, pedal=False)
+            score, touch = score.where(outermost(score.notes)), replace(touch, pedal=False)
+        if self.manner == "soft":
+            quiet = {"loudness": float(rng.uniform(0.1, 0.35)), "tempo": float(rng.uniform(0.45, 0.85))}
+            touch = replace(touch, **quiet)
+            start = min(start, max(score.seconds / touch.tempo - seconds, 0))
+        if self.manner == "student":
+            first = start * touch.tempo
+            notes = score.notes
+            window = (notes["start"] >= first) & (notes["start"] < first + seconds * touch.tempo)
+            score = as_student(score.where(window), rng)
         return Excerpt(self.player.render(score, start, seconds, touch), start * touch.tempo, music)
 
 
@@ -157,13 +180,82 @@ class Duo:
     def excerpt(self, rng, seconds):
         score, start, touch, music = _performance(rng, seconds, self.piece)
         score = score.transposed(int(rng.integers(-5, 6)), *RANGE)
-        part = _outermost(score.notes, lowest=self.bass)
+        part = outermost(score.notes, lowest=self.bass)
         if self.bass:
             part &= score.notes["pitch"] < MIDDLE_C
         accompaniment = score.where(~part) if rng.random() < 0.6 else score
         piano = self.piano.render(accompaniment, start, seconds, touch)
         other = self.other.render(score.where(part), start, seconds, replace(touch, pedal=False))
         return _mixed(rng, Excerpt(piano, start * touch.tempo, music), other, (-6, 9))
+
+
+@dataclass(frozen=True)
+class Accompanied:
+    """A piano that plays a piece, and another instrument, often soft, that plays a part of it.
+
+    `part` is "bass", "chords" or "melody", as in `scores.accompaniment`, or "brushes", for which there is no `other`.
+    """
+
+    piano: object
+    other: object
+    part: str
+    piece: Piece | None = None
+
+    def excerpt(self, rng, seconds):
+        piano, other, music, second = self.parts(rng, seconds)
+        return at_ratio(Excerpt(piano, second, music), other, rng.uniform(*ACCOMPANIED))
+
+    def parts(self, rng, seconds):
+        """The piano and the other apart, float32 samples, the name of the music and the second where it begins."""
+        score, start, touch, music = _performance(rng, seconds, self.piece)
+        score = score.transposed(int(rng.integers(-5, 6)), *RANGE)
+        piano = self.piano.render(score, start, seconds, touch)
+        if self.part == "brushes":
+            other = noises.brushes(rng, len(piano))
+        else:
+            first, last = start * touch.tempo - 8, (start + seconds) * touch.tempo
+            near = score.where((score.notes["end"] > first) & (score.notes["start"] < last))
+            part = replace(touch, pedal=False, loudness=float(rng.uniform(0.4, 1.0)))
+            other = self.other.render(accompaniment(near, self.part), start, seconds, part)
+        return piano, other, music, start * touch.tempo
+
+
+def at_ratio(piano, other, decibels):
+    """An Excerpt of a piano with another sound so many dB(A) louder; it counts where the other is heard."""
+    if not other.any() or not piano.samples.any():
+        return replace(piano, keep=np.zeros(len(piano.samples) // RATE, bool))
+    gain = np.float32(10 ** ((a_level(piano.samples) - a_level(other) + decibels) / 20))
+    return replace(piano, samples=piano.samples + gain * other, keep=heard(gain * other, piano.samples))
+
+
+@dataclass(frozen=True)
+class Loop:
+    """Slices of another sound, cut on a beat and repeated: chopped, backwards, filtered, at another speed."""
+
+    sound: object
+
+    def excerpt(self, rng, seconds):
+        source = self.sound.excerpt(rng, seconds)
+        samples, beat = source.samples, int(rng.uniform(0.18, 0.6) * RATE)
+        slices = [self._slice(samples, beat * int(rng.choice([1, 1, 2, 4])), rng) for _ in range(rng.integers(1, 5))]
+        bar = np.concatenate([slices[rng.integers(len(slices))] for _ in range(rng.integers(2, 7))])
+        out = np.resize(bar, int(seconds * RATE)).astype(np.float32)
+        if rng.random() < 0.4:
+            out = sosfilt(butter(2, rng.uniform(1500, 6000), fs=RATE, output="sos"), out).astype(np.float32)
+        return replace(source, samples=out)
+
+    @staticmethod
+    def _slice(samples, n, rng):
+        """`n` samples from a random place, where the sound is loud, with soft edges; some backwards or cut short."""
+        starts = rng.integers(0, max(len(samples) - n, 1), 4)
+        part = max((samples[start : start + n] for start in starts), key=audio.rms)
+        part = np.pad(part, (0, n - len(part)))
+        if rng.random() < 0.3:
+            part = part[::-1]
+        if rng.random() < 0.3:
+            part = np.where(np.arange(n) < rng.uniform(0.3, 0.8) * n, part, 0)
+        edge = np.minimum(np.arange(n), np.arange(n)[::-1]) / (0.004 * RATE)
+        return part * np.clip(edge, 0, 1)
 
 
 @dataclass(frozen=True)
@@ -179,17 +271,6 @@ class Drums:
         score = score.where(score.notes["drum"])
         start = rng.uniform(0, max(score.seconds / touch.tempo - seconds, 0))
         return Excerpt(render(score, self.font, start, seconds, touch), start * touch.tempo, self.piece.name)
-
-
-def _outermost(notes, lowest=False):
-    """Mask of the notes that sound above all others, or below them, at the moment they begin."""
-    outermost = np.zeros(len(notes), bool)
-    starts, ends, heights = notes["start"], notes["end"], notes["pitch"] * (-1 if lowest else 1)
-    for i in range(len(notes)):  # only neighbours can sound together
-        near = slice(max(i - 12, 0), i + 8)
-        together = (starts[near] <= starts[i] + 0.04) & (ends[near] > starts[i] + 0.04)
-        outermost[i] = heights[i] >= heights[near][together].max(initial=-128)
-    return outermost
 
 
 @dataclass(frozen=True)
