@@ -197,6 +197,7 @@ def test_an_answer_survives_json(recognizer):
         "seconds",
         "piano_probability",
         "timeline",
+        "segments",
     }
 
 

@@ -16,6 +16,7 @@ from pipeline.errors import PipelineError
 from pipeline.song import cleaning, download
 from pipeline.song.audio import SAMPLE_RATE
 from pipeline.song.links import Link
+from pipeline.song.segments import segments
 from pipeline.song.sources import expand
 
 MODEL_PATH = Path(__file__).parents[2] / "data" / "model.npz"
@@ -45,6 +46,9 @@ class Recognition:
     timeline : list of (float or None), or None
         Probability of piano in each second of the song; None where there is silence or no clip was drawn. None
         altogether, as is `piano_probability`, for a model without the class Piano.
+    segments : list of dict, or None
+        Where the piano plays: ranges of the song with "from" and "to" in seconds, "class" (Piano or Other) and its mean
+        "probability"; see `pipeline.song.segments`. None without a timeline, and where only some clips were drawn.
     cut_short : bool
         Whether the file ends before its header says, so that the answer is about a part of the song.
     """
@@ -57,6 +61,7 @@ class Recognition:
     votes: dict
     seconds: float
     timeline: list | None
+    segments: list | None = None
     cut_short: bool = False
 
     @property
@@ -87,6 +92,8 @@ class Recognition:
         if self.timeline is not None:
             result["piano_probability"] = round(self.piano_probability, 4)
             result["timeline"] = [value if value is None else round(value, 4) for value in self.timeline]
+        if self.segments is not None:
+            result["segments"] = self.segments
         if self.cut_short:
             result["cut_short"] = True
         return result
@@ -195,7 +202,8 @@ class Recognizer:
         votes = {name: votes[name] for name in self.class_names}
         label = max(self.class_names, key=lambda name: (votes[name], mean[name]))
         seconds, timeline = clips.n_samples / SAMPLE_RATE, self._timeline(clips, indices, probabilities)
-        return Recognition(source, title, label, mean[label], mean, votes, seconds, timeline, clips.cut_short)
+        ranges = segments(timeline, seconds) if timeline is not None and n_clips is None else None
+        return Recognition(source, title, label, mean[label], mean, votes, seconds, timeline, ranges, clips.cut_short)
 
     def _votes(self, probabilities):
         """The index of the class that each clip votes for: Piano above the threshold, else the most probable other."""
