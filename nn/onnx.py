@@ -10,6 +10,7 @@ import numpy as np
 
 from nn import layers as nn_layers
 from nn.model_file import plain, replacing
+from nn.spectrogram import mel_filters
 
 OPSET = 17  # of 2022: old enough for every runtime
 
@@ -159,7 +160,7 @@ def _mel_spectrogram(layer: nn_layers.MelSpectrogram, graph, value):
     )
     power = graph.add("Add", [graph.add("Mul", [real, real]), graph.add("Mul", [imaginary, imaginary])])
     magnitudes = graph.add("Transpose", [graph.add("Sqrt", [power])], perm=[0, 2, 1])
-    mels = graph.add("MatMul", [magnitudes, layer._filters.astype(np.float32)])
+    mels = graph.add("MatMul", [magnitudes, mel_filters(layer.features).T.astype(np.float32)])
     audible = graph.add("Clip", [mels, np.float32(layer.amin)])
     loudest = graph.add("ReduceMax", [audible], axes=[1, 2], keepdims=1)
     decibels = graph.add("Mul", [graph.add("Log", [graph.add("Div", [audible, loudest])]), np.float32(20 / np.log(10))])

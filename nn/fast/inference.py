@@ -28,7 +28,7 @@ class Inference(Run):
         if kernel.dtype != self._kernel.dtype or not np.array_equal(kernel, self._kernel):
             self.tiles.prepare(kernel)
             self._kernel = kernel.copy()
-        self._bias = bias.astype(inputs.dtype)
+        self._bias = self.by_row(bias, inputs.dtype)
 
     def images(self, part, dtype):
         """The calling thread's `Padded` array for a slice of a batch."""
@@ -41,7 +41,8 @@ class Inference(Run):
             outputs = workspace("outputs", self.tiles.outputs_shape(patches), pooled.dtype)
             self.tiles.apply(self.tiles.load(patches), outputs)
             self.windows.largest(outputs, pooled)
-        finish(np.add(images.pooled, self._bias, out=images.pooled), self.relu, target)
+        np.add(images.rows, self._bias, out=images.rows)
+        finish(images.pooled, self.relu, target)
         return ()
 
 
@@ -52,7 +53,8 @@ class Padded:
         frame, (height, width) = run.tiles.frame(n_images, dtype), run.output_shape[1:]
         self.inlet, patches = list(run.tiles.inlet(frame)), list(run.tiles.patches(frame))
         pooled, windows = run.windows.pooled(n_images, run.conv.filters, dtype)
-        self.pooled, across = pooled[:, :height, :width], run.windows.across[0]
+        self.pooled, self.rows = pooled[:, :height, :width], pooled.reshape(*pooled.shape[:2], -1)
+        across = run.windows.across[0]
         self.groups = [
             ([each[:, :, part, rows] for each in patches], windows[:, :, part, rows.start : rows.stop // across])
             for part, rows in run.groups(n_images)

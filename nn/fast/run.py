@@ -51,6 +51,10 @@ class Run:
         """Of the convolution, zeros if it has none."""
         return self.conv.params.get("bias", np.zeros(self.conv.filters, np.float32))
 
+    def by_row(self, values, dtype):
+        """Values by filter, repeated for all windows of a row: NumPy has little to do for as few values as filters."""
+        return np.tile(values.astype(dtype), self.windows.grid[1] * self.windows.per_tile[1])
+
     def groups(self, n_images):
         """Slices of images, and of their rows of tiles, to work on together: few enough to stay in the cache."""
         tiles, (rows, columns) = self.tiles, self.tiles.grid
@@ -83,9 +87,16 @@ def enter(inputs, line, inlet):
 
 
 def finish(values, has_relu, inlet):
-    """Write values `(n, height, width, channels)` to an inlet, through a ReLU if there is one."""
+    """Write values `(n, height, width, channels)` to an inlet, through a ReLU in their place if there is one."""
+    if has_relu:
+        np.maximum(values, 0, out=values)
     for columns, target in inlet:
-        if has_relu:
-            np.maximum(values[:, :, columns], 0, out=target)
-        else:
-            np.copyto(target, values[:, :, columns])
+        copy_pixels(values[:, :, columns], target)
+
+
+def copy_pixels(source, target):
+    """Copy `(n, height, width, channels)`, each pixel as one value if its channels lie together: quicker for few."""
+    if source.strides[-1] == target.strides[-1] == source.itemsize:
+        pixel = np.dtype((np.void, source.shape[-1] * source.itemsize))
+        source, target = source.view(pixel), target.view(pixel)
+    np.copyto(target, source)

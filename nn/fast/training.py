@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from nn.fast.run import Run, enter, finish
+from nn.fast.run import Run, copy_pixels, enter, finish
 from nn.parallel import workspace
 
 
@@ -28,7 +28,7 @@ class Training(Run):
         """Weights and bias for all slices of a batch."""
         dtype, self.lines = inputs.dtype, self.lead(inputs, training=True)
         self._n_values, kernel = len(inputs) * math.prod(self.conv.output_shape[1:]), self.conv.params["kernel"]
-        self._bias = self.bias.astype(dtype)
+        self._dtype, self._bias = dtype, self.by_row(self.bias, dtype)
         if self.norm:
             # A filter whose channel will be scaled by a negative number is turned around, so that the largest value
             # before the normalization is the largest after it. The bias cancels out.
@@ -45,11 +45,12 @@ class Training(Run):
                 self.tiles.clear(group.outputs, group.is_last)
                 moments += _sum(group.outputs), _sum_product(group.outputs, group.outputs)
             self.windows.largest(group.outputs, group.pooled, group.winners)
-        values, shift = images.pooled, self._bias
+        rows, shift, (height, width) = images.pooled_rows, self._bias, self.output_shape[1:]
         if self.norm:
             scale, shift = yield self._normalize, moments  # after which this may be another thread
-            values = np.multiply(values, scale, out=workspace("values", values.shape, values.dtype))
-        values = np.add(values, shift, out=workspace("values", values.shape, values.dtype))
+            rows = np.multiply(rows, scale, out=workspace("values", rows.shape, rows.dtype))
+        rows = np.add(rows, shift, out=workspace("values", rows.shape, rows.dtype))
+        values = rows.reshape(images.whole_pooled.shape)[:, :height, :width]
         if self.relu:
             np.greater(values, 0, out=images.live)
         finish(values, self.relu, target)
@@ -65,7 +66,7 @@ class Training(Run):
         self.norm.follow(self._sign * mean + self.bias, variance)
         scale, shift = self.norm.line(mean, variance, np.abs(self.norm.params["gamma"]))
         self._statistics = mean, 1 / np.sqrt(variance + self.norm.epsilon), scale
-        return [values.astype(self._bias.dtype) for values in (scale, shift)]
+        return [self.by_row(values, self._dtype) for values in (scale, shift)]
 
     def backward(self, images, inputs, output_gradient, sink):
         """From the gradient of the target to that of the inlet, in `sink` if there is one; see `map_slices_together`.
@@ -102,7 +103,7 @@ class Training(Run):
                 np.add(kernel_gradient, share, out=kernel_gradient)
         if sink is not None:
             for columns, values in self.tiles.inlet(frame):
-                np.copyto(sink[:, :, columns], values)
+                copy_pixels(values, sink[:, :, columns])
         return kernel_gradient, total if self.leading else bias_gradient
 
     def _unpooled(self, group, line):
@@ -127,7 +128,7 @@ class Training(Run):
         gamma_gradient = (sum_product - mean * sum_gradient) * inverse_std
         slope = -scale * inverse_std * gamma_gradient / self._n_values
         offset = -scale * sum_gradient / self._n_values - slope * mean
-        dtype, width = self._bias.dtype, self.tiles.grid[1]
+        dtype, width = self._dtype, self.tiles.grid[1]
         self.norm.grads = {"gamma": (self._sign * gamma_gradient).astype(dtype), "beta": sum_gradient.astype(dtype)}
         # One row of tiles at a time: NumPy has little to do for as few values as there are filters.
         return scale.astype(dtype), *(np.tile(values.astype(dtype), width) for values in (slope, offset))
@@ -176,7 +177,8 @@ class Images:
         self.inlet, patches = list(tiles.inlet(self.frame)), list(tiles.patches(self.frame))
         self.whole_pooled, pooled = windows.pooled(n_images, filters, dtype)
         self.whole_gradient, gradient = windows.pooled(n_images, filters, dtype)
-        self.pooled, self.gradient = (array[:, :rows, :columns] for array in (self.whole_pooled, self.whole_gradient))
+        self.gradient = self.whole_gradient[:, :rows, :columns]
+        self.pooled_rows = self.whole_pooled.reshape(*self.whole_pooled.shape[:2], -1)
         self.live = np.zeros(self.gradient.shape, bool)  # what the ReLU has let through
         self.groups = []
         for part, of_tiles in run.groups(n_images):
