@@ -20,7 +20,8 @@ from nn.parallel import set_threads
 
 @given(
     shape=st.tuples(st.integers(2, 11), st.integers(1, 6), st.integers(7, 13), st.integers(7, 13)),
-    kernel=st.tuples(*[st.integers(1, 6)] * 2), strides=st.sampled_from([(1, 1), (1, 1), (1, 1), (2, 1), (2, 3)]),
+    kernel=st.tuples(*[st.integers(1, 6)] * 2),
+    strides=st.sampled_from([(1, 1), (1, 1), (1, 1), (2, 1), (2, 3), (13, 40)]),
     padding=paddings, pool=st.one_of(st.sampled_from([(2, 2), (4, 2), (2, 4)]), st.tuples(*[st.integers(1, 7)] * 2)),
     leading=st.sampled_from(["nothing", "normalization", "trained"]), tail=st.tuples(*[st.booleans()] * 4), seed=seeds,
 )  # fmt: skip
@@ -126,6 +127,14 @@ def test_few_products_round_and_the_plain_sum_does_not(taps, training):
     kind = Winograd if taps <= 5 else Direct
     assert type(tiles_of(layer, (1, 1))) is kind
     assert (outputs == expected).all() == (kind is Direct)
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+def test_strides_beyond_the_image_take_no_memory(padding):
+    """The frame around an image is as large with one step as with a thousand times as many."""
+    shapes = [built(nn.Conv2D(4, 3, strides, padding), (5, 20, 24)) for strides in ((40, 40), (4000, 4000))]
+    one, other = (tiles_of(layer, (1, 1)).frame(1, np.float32) for layer in shapes)
+    assert one.size == other.size <= 5 * 22 * 26
 
 
 @pytest.mark.parametrize(

@@ -40,10 +40,11 @@ class Tiles:
         self.taps, self.strides, self.size = conv.kernel_size, conv.strides, conv.output_shape[1:]
         self.before = [before for before, _ in conv.pads]
         self.grid = [-(-n // m) for n, m in zip(self.size, tile)]
-        self.step = [m * stride for m, stride in zip(tile, conv.strides)]
+        steps = [m * stride for m, stride in zip(tile, conv.strides)]
         self.patch = [(m - 1) * stride + k for m, stride, k in zip(tile, conv.strides, conv.kernel_size)]
-        axes = zip(self.grid, self.step, self.patch, self.before, self.image)
+        axes = zip(self.grid, steps, self.patch, self.before, self.image)
         height, width = [max((n - 1) * step + patch, before + size) for n, step, patch, before, size in axes]
+        self.step = [min(pair) for pair in zip(steps, (height, width))]  # one tile needs none beyond its frame
         self.frame_shape = height, self.step[1], -(-width // self.step[1]), self.channels
         self.n_products = math.prod(tile)  # for each pair of a channel and a filter
         self.left_over = [m * n - size for m, n, size in zip(tile, self.grid, self.size)]
