@@ -7,7 +7,7 @@ import numpy as np
 from nn.parallel import workspace
 
 # Of `Windows._levels`, along which the largest is taken: columns first, so that the first of equal values wins.
-AXES = 3, 7, 1, 4  # each is gone before the next one
+AXES = 3, 8, 1, 6
 
 
 class Windows:
@@ -24,7 +24,7 @@ class Windows:
         self.grid = [n // across for n, across in zip(tiles.grid, self.across)]
         self.is_cropped = any(n % across for n, across in zip(tiles.grid, self.across))
         counts = self.inside[1], self.across[1], self.inside[0], self.across[0]
-        self._last = max((number for number, count in enumerate(counts, start=1) if count > 1), default=None)
+        self._axes = [axis for axis, count in zip(AXES, counts) if count > 1]
 
     def pooled(self, n_images, filters, dtype):
         """Zeros `(n, height, width, filters)` for the largest values, and the view of them that `largest` takes."""
@@ -36,29 +36,29 @@ class Windows:
     def winners(self, outputs, pooled):
         """Memory for the winners of what `largest` is to write."""
         levels = self._levels(outputs, pooled)
-        counts = [level.shape[axis] for level, axis in zip(levels, AXES)]
+        counts = [level.shape[axis] for level, axis in zip(levels, self._axes)]
         return [np.zeros((count - 1, *level.shape), bool) for count, level in zip(counts, levels[1:])]
 
     def largest(self, outputs, pooled, winners=None):
         """Write the largest of each window of `outputs` `(*tile, n, *grid, filters)` to `pooled`; note the winners."""
         levels = self._levels(outputs, pooled)
-        for axis, values, largest, won in zip(AXES, levels, levels[1:], winners or [None] * len(AXES)):
+        for axis, values, largest, won in zip(self._axes, levels, levels[1:], winners or [None] * len(AXES)):
             first, *others = _along(values, axis)
             for number, value in enumerate(others):
                 if won is not None:
                     np.greater(value, first, out=won[number])
                 first = np.maximum(first, value, out=largest)
-        if self._last is None:
-            np.copyto(pooled, levels[-1])
+        if not self._axes:
+            np.copyto(levels[1], levels[0])
 
     def share(self, pooled_gradient, winners, gradient):
         """Write to `gradient`, in the place of each winner, that of its window, and zero elsewhere."""
         if self.is_cropped:
             gradient.fill(0)
         levels = self._levels(gradient, pooled_gradient)
-        if self._last is None:
-            np.copyto(levels[-1], pooled_gradient)
-        for axis, shares, rest, won in reversed(list(zip(AXES, levels, levels[1:], winners))):
+        if not self._axes:
+            np.copyto(levels[0], levels[1])
+        for axis, shares, rest, won in reversed(list(zip(self._axes, levels, levels[1:], winners))):
             first, *others = _along(shares, axis)
             for share, wins in reversed(list(zip(others, won))):
                 np.multiply(rest, wins, out=share)
@@ -71,20 +71,14 @@ class Windows:
         whole = outputs[:, :, :, : rows * n_down, : columns * n_across]
         shape = self.per_tile[0], down, self.per_tile[1], across, outputs.shape[2], rows, n_down, columns, n_across
         levels = [whole.reshape(*shape, -1)]
-        for number, axis in enumerate(AXES, start=1):
-            first, *others = _along(levels[-1], axis)
-            if number == self._last:
-                for place in reversed(AXES[number:]):  # axes of one value, which are left
-                    pooled = np.expand_dims(pooled, place)
-                levels.append(pooled)
-            elif others:
-                levels.append(workspace(("windows", number), first.shape, first.dtype))
-            else:
-                levels.append(first)
-        return levels
+        for axis in self._axes[:-1]:
+            first = _along(levels[-1], axis)[0]
+            levels.append(workspace(("windows", axis), first.shape, first.dtype))
+        pooled = pooled[:, np.newaxis, :, np.newaxis, :, :, np.newaxis, :, np.newaxis]  # one value along each axis
+        return [*levels, pooled]
 
 
 def _along(values, axis):
-    """The parts of an array along an axis: quicker than `np.moveaxis`."""
+    """The parts of an array along an axis, of one value each: quicker than `np.split`."""
     before = (slice(None),) * axis
-    return [values[(*before, number)] for number in range(values.shape[axis])]
+    return [values[(*before, slice(number, number + 1))] for number in range(values.shape[axis])]
