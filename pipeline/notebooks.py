@@ -5,13 +5,20 @@
 
 import argparse
 import ast
+import base64
+import html
 import importlib.metadata
+import io
 import platform
 import re
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
+import soundfile
+from IPython.display import display
 
 from pipeline import files
 
@@ -57,6 +64,23 @@ def save_table(table, folder, name):
     path = folder / f"{name}.csv"
     files.write_table(path, table, float_format="%.4g")
     return path
+
+
+def listen(sounds, rate=16_000):
+    """Show a player for each sound, with its name below.
+
+    `sounds`: dict of name to float samples (n,) in -1..1. They are kept in the notebook as Opus, some 3 kB a second.
+    """
+    players = []
+    for name, samples in sounds.items():
+        file = io.BytesIO()
+        soundfile.write(file, np.clip(samples, -1, 1), rate, format="OGG", subtype="OPUS")
+        source = f"data:audio/ogg;base64,{base64.b64encode(file.getvalue()).decode()}"
+        caption = f'<figcaption style="font-size: smaller">{html.escape(name)}</figcaption>'
+        audio = f'<audio controls preload="none" style="width: 220px; height: 36px" src="{source}"></audio>'
+        players.append(f'<figure style="margin: 0; width: 220px">{audio}{caption}</figure>')
+    page = f'<div style="display: flex; flex-wrap: wrap; gap: 12px 18px">{"".join(players)}</div>'
+    display({"text/html": page, "text/plain": "Sounds: " + "; ".join(sounds)}, raw=True)
 
 
 def versions(*packages):
@@ -118,7 +142,7 @@ def _tidied(notebook):
         "language_info": {"name": "python"},
     }
     for cell in notebook.cells:
-        cell.metadata = {key: value for key, value in cell.metadata.items() if key in ("tags", "alt")}
+        cell.metadata = {key: value for key, value in cell.metadata.items() if key in ("tags", "alt", "jupyter")}
     return notebook
 
 

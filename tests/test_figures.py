@@ -67,14 +67,15 @@ def test_publish_shows_with_words_and_writes_two_files(tmp_path, tone, monkeypat
     shown = []
     monkeypatch.setattr(style, "display", lambda data, raw: shown.append(data))
     style.publish(sound.waveforms({"Tone": tone}), 'A "tone" that fades', "0.1", tmp_path / "new")
-    style.publish(sound.waveforms({"Tone": tone}), "Not written")
+    style.publish(sound.waveforms({"Tone": tone}), "Not written", caption="A tone < 1 s")
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["figure-0.1.png", "figure-0.1.svg"]
     with Image.open(tmp_path / "new" / "figure-0.1.png") as picture:
         assert picture.width == style.WIDTH * style.PRINT_DPI
-    assert shown[0]["text/html"].startswith(
-        '<img alt="A &quot;tone&quot; that fades" width="700" src="data:image/png;base64,iVBOR'
-    )
+    image = '<img alt="A &quot;tone&quot; that fades" width="700" src="data:image/png;base64,iVBOR'
+    assert shown[0]["text/html"].removeprefix('<figure style="margin: 1em 0">').startswith(image)
     assert shown[0]["text/plain"] == 'A "tone" that fades'
+    assert "figcaption" not in shown[0]["text/html"]
+    assert shown[1]["text/html"].endswith(">A tone &lt; 1 s</figcaption></figure>")
     assert not matplotlib.pyplot.get_fignums()
 
 

@@ -3,7 +3,9 @@
 Each runs again, fast, in a copy of the repository, and changes no file there.
 """
 
+import base64
 import hashlib
+import io
 import os
 import re
 import shutil
@@ -15,6 +17,7 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pytest
+import soundfile
 from nbconvert import HTMLExporter
 
 from nn import Model
@@ -181,6 +184,28 @@ def test_a_run_of_other_clips_another_network_or_other_settings_is_begun_anew(ti
     assert written(limit=10)
     assert written()
     assert written(epochs=1), "a longer run is not a shorter one"
+
+
+def test_players_hold_the_sound_small_and_say_what_it_is(monkeypatch):
+    shown = []
+    monkeypatch.setattr(notebooks, "display", lambda data, raw: shown.append(data))
+    tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(32_000) / 16_000)
+    notebooks.listen({"a < b": tone, "loud": 3 * tone})
+    page = shown[0]["text/html"]
+    assert "a &lt; b" in page
+    assert page.count("<audio controls") == 2
+    encoded = base64.b64decode(re.search(r"base64,([^\"]+)", page).group(1))
+    assert len(encoded) < 12_000
+    sound, rate = soundfile.read(io.BytesIO(encoded))
+    spectrum = np.abs(np.fft.rfft(sound[rate // 2 : rate // 2 + rate]))
+    assert spectrum.argmax() == pytest.approx(440, abs=1)
+    assert len(sound) / rate == pytest.approx(2, abs=0.05)
+
+
+def test_a_run_keeps_cells_folded_and_drops_what_differs_by_machine():
+    cell = nbformat.v4.new_code_cell("1", metadata={"tags": ["hide-input"], "jupyter": {"source_hidden": True}, "x": 1})
+    kept = notebooks._tidied(nbformat.v4.new_notebook(cells=[cell])).cells[0].metadata
+    assert kept == {"tags": ["hide-input"], "jupyter": {"source_hidden": True}}
 
 
 def test_a_wrong_notebook_stops_the_run(tmp_path, capsys):

@@ -46,10 +46,10 @@ def horizontal_bars(ax, names, values, color=BLUE, text=None):
     ax.margins(y=0.02)
 
 
-def publish(figure, alt, name=None, folder=FIGURES):
+def publish(figure, alt, name=None, folder=FIGURES, caption=""):
     """Show a figure in a notebook and, if it has a name, write `figure-NAME.png` and `.svg` into `folder`.
 
-    `alt` describes the figure in words, for those who cannot see it.
+    `alt` describes the figure in words, for those who cannot see it; `caption` is shown below it.
     """
     if name is not None:
         save(figure, name, folder)
@@ -57,7 +57,10 @@ def publish(figure, alt, name=None, folder=FIGURES):
     plt.close(figure)
     # As HTML, since Jupyter shows an output of type image/png without alternative text, whatever its metadata say.
     image = f'<img alt="{html.escape(alt)}" width="{width}" src="data:image/png;base64,{data}">'
-    display({"text/html": image, "text/plain": alt}, raw=True)
+    text = " ".join(filter(None, (f"<b>Figure {name}.</b>" if name else "", html.escape(caption))))
+    below = f'<figcaption style="max-width: {width}px; text-align: left">{text}</figcaption>' if caption else ""
+    page = f'<figure style="margin: 1em 0">{image}{below}</figure>'
+    display({"text/html": page, "text/plain": caption or alt}, raw=True)
 
 
 def save(figure, name, folder=FIGURES):
