@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pretty_midi
 import pytest
-import soundfile
 
 from pipeline.corpus import catalogue, collection, dataset, sounds
 from pipeline.corpus.catalogue import Font, Pieces, Recordings, Samples

@@ -49,7 +49,8 @@ def build(
 ):
     """Make `n_clips` clips in folder `out`: `clips.npy` int16 (n, 16000), `clips.csv`, `report.json`.
 
-    Classes are equally frequent in each split; within a class, kinds have the shares of the recipe. Calling it again with the same arguments goes on where it was stopped.
+    Classes are equally frequent in each split; within a class, kinds have the shares of the recipe. Calling it again
+    with the same arguments goes on where it was stopped.
 
     Parameters
     ----------
