@@ -5,6 +5,7 @@ import os
 import signal
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -281,61 +282,98 @@ class FirstSilent:
         return Excerpt(tone, 0.0, "tone", np.arange(seconds) < (4 if self.n_excerpts == 2 else seconds))
 
 
-def test_unseen_songs_are_whole_and_of_the_test_split(made, monkeypatch):
+def songs_of(folder, found, count=1, seed=0, **options):
+    """The table of the songs, and the samples of each by sound and number."""
+    table = hard_songs.make(found, folder, count=count, seed=seed, jobs=1, **options)
+    return table, {Path(file).stem: soundfile.read(folder / "test" / file)[0] for file in table["file"]}
+
+
+@pytest.fixture
+def short(monkeypatch):
+    monkeypatch.setattr(hard_songs, "SECONDS", (20, 20))
+
+
+def test_unseen_songs_are_whole_and_of_the_test_split(made, tmp_path, monkeypatch, short):
     together = FirstSilent()
     duo = Recording("e", "Other", "own", "e", "MIT", "piano with instrument", "Piano with Guitar", "test", together)
-    clips, table = hard_songs.make([*unseen(made[0].parent), duo], 1)
-    songs = table.groupby("sound").agg(recording=("recording", "first"), label=("label", "first"), n=("level", "size"))
-    assert songs["recording"].to_dict() == {
-        "guitar": "0 b",
-        "noise and tones": "0 c",
-        "piano with an instrument": "0 e",
-        "piano, recorded": "0 a",
+    found = unseen(made[0].parent)
+    monkeypatch.setattr(hard_songs, "Pool", Here)
+    table, samples = songs_of(tmp_path / "a", [*found, duo])
+    assert table.set_index("sound")["origin"].to_dict() == {
+        "guitar": "b",
+        "noise and tones": "c",
+        "piano with an instrument": "e",
+        "piano, recorded": "a",
     }
-    assert (songs["label"] == "Piano").to_dict() == {name: name == "piano, recorded" for name in songs.index}
-    assert songs["n"].to_dict() == {
-        "guitar": 6,
-        "noise and tones": 20,
-        "piano with an instrument": 20,
-        "piano, recorded": 6,
+    assert (table["label"] == "Piano").tolist() == (table["sound"] == "piano, recorded").tolist()
+    assert {name: len(sound) // RATE for name, sound in samples.items()} == {
+        "guitar-00": 6,
+        "noise-and-tones-00": 20,
+        "piano-with-an-instrument-00": 20,
+        "piano-recorded-00": 6,
     }
-    assert len(clips) == len(table)
     assert together.n_excerpts == 3
-    again = hard_songs.make(unseen(made[0].parent), 2)
-    same = again[1]["recording"].isin(["0 a", "0 b", "0 c"])
-    assert np.array_equal(again[0][same], clips[table["recording"] != "0 e"])
-    assert (
-        hard_songs.make(
-            [replace(duo, split="train"), replace(unseen(made[0].parent)[1], instrument="Guitar Fret Noise")]
-        )
-        is None
-    )
+    again = songs_of(tmp_path / "b", found, 2)[1]
+    assert all(np.array_equal(again[name], samples[name]) for name in ("guitar-00", "piano-recorded-00"))
+    assert songs_of(tmp_path / "c", [replace(duo, split="train"), replace(found[1], instrument="Guitar Fret Noise")])[
+        0
+    ].empty
     basses = [
         replace(duo, id=name, instrument=f"Piano with {name}") for name in ("Bassoon", "Slap Bass 1", "Contrabass")
     ]
-    assert list(hard_songs.make(basses, 2)[1].query("sound == 'piano with a bass'")["origin"].unique()) == [
-        "Slap Bass 1",
-        "Contrabass",
-    ]
-    spaced = hard_songs.make([replace(unseen(made[0].parent)[1], id=str(number)) for number in range(7)], 3)[1]
-    assert list(spaced["origin"].unique()) == ["0", "2", "4"]
+    table = songs_of(tmp_path / "d", basses, 2)[0]
+    assert table.query("sound == 'piano with a bass'")["origin"].tolist() == ["Slap Bass 1", "Contrabass"]
+    spaced = songs_of(tmp_path / "e", [replace(found[1], id=str(number)) for number in range(7)], 3)[0]
+    assert spaced["origin"].tolist() == ["0", "2", "4"]
+    with pytest.raises(SourceError, match="holds other songs"):
+        songs_of(tmp_path / "e", found)
     silence = replace(duo, sound=Noise("hum"), id="quiet")
     monkeypatch.setattr(
         Noise, "excerpt", lambda noise, rng, seconds: Excerpt(np.zeros(int(seconds * RATE), np.float32), 0.0, "")
     )
     monkeypatch.setattr(hard_songs, "TRIES", 3)
     with pytest.raises(SourceError, match="quiet holds hardly any sound"):
-        hard_songs.make([silence], 1)
+        songs_of(tmp_path / "f", [silence])
 
 
-def test_songs_follow_the_seed_and_know_whether_noise_was_added(made, monkeypatch):
+class Here:
+    """A Pool that runs its tasks in this process."""
+
+    def __init__(self, jobs):
+        self.jobs = jobs
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def run(self, function, tasks):
+        for arguments in tasks:
+            function(*arguments)
+            yield SimpleNamespace(result=lambda: None)
+
+
+def test_songs_follow_the_seed_and_go_on_and_know_whether_noise_was_added(made, tmp_path, monkeypatch, short):
     found, noises = unseen(made[0].parent), iter([None, np.zeros(1), None])
-    first, again, other = (hard_songs.make(found, 1, seed)[0] for seed in (0, 0, 1))
-    assert np.array_equal(first, again)
-    assert not np.array_equal(first, other)
-    monkeypatch.setattr(hard_songs, "augment", lambda samples, rng: (samples, next(noises)))
-    table = hard_songs.make(found, 1)[1]
-    assert table.groupby("sound", sort=False)["noisy"].first().tolist() == [False, True, False]
+    monkeypatch.setattr(hard_songs, "Pool", Here)
+    first, other = (songs_of(tmp_path / str(seed), found, seed=seed)[1] for seed in (0, 1))
+    assert not any(np.array_equal(first[name], other[name]) for name in first)
+    (tmp_path / "0/test/Other/guitar-00.json").unlink()
+    monkeypatch.setattr(hard_songs, "augment", lambda samples, rng, recipe: (samples, next(noises)))
+    table, again = songs_of(tmp_path / "0", found)
+    assert [name for name in first if not np.array_equal(first[name], again[name])] == ["guitar-00"]
+    noises = iter([None, np.zeros(1), None])
+    table = songs_of(tmp_path / "2", found)[0]
+    assert table["noisy"].tolist() == [False, True, False]
+    model = SimpleNamespace(
+        class_names=["Piano", "Other"], predict=lambda clips: np.tile([[0.9, 0.1]], (len(clips), 1))
+    )
+    clips, probabilities = hard_songs.judge(model, tmp_path / "2" / "test")
+    assert len(clips) == len(probabilities) == 32
+    by_sound = hard_songs.by_sound(by_recording(clips, probabilities))
+    assert by_sound["guitar"] == {"label": "Other", "n": 1, "share": 1.0, "interval": [0.025, 1.0]}
+    assert len(hard_songs.by_instrument(by_recording(clips, probabilities))) == 3
 
 
 def test_the_report_of_unseen_songs(made, monkeypatch):
@@ -350,10 +388,12 @@ def test_the_report_of_unseen_songs(made, monkeypatch):
         "noisy": [False, True] * 2,
     }
     clips = np.float32([[1], [-1], [-1], [-1]])  # the piano with noise is missed
-    figures = weights.report(model, made[0], (clips, pd.DataFrame(songs)))
+    figures = weights.report(
+        model, made[0], (pd.DataFrame(songs | {"instrument": "i"}), piano_probabilities(model, clips))
+    )
     assert figures["unseen songs"]["by majority vote"]["recall"] == 0.5
     assert figures["unseen songs without noise"]["by majority vote"]["recall"] == 1
-    assert figures["unseen songs taken for piano"]["x"] == {"label": "Piano", "n": 2, "share": 0.5}
+    assert figures["unseen songs taken for piano"]["x"]["share"] == 0.5
 
 
 def test_the_report_of_clips_draws_recordings_and_that_of_recordings_names_what_was_wrong(made, monkeypatch):
@@ -400,13 +440,15 @@ def test_the_weights_command_says_how_good_its_model_is(made, tmp_path, monkeypa
         1,
         "--train-folder",
         "mine",
+        "--instruments",
+        "instruments",
         "--seed",
         3,
     ]
     assert weights.main(list(map(str, command))) == 0
     assert built == [
-        ((["all"], ["mine"]), {"folder_split": "train"}),
-        ((str(made[0]),), {"n_clips": 150_000, "seed": 3, "recordings": found}),
+        ((["all"], ["mine"], "train", "instruments", "released"), {}),
+        ((str(made[0]),), {"n_clips": 150_000, "seed": 3, "recordings": found, "recipe": "released"}),
     ]
     assert asked[0]["seed"] == 3
     assert callable(asked[0]["augment"])
@@ -432,7 +474,7 @@ def test_a_model_that_no_real_recordings_have_chosen_does_not_replace_the_releas
     monkeypatch.setattr(evaluation, "RESAMPLES", 20)
     monkeypatch.setattr(dataset, "build", lambda *arguments, **options: None)
     monkeypatch.setattr(collection, "recordings", lambda *arguments, **options: [])
-    monkeypatch.setattr(hard_songs, "make", lambda found: None)
+    monkeypatch.setattr(hard_songs, "make", lambda found, folder: [])
     monkeypatch.setattr(
         weights, "train", lambda *arguments, **options: training.recognizer_network(["Piano", "Other"], 0, (4, 4))
     )

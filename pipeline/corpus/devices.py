@@ -76,7 +76,7 @@ def suppress_noise(samples, rng):
     """Spectral subtraction: what hardly changes within a second is turned down by 8 to 20 dB, as steady noise is."""
     _, _, spectrum = stft(samples, nperseg=512)
     power = uniform_filter1d(np.abs(spectrum) ** 2, 3, axis=1)
-    floor = minimum_filter1d(power, RATE // 256, axis=1) * rng.uniform(1.5, 4)
+    floor = minimum_filter1d(uniform_filter1d(power, 15, axis=1), RATE // 256, axis=1) * rng.uniform(1.5, 4)
     gain = np.clip(1 - floor / np.maximum(power, 1e-12), 10 ** (-rng.uniform(8, 20) / 20), 1)
     return istft(spectrum * uniform_filter1d(gain, 3, axis=1), nperseg=512)[1][: len(samples)].astype(np.float32)
 

@@ -17,8 +17,14 @@ from pipeline.corpus.sampler import instrument_notes
 from pipeline.errors import SourceError
 
 FOLDER = Path("data/generated/instruments")
+HELP = f"a folder of sampled instruments (default: {FOLDER}, if it is there)"
 README = "README.tsv"
 COLUMNS = ("slug", "family", "maker")  # those that are needed; split, licence and others may follow
+
+
+def default():
+    """The folder that is used if none is named: `FOLDER`, or None where there is none."""
+    return FOLDER if FOLDER.is_dir() else None
 
 
 @dataclass(frozen=True)

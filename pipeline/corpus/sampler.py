@@ -28,7 +28,7 @@ NAME = re.compile(r"(?:^|\.)([A-Ga-g])(s|#|b)?(-?\d)(?:v\d+)?\.(?:ogg|mp3|wav|fl
 
 TAKE = re.compile(  # 060_090, 60, C4_090, A#3v100_rr2: the note, its velocity, its take
     r"(?:(?P<number>\d{1,3})|(?P<letter>[A-Ga-g])(?P<sign>s|#|b)?(?P<octave>-?\d))"
-    r"(?:[_-]?v|[_-])?(?P<velocity>(?<!\d)\d{1,3})?(?:_rr\d+)?"
+    r"(?:(?:[_-]?v|[_-])(?P<velocity>\d{1,3}))?(?:_rr\d+)?"
 )
 
 

@@ -2,7 +2,8 @@
 
 Builds the dataset, trains the network, calibrates it, and writes the model file with a record of how it was made and
 how good it is. A run that was stopped goes on. The real recordings that `make recordings` fetched are used where they
-are there: `train` to learn from, `dev` to choose the epoch and to calibrate; `test` is left alone.
+are there: `train` to learn from, `dev` to choose the epoch and to calibrate; `test` is left alone. So are sampled
+instruments of one's own (`pipeline.corpus.instruments`).
 """
 
 import argparse
@@ -16,13 +17,14 @@ from scipy.optimize import minimize
 from scipy.special import expit, logit
 
 from pipeline import files, parsing
-from pipeline.corpus import collection, dataset, recordings
+from pipeline.corpus import collection, dataset, instruments, recordings
 from pipeline.errors import PipelineError, SourceError
 from pipeline.learning import hard_songs, voting
 from pipeline.learning.evaluation import (
     as_text,
     by_recording,
     calibration,
+    exact_interval,
     folder_clips,
     piano_probabilities,
     with_intervals,
@@ -33,6 +35,7 @@ from pipeline.song.recognition import MODEL_PATH, PIANO
 RESULTS = MODEL_PATH.parent / "results" / "model.json"
 WITHOUT_DEV = MODEL_PATH.parent / "generated" / "packages-alone.npz"  # a model that no real recordings have chosen
 
+RECIPE = "released"  # the kinds of recordings, their shares, and the augmentations: the tables of data/sounds
 THRESHOLDS = np.linspace(-8, 8, 321)  # in log odds
 PRIOR = 1 / 6  # the prior probability of solo piano among the songs that people ask about: an assumption
 EXCERPT = 5  # clips; the probabilities are calibrated for excerpts longer than a note and shorter than a song
@@ -95,7 +98,7 @@ def leave_one_out_thresholds(table, probability):
 def report(model, dataset_folder, unseen_songs=None, recordings=None):
     """The metrics of a two-class model: on the test split of a dataset, on songs, and on a folder of recordings.
 
-    `unseen_songs` are as `hard_songs.make` gives them.
+    `unseen_songs` are as `hard_songs.judge` gives them.
     """
     clips, labels, table, names = dataset.load(dataset_folder, "test")
     probabilities = piano_probabilities(model, clips)
@@ -105,13 +108,11 @@ def report(model, dataset_folder, unseen_songs=None, recordings=None):
     figures["test clips right, by kind"] = correct.mean().round(4).to_dict()
     figures["test recordings"] = _song_metrics(by_recording(table, probabilities))
     if unseen_songs:
-        clips, table = unseen_songs
-        songs = by_recording(table, piano_probabilities(model, clips))
+        songs = by_recording(*unseen_songs)
         figures["unseen songs"] = _song_metrics(songs)
         figures["unseen songs without noise"] = _song_metrics(songs[~songs["noisy"]])
-        columns = {"label": ("label", "first"), "n": ("label", "size"), "share": ("predicted_piano", "mean")}
-        by_sound = songs.groupby("sound", sort=False).agg(**columns).round(4)
-        figures["unseen songs taken for piano"] = by_sound.to_dict("index")
+        figures["unseen songs taken for piano"] = hard_songs.by_sound(songs)
+        figures["unseen songs by instrument"] = hard_songs.by_instrument(songs).to_dict("records")
     if recordings:
         clips, table = folder_clips(recordings)
         probabilities = piano_probabilities(model, clips)
@@ -150,8 +151,9 @@ def markdown(figures):
         lines.append(f"| {name} | {row['n']:,} | {' | '.join(texts[key] for key in columns.values())} |")
     if songs:
         lines += ["", "| unseen songs of | n | classified as piano |", "|---|---|---|"]
-        by_sound = figures["unseen songs taken for piano"].items()
-        lines += [f"| {name} | {row['n']} | {row['share']:.0%} |" for name, row in by_sound]
+        for name, row in figures["unseen songs taken for piano"].items():
+            low, high = exact_interval(round(row["share"] * row["n"]), row["n"])
+            lines.append(f"| {name} | {row['n']} | {row['share']:.0%} ({low:.0%}–{high:.0%}) |")
     return "\n".join(lines)
 
 
@@ -206,6 +208,7 @@ def main(arguments=None):
     option("--results", type=parsing.path, help=results)
     option("--data", type=parsing.path, default="data/generated/clips-weights", help="folder for the clips")
     option("--sources", nargs="*", default=["all"], help="where the sound comes from (default: all)")
+    option("--instruments", type=parsing.path, default=instruments.default(), help=instruments.HELP)
     option("--clips", type=parsing.count, default=150_000)
     train_help = "recordings of one's own to train on, by class"
     option("--train-folder", type=parsing.path, action="append", default=[], help=train_help)
@@ -227,14 +230,18 @@ def main(arguments=None):
     try:
         held_out = _dev_clips(dev) if dev else None  # at once, so that a mistake shows before hours have passed
         out.parent.mkdir(parents=True, exist_ok=True)
-        found = collection.recordings(options.sources, folders, folder_split="train" if folders else None)
-        dataset.build(options.data, n_clips=options.clips, seed=seed, recordings=found)
+        split = "train" if folders else None
+        found = collection.recordings(options.sources, folders, split, options.instruments, RECIPE)
+        dataset.build(options.data, n_clips=options.clips, seed=seed, recordings=found, recipe=RECIPE)
         settings = {"monitor": "recordings_loss" if dev else "val_loss", "augment": mix_over_piano()}
         path = f"{options.data}/model.npz"
         model = train(options.data, path, epochs=options.epochs, seed=seed, recordings=dev, **settings)
         clips, table = held_out or dataset.load(options.data, "validation")[::2]
         scale, shift = calibrate(model, clips, table)
-        figures = report(model, options.data, hard_songs.make(found), dev)
+        songs = Path(options.data) / "songs"
+        has_songs = len(hard_songs.make(found, songs))
+        unseen = hard_songs.judge(model, songs / "test") if has_songs else None
+        figures = report(model, options.data, unseen, dev)
     except PipelineError as error:
         print(f"weights: {error}", file=sys.stderr)
         return 1
@@ -244,6 +251,8 @@ def main(arguments=None):
         "seed": seed,
         "clips": options.clips,
         "sources": options.sources,
+        "recipe": RECIPE,
+        "instruments": bool(options.instruments),
         "dataset": dataset.fingerprint(options.data),
         "figures": figures,
     }
