@@ -73,7 +73,7 @@ def read(folder):
             if instrument.name in found:
                 raise ValueError(f"the instrument {instrument.name} stands twice")
             if splits.setdefault(instrument.family, instrument.split) != instrument.split:
-                raise ValueError(f"the maker {instrument.family} is already in {splits[instrument.family]}")
+                raise ValueError(f"the {instrument.family} is already in {splits[instrument.family]}")
         except ValueError as error:
             raise SourceError("instrument", f"Line {number} of {folder / README} cannot be used: {error}.") from None
         instrument_notes(instrument.folder)
