@@ -307,6 +307,6 @@ from pipeline.corpus import collection
 from pipeline.learning import weights
 
 find, packages = collection.recordings, sys.argv[1]
-collection.recordings = lambda _, folders, **split: find([], [packages]) + find([], folders, **split)
+collection.recordings = lambda _, folders, *rest: find([], [packages]) + find([], folders, *rest)
 sys.exit(weights.main(sys.argv[2:]))
 """
