@@ -12,7 +12,7 @@ RUN = .venv/bin/python
 	touch $@
 
 # What tests, the linter and the corpus need besides.
-.venv/dev: .venv/ready requirements-dev.txt requirements-onnx.txt
+.venv/dev: .venv/ready requirements-dev.txt requirements-onnx.txt requirements-site.txt
 	$(RUN) -m pip install -q -r requirements-dev.txt
 	$(RUN) -m pip install -q --no-deps 'tinysoundfont>=0.3.6'
 	touch $@

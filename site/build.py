@@ -1,4 +1,4 @@
-"""Build the page that needs no installation: static files in site/build, for any web server.
+"""Build the site that needs no installation, the demo and the book: static files in site/build, for any web server.
 
 The widgets are those of pipeline/app/web, the network is data/model.npz as ONNX, and onnxruntime-web comes from npm.
 """
@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from string import Template
 
+import book
 import mistune
 import numpy as np
 from matplotlib import colormaps
@@ -28,14 +29,13 @@ SITE = Path(__file__).parent
 ROOT = SITE.parent
 RUNTIME = SITE / "node_modules" / "onnxruntime-web" / "dist"
 RUNTIME_FILES = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
-DOCS = {path.stem: path for path in sorted((ROOT / "docs").glob("*.md"))} | {"sounds": ROOT / "data" / "SOUNDS.md"}
 
 
 def build(folder, model_path):
     """Write the whole site into `folder`, with the model of `model_path`."""
     install_runtime()
     shutil.rmtree(folder, ignore_errors=True)
-    for name in ("ort", "samples", "docs"):
+    for name in ("ort", "samples"):
         (folder / name).mkdir(parents=True)
     for name in RUNTIME_FILES:
         shutil.copy(RUNTIME / name, folder / "ort")
@@ -49,21 +49,25 @@ def build(folder, model_path):
     write_widgets(folder)
     write_network(folder, model_path)
     write_pages(folder)
+    print("Rendering the book ...", flush=True)
+    book.build(folder / "book")
 
 
 def install_runtime():
-    """Fetch onnxruntime-web with npm, unless the version of package.json is there."""
-    wanted = json.loads((SITE / "package.json").read_text())["dependencies"]["onnxruntime-web"]
-    package = RUNTIME.parent / "package.json"
-    if package.is_file() and json.loads(package.read_text())["version"] == wanted:
+    """Fetch what package.json names with npm, unless it is there."""
+    wanted = json.loads((SITE / "package.json").read_text())["dependencies"]
+    packages = {name: SITE / "node_modules" / name / "package.json" for name in wanted}
+    if all(
+        path.is_file() and json.loads(path.read_text())["version"] == wanted[name] for name, path in packages.items()
+    ):
         return
     npm = shutil.which("npm")
     if npm is None:
-        sys.exit("npm is needed for onnxruntime-web: install Node.js, and run this again.")
+        sys.exit(f"npm is needed for {' and '.join(wanted)}: install Node.js, and run this again.")
     options = ["--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts", "--omit=dev"]
-    print("Fetching onnxruntime-web with npm ...", flush=True)
+    print(f"Fetching {' and '.join(wanted)} with npm ...", flush=True)
     if subprocess.run([npm, "install", *options], cwd=SITE, stdout=subprocess.DEVNULL).returncode:
-        sys.exit("npm could not fetch onnxruntime-web: its words are above.")
+        sys.exit("npm could not fetch them: its words are above.")
 
 
 def write_widgets(folder):
@@ -105,57 +109,28 @@ def write_network(folder, model_path):
 
 
 def write_pages(folder):
-    """The landing page, the demo, and the docs."""
+    """The landing page and the demo. What the README links to is in the book."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     results = re.search(r"^\|.*?(?=^[^|])", readme, re.MULTILINE | re.DOTALL)[0]
     install = re.search(r"## Installation.*?```\n(.*?)```", readme, re.DOTALL)[1]
-    titles = {stem: re.match(r"# (.+)", path.read_text(encoding="utf-8"))[1] for stem, path in DOCS.items()}
-    links = "".join(f'<li><a href="docs/{stem}.html">{html.escape(title)}</a></li>' for stem, title in titles.items())
+    links = "".join(
+        f'<li><a href="book/{path.relative_to(ROOT).with_suffix(".html").as_posix()}">{html.escape(title)}</a></li>'
+        for path in book.documents()["Docs"]
+        for title in re.findall(r"\A# (.+)", path.read_text(encoding="utf-8"))
+    )
     landing = Template((SITE / "index.html").read_text(encoding="utf-8")).substitute(
-        results=markdown(results, "docs/"),
+        results=mistune.create_markdown(plugins=["table"])(re.sub(r"\((docs/.+?)\.md", r"(book/\1.html", results)),
         install=html.escape(re.sub(" +#.*", "", install).strip()),
         docs=f'<ul class="docs">{links}</ul>',
     )
-    write_page(folder / "index.html", "Piano or Other", landing)
     demo = (SITE / "demo.html").read_text(encoding="utf-8")
-    write_page(folder / "demo.html", "Is it a piano?", demo, '<script type="module" src="demo.js"></script>')
-    for stem, path in DOCS.items():
-        content = f'<article class="wide">{markdown(path.read_text(encoding="utf-8"), "")}</article>'
-        write_page(folder / "docs" / f"{stem}.html", titles[stem], content, top="../")
-    index = f'<h1>Docs</h1><ul class="docs">{links.replace("docs/", "")}</ul>'
-    write_page(folder / "docs" / "index.html", "Docs", index, top="../")
-
-
-def write_page(path, title, content, head="", top=""):
-    """One page in the common frame; `top` leads from it to the top of the site."""
+    script = '<script type="module" src="demo.js"></script>'
     frame = Template((SITE / "page.html").read_text(encoding="utf-8"))
-    path.write_text(frame.substitute(title=html.escape(title), content=content, head=head, top=top), encoding="utf-8")
-
-
-def markdown(text, docs):
-    """Markdown as HTML. Links to pages of the docs lead to those of the site, in the folder `docs`; other files of the
-    repository are not on the site, so their links become plain text.
-    """
-
-    def relinked(match):
-        target, _, anchor = html.unescape(match[1]).partition("#")
-        if "://" in target or not target:
-            return match[0]
-        stem = "sounds" if target.endswith("SOUNDS.md") else Path(target).stem
-        if target.endswith(".md") and stem in DOCS:
-            return f'<a href="{docs}{stem}.html{"#" + anchor if anchor else ""}">{match[2]}</a>'
-        return match[2]
-
-    made = mistune.create_markdown(plugins=["table"])(text)
-    made = re.sub(r"<h([1-6])>(.*?)</h\1>", _with_anchor, made)
-    return re.sub(r'<a href="([^"]*)"[^>]*>(.*?)</a>', relinked, made, flags=re.DOTALL)
-
-
-def _with_anchor(match):
-    """A heading with the anchor that GitHub gives it."""
-    words = html.unescape(re.sub(r"<.*?>", "", match[2]))
-    anchor = re.sub(r"[^\w\- ]", "", words).strip().lower().replace(" ", "-")
-    return f'<h{match[1]} id="{anchor}">{match[2]}</h{match[1]}>'
+    for name, title, content, head in (
+        ("index.html", "Piano or Other", landing, ""),
+        ("demo.html", "Is it a piano?", demo, script),
+    ):
+        (folder / name).write_text(frame.substitute(title=title, content=content, head=head), encoding="utf-8")
 
 
 def main():

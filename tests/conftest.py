@@ -1,6 +1,11 @@
 """What tests of several files need, and what the suite says at its end: whether the demo was tested in a browser."""
 
 import os
+import subprocess
+import sys
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import browser
 import pytest
@@ -13,6 +18,32 @@ def cluster():
 
     with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster:
         yield cluster
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """A file server that does not print each request."""
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="session")
+def site_folder(tmp_path_factory):
+    """The built site, in a folder below the one that is served."""
+    folder = tmp_path_factory.mktemp("site") / "sub" / "path"
+    command = [sys.executable, "site/build.py", "--folder", folder]
+    subprocess.run(command, cwd=browser.ROOT, env=os.environ | {"PYTHONPATH": "."}, check=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def site(site_folder):
+    """The address of the built site, which a plain file server has in a sub-path."""
+    handler = partial(Quiet, directory=site_folder.parents[1])
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/sub/path/"
+        server.shutdown()
 
 
 def pytest_terminal_summary(terminalreporter):
@@ -33,5 +64,5 @@ def pytest_sessionfinish(session):
 
 def pytest_ignore_collect(collection_path):
     """Without a browser, its tests are left out."""
-    is_left_out = collection_path.name in ("test_browser.py", "test_site.py") and browser.find_browser() is None
-    return True if is_left_out else None
+    is_driven = collection_path.name in ("test_browser.py", "test_site.py", "test_book.py")
+    return True if is_driven and browser.find_browser() is None else None
