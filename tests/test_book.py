@@ -146,6 +146,17 @@ def test_cells_that_jupyter_hides_are_folded(site_folder, tmp_path):
         assert page.read_text(encoding="utf-8").count("<details class=") == hidden, path
 
 
+def test_a_widget_leaves_its_picture():
+    widget, picture = (
+        {book.WIDGET: {"model_id": "1"}, "text/plain": "VBox()"},
+        {"text/html": "<img alt='' src='data:,'>"},
+    )
+    assert book.still({"data": dict(widget)}) is None
+    assert book.still({"data": widget | picture})["data"] == {"text/plain": "VBox()"} | picture
+    stream = {"output_type": "stream", "text": "1"}
+    assert book.still(stream) == stream
+
+
 def test_a_link_to_a_file_that_is_missing_ends_the_build(tmp_path):
     with pytest.raises(SystemExit, match=r"onnx\.md links to \.\./nn/gone\.py, which is not there"):
         book.relinked("[code](../nn/gone.py#L3)", browser.ROOT / "docs" / "onnx.md", set(), tmp_path)

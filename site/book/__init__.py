@@ -17,6 +17,7 @@ from string import Template
 BOOK = Path(__file__).parent
 ROOT = BOOK.parents[1]
 LINK = re.compile(r"(?<=\]\()(?![a-z]+:|#)([^)\s#]+)(#[\w-]+)?(?=\))")
+WIDGET = "application/vnd.jupyter.widget-view+json"
 CODE = ("nn", "pipeline", "figures", "tests")
 # Styles within a page are those of tables, formulas and highlighted code; scripts within it are named by their hash.
 POLICY = (
@@ -85,9 +86,16 @@ def prepared(notebook, path, pages, stage):
             cell["source"] = relinked("".join(cell["source"]), path, pages, stage)
         elif cell["metadata"].get("jupyter", {}).get("source_hidden"):
             cell["metadata"].setdefault("tags", []).append("hide-input")
-        for output in cell.get("outputs", []):
-            output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
+        if "outputs" in cell:
+            cell["outputs"] = [output for output in map(still, cell["outputs"]) if output]
     return notebook
+
+
+def still(output):
+    """An output without its widget: its picture if it has one, None if only its name is left."""
+    if output.get("data", {}).pop(WIDGET, None) and set(output["data"]) <= {"text/plain"}:
+        return None
+    return output
 
 
 def relinked(text, path, pages, stage):
