@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 import browser
 import pytest
 from playwright.sync_api import expect
-from test_site import PATIENCE, opened
+from test_site import opened
 
 sys.path.insert(0, str(browser.ROOT / "site"))
 import book
@@ -95,7 +95,7 @@ def test_the_site_leads_to_the_book_and_the_book_back(chromium, site):
 def test_formulas_are_drawn(chromium, site):
     with opened(chromium, site, BY_HAND) as page:
         page.locator("mjx-container").first.wait_for()
-        page.wait_for_function("MathJax.startup.promise.then(() => true)")
+        page.evaluate("MathJax.startup.promise.then(() => true)")
         sizes = page.evaluate("[...document.querySelectorAll('mjx-container')].map((one) => one.offsetHeight)")
         assert len(sizes) > 40
         assert min(sizes) > 0
@@ -127,8 +127,8 @@ def test_sounds_and_films_play(chromium, site):
             assert players.count() > 0
             for player in players.all():
                 assert player.evaluate("(one) => { one.muted = true; return one.play().then(() => one.duration); }") > 1
-            playing = f"document.querySelector('{kind}').currentTime > 0.1"
-            page.wait_for_function(playing, timeout=PATIENCE)
+            heard = "(one) => new Promise((done) => { one.ontimeupdate = () => one.currentTime > 0.1 && done(true); })"
+            assert players.last.evaluate(heard)
 
 
 def test_cells_that_jupyter_hides_are_folded(site_folder, tmp_path):
