@@ -11,7 +11,6 @@ import re
 import shutil
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 
 import nbformat
@@ -20,12 +19,9 @@ import pytest
 import soundfile
 from nbconvert import HTMLExporter
 
-from nn import Model
 from pipeline import notebooks
 from pipeline.corpus import dataset, tiny
 from pipeline.errors import SourceError
-from pipeline.learning.networks import dense_network
-from pipeline.studies import experiments
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
@@ -141,49 +137,6 @@ def test_the_tiny_dataset_needs_songs_of_both_classes(tmp_path):
         tiny.build(tmp_path / "out", tmp_path)
     assert caught.value.kind == "missing"
     assert not (tmp_path / "out").exists()
-
-
-def test_a_stopped_experiment_goes_on_as_if_it_had_not_been(tiny_clips, tmp_path):
-    network = partial(dense_network, sound="samples")
-    options = {"seeds": (3,), "batch_size": 16}
-    whole = experiments.train("dense, a", network, tiny_clips, tmp_path / "whole", epochs=2, **options)[0]
-    experiments.train("dense, a", network, tiny_clips, tmp_path / "parts", epochs=1, **options)
-    parts = experiments.train("dense, a", network, tiny_clips, tmp_path / "parts", epochs=2, **options)[0]
-    assert all(np.array_equal(whole.params[name], array) for name, array in parts.params.items())
-    file = tmp_path / "parts" / "dense-a-seed-3.npz"
-    assert len(Model.load(file).history.epoch_rows) == 2
-    before = file.stat().st_mtime_ns
-    experiments.train("dense, a", network, tiny_clips, tmp_path / "parts", epochs=2, **options)
-    assert file.stat().st_mtime_ns == before, "a complete run is only read"
-
-
-def test_a_run_of_other_clips_another_network_or_other_settings_is_begun_anew(tiny_clips, tmp_path):
-    others = shutil.copytree(tiny_clips, tmp_path / "others")
-    clips = np.load(others / "clips.npy")
-    np.save(others / "clips.npy", clips[:, ::-1])
-    assert dataset.fingerprint(others) != dataset.fingerprint(tiny_clips)
-    first = partial(dense_network, sound="samples", units=(4,))
-    file = tmp_path / "runs" / "a-seed-0.npz"
-
-    def written(folder=tiny_clips, network=first, epochs=2, **settings):
-        """Whether a run is trained, and not only read."""
-        before = file.stat().st_mtime_ns if file.exists() else None
-        model = experiments.train("a", network, folder, file.parent, seeds=(0,), epochs=epochs, **settings)[0]
-        assert len(model.history.epoch_rows) == epochs == len(Model.load(file).history.epoch_rows)
-        return file.stat().st_mtime_ns != before
-
-    assert written()
-    assert not written()
-    assert written(others)
-    assert not written(others)
-    assert written()
-    assert written(network=partial(first, units=(5,)))
-    assert written()
-    assert written(batch_size=8)
-    assert written(learning_rate=0.01)
-    assert written(limit=10)
-    assert written()
-    assert written(epochs=1), "a longer run is not a shorter one"
 
 
 def test_players_hold_the_sound_small_and_say_what_it_is(monkeypatch):

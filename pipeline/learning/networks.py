@@ -17,30 +17,31 @@ from nn.spectrogram import FeatureConfig
 
 CLASS_NAMES = ("Piano", "Other")
 INPUT_SHAPE = (FeatureConfig().clip_samples,)
+PICTURE_SHAPE = (1, FeatureConfig().clip_frames, FeatureConfig().n_mels)
 
 
-def thesis_network(class_names=CLASS_NAMES, seed=0):
-    """The thesis' network: five convolutions that become smaller and deeper, four poolings, two dense layers."""
-    layers = [MelSpectrogram(), BatchNormalization(momentum=0.9)]
+def thesis_network(class_names=CLASS_NAMES, seed=0, sound="normalized"):
+    """The thesis' network: five convolutions that become smaller and deeper, four poolings, two dense layers.
+
+    `sound` is the input of the first convolution: "decibels" of the mel spectrogram, or those "normalized". A network
+    of "pictures" takes mel spectrograms instead of samples, and normalizes them.
+    """
+    layers = _front(sound, momentum=0.9)
     for filters, size in ((8, 7), (16, 5), (16, 3), (32, 3)):
         layers += [Conv2D(filters, size), ReLU(), MaxPooling2D(2)]
     layers += [Conv2D(32, 3), ReLU(), Flatten(), Dropout(0.2), Dense(64), ReLU()]
-    return _classifier(layers, class_names, seed)
+    return _classifier(layers, class_names, seed, sound)
 
 
 def dense_network(class_names=CLASS_NAMES, seed=0, units=(64, 64), sound="normalized"):
     """The thesis' first attempt: dense layers alone, without convolution.
 
-    `sound` is the input of the first dense layer: "samples", "decibels" of the mel spectrogram, or those "normalized".
+    `sound` is the input of the first dense layer, as in `thesis_network`, or the "samples" themselves.
     """
-    layers = {
-        "samples": [],
-        "decibels": [MelSpectrogram(), Flatten()],
-        "normalized": [MelSpectrogram(), BatchNormalization(), Flatten()],
-    }[sound]
+    layers = _front(sound) + [Flatten()] * (sound != "samples")
     for width in units:
         layers += [Dense(width), ReLU()]
-    return _classifier(layers, class_names, seed)
+    return _classifier(layers, class_names, seed, sound)
 
 
 def recognizer_network(class_names=CLASS_NAMES, seed=0, filters=(32, 64, 96, 96), last_pool=(12, 2), masked=False):
@@ -56,5 +57,12 @@ def recognizer_network(class_names=CLASS_NAMES, seed=0, filters=(32, 64, 96, 96)
     return _classifier(layers, class_names, seed)
 
 
-def _classifier(layers, class_names, seed):
-    return Model([*layers, Dense(len(class_names)), Softmax()], INPUT_SHAPE, class_names, seed)
+def _front(sound, **options):
+    """The layers in front of those that learn from `sound`."""
+    mel = [MelSpectrogram()] * (sound in ("decibels", "normalized"))
+    return mel + [BatchNormalization(**options)] * (sound in ("normalized", "pictures"))
+
+
+def _classifier(layers, class_names, seed, sound=None):
+    shape = PICTURE_SHAPE if sound == "pictures" else INPUT_SHAPE
+    return Model([*layers, Dense(len(class_names)), Softmax()], shape, class_names, seed)
