@@ -2,17 +2,26 @@
 
 from functools import partial
 
+import numpy as np
+import pandas as pd
+from scipy.signal import resample
+
+from nn.data import to_float
+from pipeline.corpus import dataset
+from pipeline.learning.evaluation import by_recording, folder_clips, piano_probabilities
 from pipeline.learning.networks import dense_network, thesis_network
-from pipeline.studies.experiments import BY_CLIP, BY_SOURCE, FALLING, Experiment
+from pipeline.song.recognition import PIANO
+from pipeline.studies.experiments import BY_CLIP, BY_SOURCE, FALLING, Experiment, split
 
 MANY, SEVERAL = tuple(range(10)), tuple(range(5))  # seeds: of the two networks that are compared, and of all others
 THESIS, DENSE = "thesis network", "dense, normalised decibels"
 RAW, SAMPLES = "dense, raw decibels", "dense, samples"
 AS_MANY_PARAMETERS = (9, 250)  # units of a dense network with the parameters of the thesis network, within a hundred
+RESAMPLES = 10_000  # of the bootstrap
+ABOUT = ["network", "protocol", "learning_rate"]  # what an experiment is known by in tables
+ROWS = ["protocol", "split", "recording", "label", "clips"]  # the columns of `answers` in front of the runs
 
-RESAMPLES = 10_000
-
-dense = {
+DENSE_NETWORKS = {
     SAMPLES: partial(dense_network, sound="samples"),
     RAW: partial(dense_network, sound="decibels"),
     DENSE: dense_network,
@@ -24,7 +33,7 @@ def dense_experiments(many=MANY, several=SEVERAL):
     found = [
         Experiment(name, network, many if name == DENSE else several, protocol)
         for protocol in (BY_SOURCE, BY_CLIP)
-        for name, network in dense.items()
+        for name, network in DENSE_NETWORKS.items()
     ]
     return [*found, Experiment(DENSE, dense_network, several, learning_rate=FALLING)]
 
@@ -47,3 +56,140 @@ def ablations(seeds=SEVERAL):
         Experiment("dense, permuted pixels", partial(dense_network, **pictures), seeds, permuted=True),
         Experiment("thesis network, raw decibels", partial(thesis_network, sound="decibels"), seeds),
     ]
+
+
+def answers(runs, clips_folder):
+    """How many clips of each held-out recording every run has right: a DataFrame, a row a recording.
+
+    Columns: protocol, split, recording (a number), label and clips; then one a run, named by `column`. In the
+    validation split it is the answer after the last epoch; in the test split, that after the epoch with the lowest
+    validation loss.
+    """
+    _, labels, table, class_names = dataset.load(clips_folder)
+    is_piano, tables = labels == class_names.index(PIANO), []
+    for protocol in dict.fromkeys(run.experiment.protocol for run in runs):
+        parts = split(table, labels, protocol)
+        rows = np.concatenate([parts["validation"], parts["test"]])
+        held_out = table.iloc[rows].assign(protocol=protocol, clips=1)
+        held_out["split"] = np.repeat(["validation", "test"], [len(parts["validation"]), len(parts["test"])])
+        held_out["recording"] = pd.factorize(held_out["recording"])[0]
+        found = {column(run): _right(run, is_piano[rows], len(parts["validation"])) for run in _of(runs, protocol)}
+        counted = pd.concat([held_out[ROWS], pd.DataFrame(found, index=held_out.index)], axis=1)
+        tables.append(counted.groupby(ROWS[:-1], sort=False).sum().reset_index())
+    return pd.concat(tables, ignore_index=True)
+
+
+def _of(runs, protocol):
+    return [run for run in runs if run.experiment.protocol == protocol]
+
+
+def column(run):
+    """The name of a run in a table."""
+    return " | ".join((run.experiment.name, run.experiment.protocol, run.experiment.learning_rate, str(run.seed)))
+
+
+def _right(run, is_piano, n_validation):
+    best = int(run.model.history.epochs["val_loss"].argmin())
+    probability = run.probabilities[-1].copy()
+    probability[n_validation:] = run.probabilities[best, n_validation:]
+    return ((probability > 0.5) == is_piano).astype(int)
+
+
+def accuracies(table, part="validation"):
+    """The accuracy of each experiment in a table of `answers`: a DataFrame with seeds, mean, low and high.
+
+    `low` and `high` are the ends of a 95 % interval: recordings and seeds are drawn anew (`drawn`).
+    """
+    rows = {}
+    for about in _experiments(table):
+        values = drawn(table, about, part=part)
+        rows[about] = [len(_columns(table, about)), values[0], *np.quantile(values[1:], (0.025, 0.975))]
+    found = pd.DataFrame.from_dict(rows, orient="index", columns=["seeds", "accuracy", "low", "high"])
+    found.index = pd.MultiIndex.from_tuples(found.index, names=ABOUT)
+    return found.reset_index()
+
+
+def difference(table, first, second, part="validation"):
+    """How much more accurate one experiment is than another: (difference, low, high) with a 95 % interval.
+
+    `first` and `second` are (network, protocol, learning_rate). The bootstrap is paired: both are asked about the same
+    drawn recordings, and where they have the same number of seeds, about the same drawn seeds (Efron and Tibshirani,
+    1993).
+    """
+    values = drawn(table, first, part) - drawn(table, second, part)
+    return (values[0], *np.quantile(values[1:], (0.025, 0.975)))
+
+
+def drawn(table, about, part="validation"):
+    """The accuracy of an experiment, and then that of each of `RESAMPLES` resamples: float array.
+
+    Recordings are drawn with replacement within each class, as clips of one recording resemble each other; seeds are
+    drawn too. The draws depend on the recordings and the number of seeds alone, so that those of two experiments pair.
+    """
+    recordings = table[(table["protocol"] == about[1]) & (table["split"] == part)]
+    right, clips = recordings[_columns(table, about)].to_numpy(float), recordings["clips"].to_numpy(float)
+    rng, n_seeds = np.random.default_rng(0), right.shape[1]
+    weights = np.ones((RESAMPLES + 1, len(recordings)))
+    for label in recordings["label"].unique():
+        same = np.flatnonzero(recordings["label"] == label)
+        weights[1:, same] = rng.multinomial(len(same), np.full(len(same), 1 / len(same)), RESAMPLES)
+    seeds = np.ones((RESAMPLES + 1, n_seeds))
+    seeds[1:] = rng.multinomial(n_seeds, np.full(n_seeds, 1 / n_seeds), RESAMPLES)
+    return ((weights @ right) / (weights @ clips)[:, None] * seeds).sum(axis=1) / n_seeds
+
+
+def _columns(table, about):
+    return [name for name in table if name.startswith(" | ".join(about) + " | ")]
+
+
+def _experiments(table):
+    return list(dict.fromkeys(tuple(name.split(" | ")[:3]) for name in table if " | " in name))
+
+
+FRAMES = (0, 1, 2, 5, 10, 20, 35, 50)
+SEMITONES = (-12, -7, -5, -3, -2, -1, 0, 1, 2, 3, 5, 7, 12)
+
+
+def shifted(clips, frames=0, semitones=0):
+    """Float clips `(n, samples)`, later by frames of 10 ms, or played faster, and so higher, by semitones.
+
+    What leaves a clip at its end comes in again at its beginning; a clip that became shorter begins again.
+    """
+    if semitones:
+        n = clips.shape[1]
+        faster = resample(clips, round(n / 2 ** (semitones / 12)), axis=1)
+        return np.tile(faster, (1, 2))[:, :n].astype(np.float32)
+    return np.roll(clips, 160 * frames, axis=1)
+
+
+def accuracy_when_shifted(runs, clips, labels):
+    """A row for each run and shift: network, seed, shift ("frames" or "semitones"), by, accuracy, and the share kept.
+
+    `kept` is the share of clips that are given the same class as without a shift.
+    """
+    clips, rows = to_float(clips), []
+    before = [run.model.predict(clips).argmax(axis=1) for run in runs]
+    for kind, amounts in (("frames", FRAMES), ("semitones", SEMITONES)):
+        for by in amounts:
+            moved = shifted(clips, **{kind: by})
+            for run, first in zip(runs, before):
+                said = run.model.predict(moved).argmax(axis=1)
+                rows.append((run.experiment.name, run.seed, kind, by, np.mean(said == labels), np.mean(said == first)))
+    return pd.DataFrame(rows, columns=["network", "seed", "shift", "by", "accuracy", "kept"])
+
+
+def on_recordings(models, folder):
+    """What models say of whole recordings: a row for each model and recording.
+
+    `models`: dict of network to list of Model. `folder` has a sub-folder for each class. Columns: network, seed,
+    recording, label, seconds (clips), piano_votes (the share of clips), piano_probability, predicted_piano.
+    """
+    clips, table = folder_clips(folder)
+    found = [
+        by_recording(table, piano_probabilities(model, clips)).assign(network=name, seed=model.seed)
+        for name, group in models.items()
+        for model in group
+    ]
+    first = ["network", "seed", "recording", "label"]
+    table = pd.concat(found, ignore_index=True).rename(columns={"clips": "seconds"})
+    return table[first + [name for name in table if name not in first]]
