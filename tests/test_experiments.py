@@ -6,12 +6,13 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from nn import MelSpectrogram, Model
 from pipeline.corpus import dataset, tiny
 from pipeline.learning.networks import dense_network, thesis_network
-from pipeline.studies import experiments
+from pipeline.studies import convolution, experiments
 from pipeline.studies.experiments import BY_CLIP, BY_SOURCE, CONSTANT, FALLING, Experiment
 
 ROOT = Path(__file__).parents[1]
@@ -67,6 +68,7 @@ def test_a_run_of_other_clips_another_network_or_other_settings_is_begun_anew(cl
     assert written(experiment=replace(SMALL, network=partial(SMALL.network, units=(5,))))
     assert written()
     assert written(batch_size=8)
+    assert written(experiment=replace(SMALL, learning_rate=0.01))
     assert written(limit=12)
     assert written(epochs=1, limit=12)
 
@@ -79,7 +81,7 @@ def test_runs_are_in_the_order_of_their_experiments_and_independent_of_it(clips,
     for a, b in zip(runs, (*turned[1:], turned[0])):
         assert np.array_equal(a.probabilities, b.probabilities)
     table = experiments.epochs(runs)
-    assert list(table.columns[:6]) == ["network", "protocol", "learning_rate", "seed", "parameters", "epoch"]
+    assert list(table.columns[:6]) == ["network", "protocol", "schedule", "seed", "parameters", "epoch"]
     assert set(experiments.curves(runs)["protocol"]) == {BY_SOURCE, BY_CLIP}
 
 
@@ -107,7 +109,7 @@ def test_by_clip_divides_recordings_and_by_source_does_not(clips):
 
 def test_a_falling_learning_rate_ends_near_zero(clips, tmp_path):
     constant, falling = (
-        trained(replace(SMALL, learning_rate=rate), clips, tmp_path)[0].model for rate in (CONSTANT, FALLING)
+        trained(replace(SMALL, schedule=rate), clips, tmp_path)[0].model for rate in (CONSTANT, FALLING)
     )
     assert constant.optimizer.learning_rate == 1e-3
     assert falling.optimizer.learning_rate == pytest.approx(0.5e-3)  # in the second of two epochs
@@ -146,3 +148,85 @@ def test_a_network_of_pictures_is_the_network_of_samples_behind_the_spectrogram(
     for network in (thesis_network, dense_network):
         whole, behind = network(), network(sound="pictures")
         assert np.allclose(whole.predict(samples), behind.predict(mel.forward(samples)), atol=1e-6)
+
+
+def table_of(right, clips=(10, 30, 20, 40), labels=("Piano", "Piano", "Other", "Other"), part="validation"):
+    """A table of answers: `right` has a column a run."""
+    rows = {"protocol": BY_SOURCE, "split": part, "recording": range(len(clips)), "label": labels, "clips": clips}
+    return pd.DataFrame(rows | right)
+
+
+def test_an_accuracy_is_that_of_the_clips_and_its_interval_holds_it():
+    table = table_of({"a | by source | constant | 0": (5, 30, 10, 40), "a | by source | constant | 1": (5, 20, 10, 30)})
+    found = convolution.accuracies(table).iloc[0]
+    assert found["seeds"] == 2
+    assert found["accuracy"] == pytest.approx((85 + 65) / 200)
+    assert found["low"] < found["accuracy"] < found["high"]
+    sure = convolution.accuracies(table_of({"a | by source | constant | 0": (10, 30, 20, 40)})).iloc[0]
+    assert (sure["low"], sure["accuracy"], sure["high"]) == (1, 1, 1)
+
+
+def test_a_difference_is_paired_over_recordings():
+    """One network has the same errors as the other, and five clips more in each recording: nothing is uncertain."""
+    clips = np.array([20] * 12)
+    labels = ["Piano", "Other"] * 6
+    right = np.random.default_rng(0).integers(0, 15, 12)
+    names = [f"{name} | by source | constant | 0" for name in ("b", "a")]
+    table = table_of(dict(zip(names, (right + 5, right))), clips, labels)
+    pair = [(name, BY_SOURCE, CONSTANT) for name in ("b", "a")]
+    assert convolution.difference(table, *pair) == pytest.approx((0.25, 0.25, 0.25))
+    table[names[0]] = (right + 5)[::-1]  # the negative control: other recordings are wrong
+    mean, low, high = convolution.difference(table, *pair)
+    assert mean == pytest.approx(0.25)
+    assert low < 0.2 < 0.3 < high
+
+
+def test_the_interval_of_an_accuracy_covers_the_truth_as_often_as_it_says():
+    """Recordings whose clips are all right or all wrong, half of each: the interval must be that of recordings."""
+    rng, hits = np.random.default_rng(1), 0
+    for _ in range(40):
+        right = rng.integers(0, 2, 60) * 50
+        table = table_of({"a | by source | constant | 0": right}, [50] * 60, ["Piano", "Other"] * 30)
+        found = convolution.accuracies(table).iloc[0]
+        hits += found["low"] <= 0.5 <= found["high"]
+    assert 34 <= hits <= 40
+
+
+def test_answers_count_the_clips_of_each_held_out_recording(clips, tmp_path):
+    runs = experiments.run([SMALL, replace(SMALL, protocol=BY_CLIP)], clips, tmp_path, 3, workers=1)
+    answers = convolution.answers(runs, clips)
+    _, labels, table, _ = dataset.load(clips, "validation")
+    part = answers.query("protocol == 'by source' and split == 'validation'")
+    assert part["clips"].tolist() == table.groupby("recording", sort=False).size().tolist()
+    right = runs[0].model.predict(dataset.load(clips, "validation")[0]).argmax(axis=1) == labels
+    name = convolution.column(runs[0])
+    assert part[name].sum() == right.sum()
+    assert part[convolution.column(runs[1])].isna().all()
+    best = int(runs[0].model.history.epochs["val_loss"].argmin())
+    test_labels = dataset.load(clips, "test")[1]
+    chosen = (runs[0].probabilities[best, len(labels) :] > 0.5) == (test_labels == 0)
+    assert answers.query("protocol == 'by source' and split == 'test'")[name].sum() == chosen.sum()
+
+
+def test_shifts_move_and_transpose_and_change_nothing_by_zero():
+    time = np.arange(16000) / 16000
+    tone = np.sin(2 * np.pi * 440 * time).astype(np.float32)[np.newaxis]
+    assert np.array_equal(convolution.shifted(tone), tone)
+    assert np.array_equal(convolution.shifted(tone, frames=10)[0, 1600:], tone[0, :-1600])
+
+    def pitch(samples):
+        return np.abs(np.fft.rfft(samples[0])).argmax()
+
+    assert pitch(convolution.shifted(tone, semitones=12)) == pytest.approx(880, abs=2)
+    assert pitch(convolution.shifted(tone, semitones=-12)) == pytest.approx(220, abs=2)
+
+
+def test_recordings_are_judged_whole_and_by_seconds():
+    clips, table = convolution.sample_clips(ROOT / "data" / "samples")
+    assert set(table["label"]) == {"Piano", "Other"}
+    released = Model.load(ROOT / "data" / "model.npz")
+    rows = convolution.on_recordings({"released": [released], "untrained": [thesis_network()]}, clips, table)
+    found = convolution.recording_accuracies(rows)
+    assert found.loc["released", "recordings"] == 1
+    assert found.loc["released", "recordings_low"] == pytest.approx(0.025 ** (1 / 11))
+    assert found.loc["released", "seconds"] > 0.95 > 0.8 > found.loc["untrained", "seconds"]

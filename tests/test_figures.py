@@ -169,7 +169,7 @@ def test_data_flow_has_a_gradient_for_every_trained_layer():
     assert np.isnan(flow["input gradient"].iloc[0])
     assert (flow["input gradient"].iloc[1:] > 0).all()
     assert all(np.array_equal(before[name], array) for name, array in model.params.items())
-    assert "conv2d_3" in texts(diagrams.data_flow(model, flow))
+    assert "conv2d_3" in texts(diagrams.data_flow(model, flow, flow))
 
 
 def test_dead_units_are_zero_for_every_clip():
@@ -182,32 +182,56 @@ def test_dead_units_are_zero_for_every_clip():
 
 @pytest.fixture(scope="module")
 def trained():
-    """Two networks of two seeds with an invented history."""
-    models = {}
+    """Runs of two networks from two seeds, with an invented history."""
+    runs = []
     for name, final in (("good", 0.9), ("bad", 0.5)):
-        models[name] = [dense_network(seed=seed, sound="samples") for seed in (0, 1)]
-        for model in models[name]:
-            accuracies = np.linspace(0.5, final, 60) + 0.01 * model.seed
+        experiment = experiments.Experiment(name, None, (0, 1))
+        for seed in experiment.seeds:
+            model = dense_network(seed=seed, sound="samples")
+            accuracies = np.linspace(0.5, final, 60) + 0.01 * seed
             model.history.batch_rows = [(1 + n // 30, n % 30, 1 - a, a) for n, a in enumerate(accuracies)]
             model.history.epoch_rows = [
                 {"loss": 0.5, "accuracy": final, "seconds": 1.0, "val_loss": 0.5, "val_accuracy": final + 0.02 * epoch}
                 for epoch in (0, 1)
             ]
-    return models
+            runs.append(experiments.Run(experiment, model, np.zeros((2, 4))))
+    return runs
 
 
-def test_curves_are_means_over_seeds_within_their_band(trained):
+def test_curves_show_every_seed_thin_and_their_mean_thick(trained):
     curves, epochs = experiments.curves(trained), experiments.epochs(trained)
     assert len(epochs) == 8
     assert set(epochs["epoch"]) == {1, 2}
     assert curves["epoch"].between(0, 2).all()
     figure = training.learning_curves(curves, epochs, "accuracy", highlight=["good"])
-    good = figure.axes[0].lines[0]
-    assert good.get_color() != figure.axes[0].lines[1].get_color() == style.GREY
-    assert good.get_ydata()[-1] == pytest.approx(0.905, abs=0.01), "the mean of two seeds that end at 0.90 and 0.91"
+    first, second, mean, *others = figure.axes[0].lines
+    assert first.get_linewidth() == second.get_linewidth() < mean.get_linewidth()
+    assert mean.get_color() != others[0].get_color() == style.GREY
+    assert mean.get_ydata()[-1] == pytest.approx(0.905, abs=0.01), "the mean of two seeds that end at 0.90 and 0.91"
+    assert {"good", "bad", "chance level"} <= set(texts(figure)), "names beside the lines"
     training.learning_curves(curves, epochs, "loss")
-    dots, *_ = training.batch_accuracies(trained["bad"][0].history.batches).axes[0].lines
+    dots, *_ = training.batch_accuracies(trained[2].model.history.batches).axes[0].lines
     assert len(dots.get_ydata()) == 60
+
+
+def test_names_beside_lines_keep_a_distance():
+    ax = matplotlib.pyplot.subplots()[1]
+    ax.set_ylim(0, 1)
+    training._label_ends(ax, 1, {f"line {n}": (0.5 + 0.001 * n, "black") for n in range(4)})
+    heights = sorted(text.xy[1] for text in ax.texts)
+    assert np.diff(heights).min() > 0.07
+
+
+def test_intervals_and_shifts_are_drawn_as_they_are():
+    rows = pd.DataFrame(
+        {"name": ["a", "b"], "group": ["x", "y"], "value": [0.5, 0.7], "low": [0.4, 0.6], "high": [0.6, 0.8]}
+    )
+    figure = training.intervals(rows, "Accuracy", chance=0.5)
+    assert {"a", "b", "70.0 (60.0 to 80.0)"} <= set(texts(figure))
+    assert [line.get_xdata()[0] for line in figure.axes[0].lines] == [0.4, 0.5, 0.6, 0.7, 0.5]
+    shifts = [("net", seed, kind, by, 0.5, 0.9) for seed in (0, 1) for kind in ("frames", "semitones") for by in (0, 1)]
+    table = pd.DataFrame(shifts, columns=["network", "seed", "shift", "by", "accuracy", "kept"])
+    assert "net" in texts(training.shifts(table))
 
 
 def test_figures_of_a_trained_network(trained):

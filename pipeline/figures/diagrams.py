@@ -166,26 +166,30 @@ def _solid(ax, x, y, width, height, depth, color):
     ax.add_patch(Rectangle((x, y), width, height, **style))
 
 
-def data_flow(model, flow):
+def data_flow(model, before, after):
     """Forward and backward through a model: the size of each layer's output, and of the gradients.
 
-    `flow`: the table of `pipeline.studies.tracing.trace`, a row a layer. Left, the root mean square of the outputs;
-    right, that of the gradient with respect to the layer's input and, for a trained layer, to its parameters.
+    `before` and `after` training: tables of `pipeline.studies.tracing.trace`, a row a layer. Left, the root mean square
+    of the outputs; right, that of the gradient with respect to the layer's input and, for a trained layer, to its
+    parameters.
     """
-    n = len(flow)
+    n = len(before)
     figure, (left, middle, right) = plt.subplots(
         1, 3, figsize=(WIDTH, 0.27 * n + 0.9), sharey=True, width_ratios=(1, 1.15, 1)
     )
     places = np.arange(n)
-    left.plot(flow["output"], places, "o-", color=BLUE, markersize=4, linewidth=1)
+    for flow, when, line in ((before, "before training", ":"), (after, "after training", "-")):
+        left.plot(flow["output"], places, "o", linestyle=line, color=BLUE, markersize=4, linewidth=1)
+        look = {"linestyle": line, "linewidth": 1, "markersize": 4}
+        right.plot(flow["input gradient"], places, "o", color=ORANGE, label=f"of the input, {when}", **look)
+        marks = {"markerfacecolor": "none" if flow is before else DARK, "markersize": 4}
+        right.plot(flow["parameter gradient"], places, "D", color=DARK, label=f"of the parameters, {when}", **marks)
     left.set(xscale="log", xlabel="RMS of the output", title="Forward")
-    right.plot(flow["input gradient"], places, "o-", color=ORANGE, markersize=4, linewidth=1, label="of the input")
-    right.plot(flow["parameter gradient"], places, "D", color=DARK, markersize=4, label="of the parameters")
     right.set(xscale="log", xlabel="RMS of the gradient", title="Backward")
     figure.legend(*right.get_legend_handles_labels(), loc="outside lower right", ncols=2)
     middle.set(xlim=(0, 1), ylim=(n - 0.4, -0.6))
     middle.axis("off")
-    for place, (name, row) in enumerate(flow.iterrows()):
+    for place, (name, row) in enumerate(before.iterrows()):
         color = LAYER_COLORS.get(type(model[name]).__name__, GREY)
         _box(middle, 0.1, place - 0.37, 0.8, 0.74, edge=color, fill="white")
         middle.text(0.14, place, name, ha="left", va="center", fontsize=6.8, color=DARK)

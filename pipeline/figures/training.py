@@ -5,52 +5,69 @@ import numpy as np
 from matplotlib.ticker import LogLocator, MultipleLocator, NullFormatter, PercentFormatter
 
 from pipeline.figures.sound import draw_mel
-from pipeline.figures.style import CYCLE, DASHED, GREY, WIDTH
+from pipeline.figures.style import CYCLE, DARK, DASHED, GREY, WIDTH
 
 # These networks look the same in every figure.
 NETWORKS = ("thesis network", "dense, samples", "dense, normalised decibels", "dense, raw decibels")
 CHANCE = {"loss": np.log(2), "accuracy": 0.5}  # chance level, for two equally frequent classes
+LIMITS = {"loss": (0, 1.3), "accuracy": (0.42, 1.0)}
 N_MAPS = 8  # of each layer
 MARKERS = "osD^vPX"
 STYLES = ("-", "--", "-.", (0, (5, 1)), ":", (0, (1, 1)))
 
 
 def learning_curves(curves, epochs, quantity, highlight=None):
-    """Loss or accuracy of networks: left on training batches, right on validation data after each epoch.
+    """Loss or accuracy of networks: on training batches, and on validation clips after each epoch, by protocol.
 
     Parameters
     ----------
-    curves, epochs : the tables of `pipeline.studies.experiments`
+    curves, epochs : the tables of `pipeline.studies.experiments`, of runs with one schedule
     quantity : "loss" or "accuracy"
     highlight : names of networks, optional
         All others are drawn in grey.
 
-    Lines are means over the seeds, bands reach from the lowest to the highest of them.
+    A thin line is one seed, a thick one the mean of all. Lines that leave a panel go on beyond its scale.
     """
-    share = {"sharey": quantity == "accuracy", "width_ratios": (1.6, 1)}
-    figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 2.9), **share)
-    numbers = _numbers(curves["network"])
-    for name, number in numbers.items():
-        color = CYCLE[number] if highlight is None or name in highlight else GREY
-        look = {"color": color, "linestyle": STYLES[number], "zorder": 2 if color == GREY else 3}
-        part = curves[curves["network"] == name]
-        points = part.groupby(part.groupby("seed").cumcount())
-        place, points = points["epoch"].mean(), points[quantity].agg(["mean", "min", "max"])
-        left.plot(place, points["mean"], label=name, **look)
-        left.fill_between(place, points["min"], points["max"], color=color, alpha=0.18, linewidth=0)
-        ends = epochs[epochs["network"] == name].groupby("epoch")[f"val_{quantity}"].agg(["mean", "min", "max"])
-        right.plot(ends.index, ends["mean"], marker=MARKERS[number], markersize=4.5, **look)
-        right.fill_between(ends.index, ends["min"], ends["max"], color=color, alpha=0.18, linewidth=0)
-    last = int(epochs["epoch"].max())
-    for ax in (left, right):
-        ax.axhline(CHANCE[quantity], **DASHED, label="chance level")
+    protocols = list(dict.fromkeys(epochs["protocol"]))
+    figure, axes = plt.subplots(1, 1 + len(protocols), figsize=(WIDTH, 2.7), sharey=True)
+    training = curves[curves["protocol"] == protocols[0]]
+    panels = [("Training, by batches", training, quantity)]
+    panels += [(f"Validation, {name}", epochs[epochs["protocol"] == name], f"val_{quantity}") for name in protocols]
+    last, labels = int(epochs["epoch"].max()), {}
+    for ax, (title, table, column) in zip(axes, panels):
+        for name, number in _numbers(table["network"]).items():
+            color = CYCLE[number] if highlight is None or name in highlight else GREY
+            look = {"color": color, "linestyle": STYLES[number], "zorder": 2 if color == GREY else 3}
+            runs = [run for _, run in table[table["network"] == name].groupby("seed")]
+            for run in runs:
+                ax.plot(run["epoch"], run[column], **look | {"linestyle": "-", "linewidth": 0.5, "alpha": 0.45})
+            place, mean = (np.mean([run[each] for run in runs], axis=0) for each in ("epoch", column))
+            marker = {} if table is training else {"marker": MARKERS[number], "markersize": 4}
+            ax.plot(place, mean, linewidth=1.8, label=name, **look, **marker)
+            labels[name] = (np.clip(mean[-1], *LIMITS[quantity]), color)
+        ax.axhline(CHANCE[quantity], **DASHED)
         ax.grid(axis="y")
-        _limit(ax, quantity, curves, epochs, ax is left)
-    left.set(xlabel="Epochs passed", ylabel=quantity.capitalize(), title="Training, by batches", xlim=(0, last))
-    right.set(xlabel="Epoch", title="Validation, by epochs", xticks=range(1, last + 1))
-    n_columns = len(numbers) + 1 if len(numbers) < 4 else 3
-    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=n_columns)
+        ax.set(title=title, xlabel="Epochs", xlim=(0, last), xticks=range(last + 1), ylim=LIMITS[quantity])
+    axes[0].set_ylabel(quantity.capitalize())
+    if quantity == "accuracy":
+        axes[0].yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    _label_ends(axes[-1], last, labels | {"chance level": (CHANCE[quantity], DARK)})
     return figure
+
+
+def _label_ends(ax, x, labels):
+    """Write names beside the ends of lines; `labels`: dict of name to (height, colour). Names keep a distance."""
+    low, high = ax.get_ylim()
+    places, gap = sorted((y, name) for name, (y, _) in labels.items()), (high - low) * 0.075
+    heights = [y for y, _ in places]
+    for _ in range(100):  # neighbours that are too near move apart
+        for i in range(len(heights) - 1):
+            overlap = gap - (heights[i + 1] - heights[i])
+            if overlap > 0:
+                heights[i], heights[i + 1] = heights[i] - overlap / 2, heights[i + 1] + overlap / 2
+    for height, (_, name) in zip(heights, places):
+        look = {"color": labels[name][1], "fontsize": 7, "va": "center", "annotation_clip": False}
+        ax.annotate(name, (x, height), (5, 0), textcoords="offset points", **look)
 
 
 def _numbers(names):
@@ -59,15 +76,51 @@ def _numbers(names):
     return {name: order.index(name) for name in dict.fromkeys(names)}
 
 
-def _limit(ax, quantity, curves, epochs, is_training):
-    if quantity == "accuracy":
-        ax.set_ylim(min(0.4, curves["accuracy"].min()) - 0.01, 1.01)
-        ax.yaxis.set_major_formatter(PercentFormatter(1))
-        ax.yaxis.set_tick_params(labelleft=True)
-    elif is_training:
-        ax.set_ylim(0, 1.15)  # the first batches of raw decibels lie far above
-    else:
-        ax.set_ylim(0, max(1.15, min(1.05 * epochs["val_loss"].max(), 6)))
+def intervals(rows, label, chance=None):
+    """A dot and its 95 % interval for each row, from top to bottom.
+
+    `rows`: DataFrame with name, value, low, high and, to give rows one colour, group. `chance`: where a line is drawn.
+    """
+    figure, ax = plt.subplots(figsize=(WIDTH, 0.3 * len(rows) + 0.7))
+    groups = list(dict.fromkeys(rows["group"]))
+    for place, row in enumerate(rows.itertuples()):
+        color = CYCLE[groups.index(row.group)]
+        ax.plot((row.low, row.high), (place, place), color=color, linewidth=2.2, alpha=0.55, solid_capstyle="butt")
+        ax.plot(row.value, place, MARKERS[groups.index(row.group)], color=color, markersize=6)
+        text = f"{100 * row.value:.1f} ({100 * row.low:.1f} to {100 * row.high:.1f})"
+        ax.annotate(text, (1.01, place), xycoords=("axes fraction", "data"), va="center", fontsize=7, color=DARK)
+    if chance is not None:
+        ax.axvline(chance, **DASHED)
+    ax.set(yticks=range(len(rows)), xlabel=label, ylim=(len(rows) - 0.4, -0.6))
+    ax.set_yticklabels(rows["name"])
+    ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    ax.tick_params(axis="y", length=0)
+    ax.grid(axis="x")
+    return figure
+
+
+def shifts(table):
+    """The share of clips that keep their class when they are shifted: by time on the left, by pitch on the right.
+
+    `table`: of `pipeline.studies.convolution.accuracy_when_shifted`. A thin line is a seed, a thick one the mean.
+    """
+    figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 2.6), sharey=True)
+    words = {"frames": "Later by (frames of 10 ms)", "semitones": "Higher by (semitones)"}
+    for ax, (kind, label) in zip(axes, words.items()):
+        part, labels = table[table["shift"] == kind], {}
+        for name, number in _numbers(part["network"]).items():
+            own = part[part["network"] == name].pivot(index="by", columns="seed", values="kept")
+            ax.plot(own.index, own, color=CYCLE[number], linewidth=0.5, alpha=0.45)
+            ax.plot(
+                own.index, own.mean(axis=1), color=CYCLE[number], linewidth=1.8, marker=MARKERS[number], markersize=4
+            )
+            labels[name] = own.mean(axis=1).iloc[-1], CYCLE[number]
+        ax.grid(axis="y")
+        ax.set_xlabel(label)
+    axes[0].set_ylabel("Clips that keep their class")
+    axes[0].yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    _label_ends(axes[1], part["by"].max(), labels)
+    return figure
 
 
 def batch_accuracies(batches):

@@ -1,6 +1,7 @@
 """Does convolution help, and why? The experiments of notebooks 04 and 05, and what is concluded from them."""
 
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -8,9 +9,11 @@ from scipy.signal import resample
 
 from nn.data import to_float
 from pipeline.corpus import dataset
-from pipeline.learning.evaluation import by_recording, folder_clips, piano_probabilities
+from pipeline.learning.evaluation import by_recording, exact_interval, piano_probabilities
 from pipeline.learning.networks import dense_network, thesis_network
-from pipeline.song.recognition import PIANO
+from pipeline.song.audio import load
+from pipeline.song.cleaning import cut_array
+from pipeline.song.recognition import PIANO, levels
 from pipeline.studies.experiments import BY_CLIP, BY_SOURCE, FALLING, Experiment, split
 
 MANY, SEVERAL = tuple(range(10)), tuple(range(5))  # seeds: of the two networks that are compared, and of all others
@@ -18,7 +21,7 @@ THESIS, DENSE = "thesis network", "dense, normalised decibels"
 RAW, SAMPLES = "dense, raw decibels", "dense, samples"
 AS_MANY_PARAMETERS = (9, 250)  # units of a dense network with the parameters of the thesis network, within a hundred
 RESAMPLES = 10_000  # of the bootstrap
-ABOUT = ["network", "protocol", "learning_rate"]  # what an experiment is known by in tables
+ABOUT = ["network", "protocol", "schedule"]  # what an experiment is known by in tables
 ROWS = ["protocol", "split", "recording", "label", "clips"]  # the columns of `answers` in front of the runs
 
 DENSE_NETWORKS = {
@@ -35,14 +38,14 @@ def dense_experiments(many=MANY, several=SEVERAL):
         for protocol in (BY_SOURCE, BY_CLIP)
         for name, network in DENSE_NETWORKS.items()
     ]
-    return [*found, Experiment(DENSE, dense_network, several, learning_rate=FALLING)]
+    return [*found, Experiment(DENSE, dense_network, several, schedule=FALLING)]
 
 
 def thesis_experiments(many=MANY, several=SEVERAL):
     """The thesis network under both protocols, and with a falling learning rate."""
     return [
         *(Experiment(THESIS, thesis_network, many, protocol) for protocol in (BY_SOURCE, BY_CLIP)),
-        Experiment(THESIS, thesis_network, several, learning_rate=FALLING),
+        Experiment(THESIS, thesis_network, several, schedule=FALLING),
     ]
 
 
@@ -85,7 +88,7 @@ def _of(runs, protocol):
 
 def column(run):
     """The name of a run in a table."""
-    return " | ".join((run.experiment.name, run.experiment.protocol, run.experiment.learning_rate, str(run.seed)))
+    return " | ".join((run.experiment.name, run.experiment.protocol, run.experiment.schedule, str(run.seed)))
 
 
 def _right(run, is_piano, n_validation):
@@ -112,7 +115,7 @@ def accuracies(table, part="validation"):
 def difference(table, first, second, part="validation"):
     """How much more accurate one experiment is than another: (difference, low, high) with a 95 % interval.
 
-    `first` and `second` are (network, protocol, learning_rate). The bootstrap is paired: both are asked about the same
+    `first` and `second` are (network, protocol, schedule). The bootstrap is paired: both are asked about the same
     drawn recordings, and where they have the same number of seeds, about the same drawn seeds (Efron and Tibshirani,
     1993).
     """
@@ -178,18 +181,69 @@ def accuracy_when_shifted(runs, clips, labels):
     return pd.DataFrame(rows, columns=["network", "seed", "shift", "by", "accuracy", "kept"])
 
 
-def on_recordings(models, folder):
+def gains(table):
+    """How much more accurate the thesis network is than the best dense one, by protocol, schedule and split.
+
+    `table`: of `answers`, of both networks. Columns: name, group (the split), value, low, high.
+    """
+    found, rows = _experiments(table), []
+    for _, protocol, schedule in (about for about in found if about[0] == THESIS and (DENSE, *about[1:]) in found):
+        pair = (THESIS, protocol, schedule), (DENSE, protocol, schedule)
+        name = f"{protocol}, {schedule} learning rate"
+        rows += [(name, part, *difference(table, *pair, part)) for part in ("validation", "test")]
+    return pd.DataFrame(rows, columns=["name", "group", "value", "low", "high"])
+
+
+def sample_clips(folder):
+    """The clips of songs whose names begin with their class, and their table, as `folder_clips` gives them."""
+    clips, tables = [], []
+    for path in sorted(path for path in Path(folder).iterdir() if path.name.startswith(("piano-", "other-"))):
+        found, starts = cut_array(load(path))
+        label = path.name.partition("-")[0].title()
+        clips.append(found)
+        tables.append(pd.DataFrame({"recording": path.stem, "label": label, "start": starts, "level": levels(found)}))
+    return np.concatenate(clips), pd.concat(tables, ignore_index=True)
+
+
+def on_recordings(models, clips, table):
     """What models say of whole recordings: a row for each model and recording.
 
-    `models`: dict of network to list of Model. `folder` has a sub-folder for each class. Columns: network, seed,
+    `models`: dict of network to list of Model; `clips` and `table` are those of `folder_clips`. Columns: network, seed,
     recording, label, seconds (clips), piano_votes (the share of clips), piano_probability, predicted_piano.
     """
-    clips, table = folder_clips(folder)
     found = [
         by_recording(table, piano_probabilities(model, clips)).assign(network=name, seed=model.seed)
         for name, group in models.items()
         for model in group
     ]
-    first = ["network", "seed", "recording", "label"]
-    table = pd.concat(found, ignore_index=True).rename(columns={"clips": "seconds"})
-    return table[first + [name for name in table if name not in first]]
+    rows = pd.concat(found, ignore_index=True).rename(columns={"clips": "seconds"})
+    first = ["network", "seed", "recording", "label", "seconds"]
+    return rows[[*first, "piano_votes", "piano_probability", "predicted_piano"]]
+
+
+def recording_accuracies(rows):
+    """The shares of recordings and of seconds that each network has right: a DataFrame, a row a network.
+
+    `rows`: of `on_recordings`. recordings and seconds are means over the seeds. The interval of recordings is the exact
+    one of the first seed; that of seconds is a bootstrap over recordings and seeds.
+    """
+    found = {}
+    for name, part in rows.groupby("network", sort=False):
+        is_piano = part["label"] == PIANO
+        part = part.assign(right=part["predicted_piano"] == is_piano, clips=part["seconds"])
+        part["right_clips"] = np.where(is_piano, part["piano_votes"], 1 - part["piano_votes"]) * part["seconds"]
+        first = part[part["seed"] == part["seed"].iloc[0]]
+        low, high = exact_interval(first["right"].sum(), len(first))
+        table = part.pivot(index="recording", columns="seed", values="right_clips").add_prefix("n | p | s | ")
+        table = table.join(first.set_index("recording")[["label", "clips"]]).assign(protocol="p", split="test")
+        seconds = drawn(table, ("n", "p", "s"), "test")
+        found[name] = {
+            "seeds": part["seed"].nunique(),
+            "recordings": part["right"].mean(),
+            "recordings_low": low,
+            "recordings_high": high,
+            "seconds": seconds[0],
+            "seconds_low": np.quantile(seconds[1:], 0.025),
+            "seconds_high": np.quantile(seconds[1:], 0.975),
+        }
+    return pd.DataFrame.from_dict(found, orient="index").rename_axis("network")

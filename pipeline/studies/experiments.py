@@ -29,6 +29,7 @@ POINTS = 100  # of a training curve
 PERMUTATION = 7  # the seed of the one order of pixels that all permuted pictures have
 BY_SOURCE, BY_CLIP = "by source", "by clip"
 CONSTANT, FALLING = "constant", "falling"
+FIELDS = ("protocol", "schedule", "learning_rate", "frozen", "permuted")  # of an experiment, that a run remembers
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,10 @@ class Experiment:
     seeds : tuple of int
     protocol : BY_SOURCE or BY_CLIP
         What is held out: the sources of the dataset's validation and test splits, or clips drawn at random.
-    learning_rate : CONSTANT or FALLING, along half a cosine
+    schedule : CONSTANT or FALLING
+        Of the learning rate; it falls along half a cosine.
+    learning_rate : float
+        At the start.
     frozen : bool
         The kernels and biases of all convolutions keep their random start.
     permuted : bool
@@ -55,7 +59,8 @@ class Experiment:
     network: object
     seeds: tuple
     protocol: str = BY_SOURCE
-    learning_rate: str = CONSTANT
+    schedule: str = CONSTANT
+    learning_rate: float = LEARNING_RATE
     frozen: bool = False
     permuted: bool = False
 
@@ -105,12 +110,12 @@ def run(experiments, clips_folder, folder, epochs=5, batch_size=32, limit=None, 
 def _train(experiment, seed, clips_folder, folder, epochs, batch_size, limit):
     """In a process of its own: one run, from where it was stopped."""
     parallel.set_threads(1)
-    path, falls = _path(folder, experiment, seed), experiment.learning_rate == FALLING
+    path, falls = _path(folder, experiment, seed), experiment.schedule == FALLING
     clips, labels, table, class_names = dataset.load(clips_folder)
     model = experiment.network(class_names, seed=seed)
     model.metadata["experiment"] = {
         "clips": dataset.fingerprint(clips_folder),
-        **{field: getattr(experiment, field) for field in ("protocol", "learning_rate", "frozen", "permuted")},
+        **{field: getattr(experiment, field) for field in FIELDS},
         "batch_size": batch_size,
         "limit": limit,
         **({"epochs": epochs} if falls else {}),
@@ -130,8 +135,8 @@ def _train(experiment, seed, clips_folder, folder, epochs, batch_size, limit):
     if experiment.frozen:
         callbacks.append(Frozen(model))
     if falls:
-        callbacks.append(LearningRateSchedule(lambda epoch: LEARNING_RATE * cosine(epoch / epochs)))
-    optimizer = model.optimizer or RMSprop(LEARNING_RATE)
+        callbacks.append(LearningRateSchedule(lambda epoch: experiment.learning_rate * cosine(epoch / epochs)))
+    optimizer = model.optimizer or RMSprop(experiment.learning_rate)
     model.fit(data, epochs=epochs - n_done, optimizer=optimizer, callbacks=callbacks, progress=False)
     if len(model.history.epoch_rows) < epochs:
         raise KeyboardInterrupt
@@ -195,7 +200,7 @@ class HeldOut(Callback):
 
 
 def _path(folder, experiment, seed):
-    name = hyphenated(f"{experiment.name} {experiment.protocol} {experiment.learning_rate}")
+    name = hyphenated(f"{experiment.name} {experiment.protocol} {experiment.schedule}")
     return folder / f"{name}-seed-{seed}.npz"
 
 
@@ -224,7 +229,7 @@ def _settings(model):
 
 
 def curves(runs):
-    """Training curves: a row a point, with network, protocol, learning_rate, seed, epoch, loss and accuracy.
+    """Training curves: a row a point, with network, protocol, schedule, seed, epoch, loss and accuracy.
 
     Each point summarises a hundredth of the batches: the mean of their accuracies and the median of their losses, since
     a single loss may be a thousand times the others. `epoch` is the fraction of epochs passed.
@@ -257,7 +262,7 @@ def _about(run):
     return {
         "network": experiment.name,
         "protocol": experiment.protocol,
-        "learning_rate": experiment.learning_rate,
+        "schedule": experiment.schedule,
         "seed": run.seed,
     }
 
