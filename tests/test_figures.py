@@ -10,7 +10,7 @@ from PIL import Image
 
 matplotlib.use("agg")
 
-from nn import FeatureConfig, MelSpectrogram
+from nn import Dense, FeatureConfig, Flatten, MelSpectrogram, Model, Softmax
 from nn.spectrogram import mel_filters
 from pipeline.figures import data, diagrams, evaluation, sound, style, sweep, thumbnails, training
 from pipeline.learning.networks import dense_network, thesis_network
@@ -180,6 +180,21 @@ def test_dead_units_are_zero_for_every_clip():
     assert tracing.dead_units(model, clips) == {"relu_1": 0.25, "relu_2": 1.0}
 
 
+def test_occlusion_finds_the_part_that_decides():
+    """A network that only looks at the loudness of one corner of the picture."""
+    layers = [MelSpectrogram(), Flatten(), Dense(2), Softmax()]
+    model = Model(layers, (16_000,), ("a", "b"))
+    weights = np.zeros((100, 128, 2), np.float32)
+    weights[20:30, 64:80, 0] = 1e-3
+    model["dense_1"].params["kernel"][...] = weights.reshape(model["dense_1"].params["kernel"].shape)
+    clip = np.random.default_rng(0).normal(0, 0.1, 16_000).astype(np.float32)
+    found = tracing.occlusion(model, clip, "a")
+    assert found.shape == (100, 128)
+    assert np.unravel_index(found.argmax(), found.shape) >= (20, 64)
+    assert found[20:30, 64:80].mean() > 4 * abs(found[60:, :32]).mean()
+    assert np.allclose(tracing.occlusion(model, clip, "b"), -found, atol=1e-3)
+
+
 @pytest.fixture(scope="module")
 def trained():
     """Runs of two networks from two seeds, with an invented history."""
@@ -281,11 +296,18 @@ def test_figures_of_an_evaluation():
     recall = next(line for line in right.lines if line.get_label() == "recall")
     assert recall.get_ydata()[0] == 1
     assert recall.get_ydata()[-1] < 1
-    bins = pd.DataFrame({"probability": [0.2, 0.8], "frequency": [0.1, 0.9], "n": [40, 20]})
+    bins = pd.DataFrame({"probability": [0.2, 0.8], "frequency": [0.1, 0.9], "n": [40, 20], "low": 0.05, "high": 0.95})
     assert any("0.100" in text for text in texts(evaluation.reliability(bins, 0.1)))
     shares = pd.DataFrame({"label": ["Piano", "Other"], "n": [10, 1200], "share": [0.9, 0.05]}, index=["Grand", "Harp"])
-    assert {"Harp  (1,200)", "5.0%"} <= set(texts(evaluation.shares(shares)))
-    evaluation.mistakes([("Harp", -80 * rng.random((100, 128)), rng.normal(size=(100, 128)))], FEATURES)
+    drawn = evaluation.shares(shares.assign(low=shares["share"] - 0.05, high=shares["share"] + 0.05))
+    assert {"Harp  (1,200)", "5.0%"} <= set(texts(drawn))
+    case = ("Harp", -80 * rng.random((100, 128)), rng.normal(size=(100, 128)))
+    for n_cases in (1, 5):
+        shown = [text for text in texts(evaluation.mistakes([case] * n_cases, FEATURES)) if text == "Harp"]
+        assert len(shown) == n_cases
+    tried = pd.DataFrame({"variant": ["recognizer", "narrow recognizer"], "clips": ["all", "33602"]})
+    tried = tried.assign(released=[True, False], recordings_clips_auc=[0.98, 0.97])
+    assert {"network", "narrow network"} <= set(texts(evaluation.screening(tried)))
     rows = {
         name: {
             f"{figure}{end}": value

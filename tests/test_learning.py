@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import soundfile
 from scipy.special import expit, logit
+from scipy.stats import binomtest
 
 from nn import Dense, Model, Softmax
 from pipeline.corpus import collection, dataset
@@ -585,3 +586,10 @@ def test_a_screening_has_a_row_for_each_epoch_and_goes_on(made, tmp_path, monkey
     for clips, rows in (("0", 5), ("64", 5)):  # of all clips, then of 64 again, which is no new row
         assert screening.main([*command, "--clips", clips, "--epochs", "1"]) == 0
         assert len(pd.read_csv(tmp_path / "s.csv")) == rows
+
+
+def test_wilson_intervals_are_those_of_scipy():
+    counts = [(0, 10), (3, 10), (10, 10), (77, 130)]
+    found = np.transpose(evaluation.wilson_interval(*np.transpose(counts)))
+    expected = [tuple(binomtest(*count).proportion_ci(method="wilson")) for count in counts]
+    assert np.allclose(found, expected)

@@ -18,7 +18,7 @@ from pipeline.learning.networks import dense_network, thesis_network
 from pipeline.learning.weights import markdown
 from pipeline.song import audio, cleaning
 from pipeline.song.recognition import MODEL_PATH
-from pipeline.studies import experiments, instruments, real_recordings, sweep, tracing
+from pipeline.studies import convolution, instruments, real_recordings, sweep, tracing
 
 CARD = Path("docs/model-card.md").read_text(encoding="utf-8")
 FIGURES = json.loads(Path("data/results/model.json").read_text())
@@ -140,20 +140,28 @@ def printed(number):
     )
 
 
-def runs(results, network, column):
+def runs(results, network, column, protocol="by source", schedule="constant"):
     """A figure of each epoch of each seed of a network: a row a seed, a column an epoch."""
     table = pd.concat([results["with_convolution_epochs"], results["before_convolution_epochs"]])
-    return table[table["network"] == network].pivot(index="seed", columns="epoch", values=column).to_numpy()
+    about = (table["network"] == network) & (table["protocol"] == protocol) & (table["schedule"] == schedule)
+    return table[about].pivot(index="seed", columns="epoch", values=column).to_numpy()
 
 
-def best(results, network):
-    """The validation accuracy of each seed in its best epoch."""
-    return runs(results, network, "val_accuracy").max(axis=1)
+def accuracy(results, *about, part="validation"):
+    """The accuracy of an experiment and the ends of its interval."""
+    table = convolution.accuracies(results["with_convolution_answers"], part)
+    return table[(table[convolution.ABOUT] == about).all(axis=1)][["accuracy", "low", "high"]].iloc[0]
+
+
+def gain(results, protocol, schedule, part):
+    """How much more accurate the thesis network is than the best dense one, and the ends of the interval."""
+    pair = [(name, protocol, schedule) for name in (convolution.THESIS, convolution.DENSE)]
+    return convolution.difference(results["with_convolution_answers"], *pair, part)
 
 
 def staircase(results):
     """How much lower the loss is at the beginning of each epoch than at the end of the one before."""
-    table = results["before_convolution_curves"].query("network == 'dense, samples'")
+    table = results["before_convolution_curves"].query("network == 'dense, samples' and protocol == 'by source'")
     passed, place = np.divmod(table["epoch"].to_numpy(), 1)
     loss = table["loss"].to_numpy()
     return np.array(
@@ -175,8 +183,13 @@ def both_classes_alike(results):
 
 
 def raw_decibels_stay_at_chance_level(results):
-    loss, accuracy = (runs(results, "dense, raw decibels", name)[:, -1] for name in ("val_loss", "val_accuracy"))
-    return (abs(loss - CHANCE_LOSS) < 0.02).all() and (abs(accuracy - 0.5) < 0.02).all()
+    found = [
+        runs(results, "dense, raw decibels", name, protocol)[:, -1]
+        for protocol in ("by source", "by clip")
+        for name in ("val_loss", "val_accuracy")
+    ]
+    losses, accuracies = np.concatenate(found[::2]), np.concatenate(found[1::2])
+    return (abs(losses - CHANCE_LOSS) < 0.02).all() and (abs(accuracies - 0.5) < 0.02).all()
 
 
 def samples_are_learnt(results):
@@ -309,13 +322,27 @@ def shown(number, line):
     return np.array(re.findall(r"-?\d+\.\d+", text), float)
 
 
-@pytest.mark.parametrize(
-    ("number", "files"), [("04", ["before_convolution"]), ("05", ["with_convolution", "before_convolution"])]
-)
-def test_the_results_are_of_the_runs_that_the_notebook_shows(number, files, results):
-    outcome = experiments.outcome(pd.concat([results[f"{file}_epochs"] for file in files]))
-    found = shown(number, "experiments.outcome(epochs).round(3)")
-    assert np.allclose(found, outcome.to_numpy().ravel(), rtol=0, atol=0.0011)
+@pytest.mark.parametrize("number", ["04", "05"])
+def test_the_results_are_of_the_runs_that_the_notebook_shows(number, results):
+    name = {"04": "before_convolution", "05": "with_convolution"}[number]
+    found = convolution.accuracies(results[f"{name}_answers"]).sort_values("accuracy", ascending=False)
+    line = {"04": "accuracies.round(3)", "05": "accuracies.round(3)"}[number]
+    assert np.allclose(
+        np.sort(shown(number, line)), np.sort(found[["accuracy", "low", "high"]], axis=None), atol=0.0006
+    )
+
+
+def test_05_shows_the_gain_that_follows_from_the_answers(results):
+    gains = convolution.gains(results["with_convolution_answers"])
+    assert np.allclose(shown("05", "gains.round(3)"), gains[["value", "low", "high"]].to_numpy().ravel(), atol=0.0006)
+
+
+@pytest.mark.parametrize(("number", "name"), [("04", "before_convolution"), ("05", "with_convolution")])
+def test_a_notebook_takes_as_long_as_its_runs_did(number, name, results):
+    seconds = results[f"{name}_epochs"]["seconds"].sum()
+    assert f"{seconds / 60:.0f} minutes of training, one thread a run" in printed(number)
+    minutes = int(re.search(r"Takes about (\d+) minutes on 2 cores", prose(number)).group(1))
+    assert minutes == pytest.approx(seconds / 120, rel=0.3, abs=3)
 
 
 def test_the_results_are_of_the_search_that_05_shows(results):

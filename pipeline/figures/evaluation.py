@@ -11,7 +11,6 @@ from sklearn.metrics import f1_score, precision_score, recall_score, roc_curve
 from pipeline.figures.sound import draw_mel
 from pipeline.figures.style import BLUE, DARK, DASHED, GREEN, GREY, LIGHT, ORANGE, WIDTH, class_color, horizontal_bars
 
-MOST_BARS = 18
 METRICS = {"balanced_accuracy": "Balanced accuracy", "f1": "F1 of piano", "auc": "AUC"}
 
 
@@ -44,9 +43,13 @@ def thresholds(is_piano, score, chosen):
 
 
 def reliability(bins, error):
-    """The frequency of pianos over the predicted probability. `bins` and `error`: of `evaluation.calibration`."""
+    """The frequency of pianos over the predicted probability, with intervals.
+
+    `bins` and `error`: of `evaluation.calibration`, with low and high, the ends of an interval of each frequency.
+    """
     figure, (top, bottom) = plt.subplots(2, 1, figsize=(WIDTH * 0.6, 3.7), sharex=True, height_ratios=(3, 1))
     top.plot((0, 1), (0, 1), **DASHED, label="perfect")
+    top.vlines(bins["probability"], bins["low"], bins["high"], color=BLUE, linewidth=2, alpha=0.5)
     top.plot(bins["probability"], bins["frequency"], "o-", color=BLUE, label=f"expected calibration error {error:.3f}")
     top.set(ylabel="Frequency of piano", ylim=(-0.03, 1.03))
     top.legend(loc="upper left")
@@ -58,34 +61,70 @@ def reliability(bins, error):
 
 
 def shares(table, what="Clips"):
-    """The share of each sound that is classified as piano: a bar a row, sorted.
+    """The share of each sound that is classified as piano, with intervals: a bar a row, sorted.
 
-    `table`: index name; label, n (the number of `what`), share.
+    `table`: index name; label, n (the number of `what`), share, low, high.
     """
-    shown = table.sort_values("share").tail(MOST_BARS)
+    shown = table.sort_values("share")
     figure, ax = plt.subplots(figsize=(WIDTH, 0.2 * len(shown) + 0.8))
     names = [f"{name}  ({n:,})" for name, n in zip(shown.index, shown["n"])]
-    horizontal_bars(ax, names, shown["share"], [class_color(label) for label in shown["label"]], "{:.1%}")
+    horizontal_bars(ax, names, shown["share"], [class_color(label) for label in shown["label"]])
+    ax.hlines(range(len(shown)), shown["low"], shown["high"], color=DARK, linewidth=1.2)
+    for place, row in enumerate(shown.itertuples()):
+        ax.annotate(f"{row.share:.1%}", (row.high, place), (4, 0), textcoords="offset points", va="center", fontsize=7)
     ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    ax.set(xlim=(0, 1.08), xlabel=f"{what} classified as piano")
+    ax.set(xlim=(0, 1.12), xlabel=f"{what} classified as piano")
     ax.grid(axis="x")
     return figure
 
 
 def mistakes(cases, features):
-    """The picture of each case, and where a change would alter the decision most: the size of the saliency.
+    """The picture of each case, and below it what speaks for the answer that was given.
 
-    `cases`: list of (words, picture, saliency), the latter two (frames, mels).
+    `cases`: list of (words, picture, occlusion), the latter two (frames, mels); see `pipeline.studies.tracing`.
     """
-    figure, axes = plt.subplots(2, len(cases), figsize=(WIDTH, 3.5), sharex=True, sharey=True, squeeze=False)
-    for (top, bottom), (words, picture, saliency) in zip(axes.T, cases):
+    columns = min(len(cases), 4)
+    rows = -(-len(cases) // columns)
+    figure, axes = plt.subplots(2 * rows, columns, figsize=(WIDTH, 3.5 * rows), sharex=True, sharey=True, squeeze=False)
+    for number, (words, picture, occlusion) in enumerate(cases):
+        top, bottom = axes[2 * (number // columns) : 2 * (number // columns) + 2, number % columns]
         draw_mel(top, picture, features)
         top.set_title("\n".join(textwrap.fill(line, 27) for line in words.splitlines()), fontsize=7, weight="normal")
-        strength = np.abs(saliency) / np.quantile(np.abs(saliency), 0.995)
-        draw_mel(bottom, np.clip(strength, 0, 1), features, cmap="Greys", vmin=0, vmax=1)
+        peak = np.abs(occlusion).max()
+        draw_mel(bottom, occlusion, features, cmap="RdBu_r", vmin=-peak, vmax=peak)
         bottom.set(xlabel="Time (s)", xticks=(0, 0.5, 1))
-    axes[0, 0].set_ylabel("Picture\nFrequency (Hz)")
-    axes[1, 0].set_ylabel("Saliency\nFrequency (Hz)")
+    for ax in axes.flat[len(cases) * 2 :] if rows == 1 else ():
+        ax.axis("off")
+    for row in range(rows):
+        axes[2 * row, 0].set_ylabel("Picture\nFrequency (Hz)")
+        axes[2 * row + 1, 0].set_ylabel("Occlusion\nFrequency (Hz)")
+    return figure
+
+
+def screening(table):
+    """The networks that were tried: the AUC of the seconds of real recordings, a row a variant and a dot a run.
+
+    `table`: a row a run, in its last epoch, with variant, clips, dataset, released (bool), parameters and
+    recordings_clips_auc.
+    """
+    variants = table.groupby("variant")["recordings_clips_auc"].max().sort_values().index
+    figure, ax = plt.subplots(figsize=(WIDTH, 0.34 * len(variants) + 0.9))
+    kinds = {
+        "all clips, dataset of the released network": (table["released"] & (table["clips"] == "all"), BLUE, "o"),
+        "some clips, the same dataset": (table["released"] & (table["clips"] != "all"), BLUE, "s"),
+        "all clips, other datasets": (~table["released"] & (table["clips"] == "all"), ORANGE, "o"),
+        "some clips, other datasets": (~table["released"] & (table["clips"] != "all"), ORANGE, "s"),
+    }
+    for label, (rows, color, marker) in kinds.items():
+        part = table[rows]
+        places = [variants.get_loc(name) for name in part["variant"]]
+        look = {"color": color, "markersize": 6, "alpha": 0.8, "linestyle": "none"}
+        ax.plot(part["recordings_clips_auc"], places, marker, label=label, **look)
+    names = [textwrap.fill(name.replace("recognizer", "network"), 44) for name in variants]
+    ax.set_yticks(range(len(variants)), names, fontsize=7)
+    ax.set(xlabel="AUC of the seconds of real recordings, last epoch")
+    ax.grid()
+    figure.legend(loc="outside lower center", ncols=2, fontsize=7)
     return figure
 
 
@@ -113,7 +152,12 @@ def confusion(counts):
     for row, column in zip(*counts.to_numpy().nonzero()):
         color = "white" if shares[row, column] > 0.55 else DARK
         ax.text(column, row, counts.iat[row, column], ha="center", va="center", fontsize=8, color=color)
-    ax.set(yticks=range(len(counts)), yticklabels=counts.index, xlabel="Label", ylabel="Class")
+    ax.set(
+        yticks=range(len(counts)),
+        yticklabels=counts.index,
+        xlabel="Label (what the network says)",
+        ylabel="Class (what it is)",
+    )
     ax.set_xticks(range(len(counts)), counts.index, rotation=45, ha="right", rotation_mode="anchor")
     ax.tick_params(length=0)
     ax.spines[["left", "bottom"]].set_visible(False)

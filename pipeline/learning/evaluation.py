@@ -6,7 +6,7 @@ are any, and bootstrap intervals resample recordings.
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binomtest
+from scipy.stats import binomtest, norm
 from sklearn.metrics import balanced_accuracy_score, precision_recall_fscore_support, roc_auc_score
 
 from pipeline.corpus.collection import class_files, naming
@@ -108,6 +108,15 @@ def with_intervals(is_piano, score, predicted=None, groups=None):
         shares = {"accuracy": is_piano == predicted, "precision": is_piano[predicted], "recall": predicted[is_piano]}
         ends |= {name: list(exact_interval(share.sum(), len(share))) for name, share in shares.items()}
     return binary_metrics(is_piano, score, predicted) | {"intervals": ends}
+
+
+def wilson_interval(n_right, n):
+    """The 95 % interval of Wilson (1927) of a share: `(low, high)`; arrays for arrays of counts."""
+    n_right, n = np.asarray(n_right, float), np.asarray(n, float)
+    share, z = n_right / n, norm.ppf(0.975)
+    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
+    return middle - half, middle + half
 
 
 def exact_interval(n_right, n):

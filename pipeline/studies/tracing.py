@@ -1,9 +1,10 @@
-"""The activations and gradients of a model for one batch, layer by layer, and its dead units."""
+"""Inside a model: activations and gradients layer by layer, dead units, and what in a picture decides."""
 
 import numpy as np
 import pandas as pd
 
 from nn import CategoricalCrossentropy, ReLU
+from nn.layer import forward
 from nn.parallel import one_blas_thread
 from pipeline.song.audio import rms
 
@@ -49,3 +50,27 @@ def dead_units(model, samples):
         if isinstance(layer, ReLU):
             shares[layer.name] = float(np.mean(~(values > 0).any(axis=0)))
     return shares
+
+
+def occlusion(model, clip, class_name, patch=(10, 16), batch_size=64):
+    """How much each part of the picture of a clip matters for a class: `(frames, mels)`, in log odds.
+
+    A patch of (frames, mels) is moved over the mel spectrogram and covers it with silence. A point's value is the mean,
+    over the patches that cover it, of how far the log odds of the class fall (Zeiler and Fergus, 2014).
+    """
+    picture = model.feature_maps(clip, model.layers[0].name)
+    column, (n_frames, n_mels) = model.class_names.index(class_name), picture.shape[1:]
+    corners = [(f, m) for f in range(0, n_frames, patch[0] // 2) for m in range(0, n_mels, patch[1] // 2)]
+    places = [(slice(f, f + patch[0]), slice(m, m + patch[1])) for f, m in corners]
+    pictures = np.repeat(picture[np.newaxis], len(places) + 1, axis=0)
+    for covered, place in zip(pictures[1:], places):
+        covered[0][place] = picture.min()
+    with model.lock, one_blas_thread():
+        parts = [pictures[start : start + batch_size] for start in range(0, len(pictures), batch_size)]
+        probability = np.concatenate([forward(model.layers[1:], part)[:, column].astype(float) for part in parts])
+    odds = np.log(probability + 1e-6) - np.log(1 - probability + 1e-6)
+    total, count = np.zeros((2, n_frames, n_mels))
+    for place, value in zip(places, odds[1:]):
+        total[place] += odds[0] - value
+        count[place] += 1
+    return total / count
