@@ -53,6 +53,30 @@ def test_opens_as_agreed(notebook):
     assert all((ROOT / "notebooks" / link).exists() for link in links)
 
 
+TOLD = ("01", "04", "05", "07")  # notebooks that begin with what came out and end with what to take away
+
+
+@pytest.mark.parametrize("number", TOLD)
+def test_says_first_what_came_out_and_last_what_to_take_away(number):
+    (path,) = (ROOT / "notebooks").glob(f"{number}_*.ipynb")
+    cells = nbformat.read(path, as_version=4).cells
+    assert re.search(r"\*\*What came out\*\*\n(- .+\n){3}\n", cells[0].source), "three lines of result"
+    headings = re.findall(r"^## (.+)", "\n".join(cell.source for cell in cells), re.M)
+    assert headings[-2:] == ["What to take away", "What this does not show"]
+
+
+@pytest.mark.parametrize("number", TOLD)
+def test_set_up_is_folded_and_every_figure_has_a_caption(number):
+    (path,) = (ROOT / "notebooks").glob(f"{number}_*.ipynb")
+    cells = code(nbformat.read(path, as_version=4))
+    for cell in cells:
+        is_folded = "hide-input" in cell.metadata.get("tags", [])
+        assert is_folded == cell.metadata.get("jupyter", {}).get("source_hidden", False)
+        assert is_folded == bool(re.search(r"^(import|from) |^PLACES = ", cell.source, re.M)), cell.source
+        pages = [output.get("data", {}).get("text/html", "") for output in cell.outputs]
+        assert all("<figcaption" in page for page in pages if "<img" in page), cell.source
+
+
 def test_has_one_cell_of_parameters_and_no_code_of_its_own(notebook):
     tagged = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
     assert len(tagged) == 1

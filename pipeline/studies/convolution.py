@@ -16,7 +16,7 @@ from pipeline.song.cleaning import cut_array
 from pipeline.song.recognition import PIANO, levels
 from pipeline.studies.experiments import BY_CLIP, BY_SOURCE, FALLING, Experiment, split
 
-MANY, SEVERAL = tuple(range(10)), tuple(range(5))  # seeds: of the two networks that are compared, and of all others
+MANY, SEVERAL = tuple(range(10)), tuple(range(5))  # seeds: of the comparison by source, and of all others
 THESIS, DENSE = "thesis network", "dense, normalised decibels"
 RAW, SAMPLES = "dense, raw decibels", "dense, samples"
 AS_MANY_PARAMETERS = (9, 250)  # units of a dense network with the parameters of the thesis network, within a hundred
@@ -34,7 +34,7 @@ DENSE_NETWORKS = {
 def dense_experiments(many=MANY, several=SEVERAL):
     """The dense networks of notebook 04, under both protocols, and the best of them with a falling learning rate."""
     found = [
-        Experiment(name, network, many if name == DENSE else several, protocol)
+        Experiment(name, network, many if (name, protocol) == (DENSE, BY_SOURCE) else several, protocol)
         for protocol in (BY_SOURCE, BY_CLIP)
         for name, network in DENSE_NETWORKS.items()
     ]
@@ -44,7 +44,8 @@ def dense_experiments(many=MANY, several=SEVERAL):
 def thesis_experiments(many=MANY, several=SEVERAL):
     """The thesis network under both protocols, and with a falling learning rate."""
     return [
-        *(Experiment(THESIS, thesis_network, many, protocol) for protocol in (BY_SOURCE, BY_CLIP)),
+        Experiment(THESIS, thesis_network, many),
+        Experiment(THESIS, thesis_network, several, BY_CLIP),
         Experiment(THESIS, thesis_network, several, schedule=FALLING),
     ]
 
