@@ -190,8 +190,8 @@ def gains(table):
     found, rows = _experiments(table), []
     for _, protocol, schedule in (about for about in found if about[0] == THESIS and (DENSE, *about[1:]) in found):
         pair = (THESIS, protocol, schedule), (DENSE, protocol, schedule)
-        name = f"{protocol}, {schedule} learning rate"
-        rows += [(name, part, *difference(table, *pair, part)) for part in ("validation", "test")]
+        name = f"{protocol}, {schedule} rate"
+        rows += [(f"{name}, {part}", part, *difference(table, *pair, part)) for part in ("validation", "test")]
     return pd.DataFrame(rows, columns=["name", "group", "value", "low", "high"])
 
 
