@@ -479,7 +479,8 @@ def test_a_model_that_no_real_recordings_have_chosen_does_not_replace_the_releas
     monkeypatch.setattr(
         weights, "train", lambda *arguments, **options: training.recognizer_network(["Piano", "Other"], 0, (4, 4))
     )
-    assert weights.main(["--data", str(made[0]), *(["--dev-folder", str(made[1])] if judged else [])]) == 0
+    command = ["--data", str(made[0]), "--recordings", str(tmp_path / "none")]
+    assert weights.main([*command, *(["--dev-folder", str(made[1])] if judged else [])]) == 0
     written = {path.name for path in tmp_path.iterdir()}
     assert written == ({"model.npz", "model.json"} if judged else {"alone.npz", "alone.json"})
 
