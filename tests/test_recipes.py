@@ -175,7 +175,7 @@ def test_a_table_of_instruments_is_checked_as_a_whole(tmp_path):
         instruments.read(folder)
     (folder / "README.tsv").write_text("slug\tfamily\tmaker\nupright\tpiano\tKaroryfer x somebody")
     assert [(i.family, i.split) for i in instruments.read(folder)] == [("maker Karoryfer", "validation")]
-    assert {instruments.split_of(f"maker {i}") for i in range(50)} == set(catalogue.SPLITS)
+    assert {catalogue.split_by_hash(f"maker {i}", instruments.PARTS) for i in range(50)} == set(catalogue.SPLITS)
 
 
 # rooms, devices, mixtures

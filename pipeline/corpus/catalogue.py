@@ -5,10 +5,13 @@ piece or a family of sound fonts. `python -m pipeline.corpus.catalogue` writes t
 """
 
 import csv
+import zlib
 from collections import Counter, defaultdict
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
+
+import numpy as np
 
 from pipeline import files
 from pipeline.corpus import recordings
@@ -183,6 +186,11 @@ def families():
 def makers():
     """The split of makers of sampled instruments by the beginning of their name: {name: split}."""
     return {row["maker"]: row["split"] for row in read("makers", {"maker", "split", "comment"})}
+
+
+def split_by_hash(name, parts=(8, 1, 1)):
+    """A split by a hash of the name, the same on every machine: `parts` are the shares of `SPLITS`."""
+    return np.repeat(SPLITS, parts)[zlib.crc32(name.encode()) % sum(parts)].item()
 
 
 def read(name, columns):

@@ -4,13 +4,11 @@ Sources are packages (`default` needs pip alone, `npm` and `debian` their client
 A recording holds no samples. It makes excerpts on demand, so that a corpus fits in memory.
 """
 
-import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
-import numpy as np
 from tqdm import tqdm
 
 from pipeline.corpus import catalogue, instruments, noises, performances
@@ -79,7 +77,7 @@ def from_folder(folder, split=None):
         sound = Recorded(str(path))
         with naming(name):
             minutes = min(max(len(sound.samples()) / RATE, 1), 240) / 60
-        origin, where = as_text(folder.name), split or _by_name(name)
+        origin, where = as_text(folder.name), split or catalogue.split_by_hash(name)
         found.append(Recording(name, label, origin, name, "own", "own", "recording", where, sound, minutes))
     return found
 
@@ -120,11 +118,6 @@ def _unique(found):
         if unique.setdefault((r.split, r.id), r).sound != r.sound:
             raise SourceError("id", f"Two different recordings are called {r.id}; give their files names that differ.")
     return list(unique.values())
-
-
-def _by_name(name):
-    """A split by a hash of the name: 80 % train, 10 % validation, 10 % test, the same on every machine."""
-    return np.repeat(SPLITS, (8, 1, 1))[zlib.crc32(name.encode()) % 10].item()
 
 
 def _packaged(clients, own, recipe):

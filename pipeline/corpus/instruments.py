@@ -4,11 +4,8 @@
 """
 
 import csv
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
 
 from pipeline.corpus import catalogue
 from pipeline.corpus.catalogue import SPLITS
@@ -19,6 +16,7 @@ from pipeline.errors import SourceError
 FOLDER = Path("data/generated/instruments")
 HELP = f"a folder of sampled instruments (default: {FOLDER}, if it is there)"
 README = "README.tsv"
+PARTS = 3, 1, 1  # of the makers that no table names, in each of the splits
 COLUMNS = ("slug", "family", "maker")  # those that are needed; split, licence and others may follow
 
 
@@ -102,15 +100,10 @@ def _parse(folder, row):
         folder=folder / name,
         instrument=f"{row['family'].capitalize().replace('-', ' ')} ({name})",
         family=f"maker {maker}",
-        split=row.get("split") or catalogue.makers().get(maker) or split_of(maker),
+        split=row.get("split") or catalogue.makers().get(maker) or catalogue.split_by_hash(maker, PARTS),
         licence=row.get("licence", ""),
         label=family["label"],
         melodic=family["melodic"],
         bass=family["bass"],
         weight=family["weight"],
     )
-
-
-def split_of(maker):
-    """The split of a maker that no table names: by a hash, 60 % train, 20 % validation, 20 % test."""
-    return np.repeat(SPLITS, (3, 1, 1))[zlib.crc32(maker.encode()) % 5].item()

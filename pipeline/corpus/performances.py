@@ -106,7 +106,7 @@ def recordings(instruments, bands, pieces, unplayed):
     rng = np.random.default_rng(rng.integers(2**32))
     for instrument in instruments:
         found += _ways_to_play(instrument, performances, rng)
-    found += [_loop(r, Loop(r.sound), 1.0) for r in unplayed if r.kind in ("recorded music", "recorded")]
+    found += [_loop(r) for r in unplayed if r.kind in ("recorded music", "recorded")]
     if pianos:
         found += _accompanied(pianos, others, performances, rng)
         found += _duets(pianos, performances, rng)
@@ -145,12 +145,10 @@ def _ways_to_play(instrument, performances, rng):
         yield made("loops", Loop(Solo(instrument.player, style="chords")), None, None, 0)
 
 
-def _loop(r, sound, weight):
+def _loop(r):
     """The fields of a recording in loops."""
-    licences = [r.licence]
-    return _fields(
-        r.label, "loops", f"{r.id} loops", r.instrument, "loops", r.source, [r.group], licences, sound, weight
-    )
+    about = (f"{r.id} loops", r.instrument, "loops", r.source)
+    return _fields(r.label, "loops", *about, [r.group], [r.licence], Loop(r.sound))
 
 
 def _accompanied(pianos, others, performances, rng):
