@@ -6,7 +6,7 @@ are any, and bootstrap intervals resample recordings.
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binomtest, norm
+from scipy.stats import binomtest
 from sklearn.metrics import balanced_accuracy_score, precision_recall_fscore_support, roc_auc_score
 
 from pipeline.corpus.collection import class_files, naming
@@ -26,8 +26,13 @@ def folder_clips(folder):
     clips : float32 array (n, 16000)
     table : DataFrame with a row a clip: recording (its path within the folder), label, start (seconds), level
     """
+    return recording_clips(class_files(folder))
+
+
+def recording_clips(recordings):
+    """The clips of recordings, (path, name, label) each, and their table, as `folder_clips` gives them."""
     clips, tables = [], []
-    for path, name, label in class_files(folder):
+    for path, name, label in recordings:
         with naming(name):
             found, starts = cut_array(load(path))
         clips.append(found)
@@ -111,12 +116,8 @@ def with_intervals(is_piano, score, predicted=None, groups=None):
 
 
 def wilson_interval(n_right, n):
-    """The 95 % interval of Wilson (1927) of a share: `(low, high)`; arrays for arrays of counts."""
-    n_right, n = np.asarray(n_right, float), np.asarray(n, float)
-    share, z = n_right / n, norm.ppf(0.975)
-    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
-    return middle - half, middle + half
+    """The 95 % intervals of Wilson (1927) of shares, from arrays of counts: arrays `(low, high)`."""
+    return np.transpose([binomtest(round(k), int(m)).proportion_ci(method="wilson") for k, m in zip(n_right, n)])
 
 
 def exact_interval(n_right, n):

@@ -158,10 +158,18 @@ def subsample(split, limit, without=()):
     None leaves all of them. Clips whose kind is in `without` are left out first.
     """
     clips, labels, table = split[:3]
-    rows = np.flatnonzero(~table["kind"].isin(without))
-    step = max(len(rows) // limit, 1) if limit else 1
-    chosen = rows[::step] if len(rows) < len(clips) else slice(None, None, step)  # a slice leaves clips in the file
+    chosen = every_nth(np.flatnonzero(~table["kind"].isin(without)), limit)
     return clips[chosen], labels[chosen]
+
+
+def every_nth(rows, limit):
+    """Every n-th of some rows: the largest n that leaves `limit` of them, all for None.
+
+    Where they are evenly spaced, they come as a slice, which leaves clips in the file.
+    """
+    rows = rows[:: max(len(rows) // limit, 1) if limit else 1]
+    steps = np.unique(np.diff(rows))
+    return slice(rows[0], rows[-1] + 1, steps[0]) if len(steps) == 1 else rows
 
 
 class KeepBest(Callback):

@@ -9,11 +9,9 @@ from scipy.signal import resample
 
 from nn.data import to_float
 from pipeline.corpus import dataset
-from pipeline.learning.evaluation import by_recording, exact_interval, piano_probabilities
+from pipeline.learning.evaluation import by_recording, exact_interval, piano_probabilities, recording_clips
 from pipeline.learning.networks import dense_network, thesis_network
-from pipeline.song.audio import load
-from pipeline.song.cleaning import cut_array
-from pipeline.song.recognition import PIANO, levels
+from pipeline.song.recognition import PIANO
 from pipeline.studies.experiments import BY_CLIP, BY_SOURCE, FALLING, Experiment, split
 
 MANY, SEVERAL = tuple(range(10)), tuple(range(5))  # seeds: of the comparison by source, and of all others
@@ -77,14 +75,11 @@ def answers(runs, clips_folder):
         held_out = table.iloc[rows].assign(protocol=protocol, clips=1)
         held_out["split"] = np.repeat(["validation", "test"], [len(parts["validation"]), len(parts["test"])])
         held_out["recording"] = pd.factorize(held_out["recording"])[0]
-        found = {column(run): _right(run, is_piano[rows], len(parts["validation"])) for run in _of(runs, protocol)}
+        own = [run for run in runs if run.experiment.protocol == protocol]
+        found = {column(run): _right(run, is_piano[rows], len(parts["validation"])) for run in own}
         counted = pd.concat([held_out[ROWS], pd.DataFrame(found, index=held_out.index)], axis=1)
         tables.append(counted.groupby(ROWS[:-1], sort=False).sum().reset_index())
     return pd.concat(tables, ignore_index=True)
-
-
-def _of(runs, protocol):
-    return [run for run in runs if run.experiment.protocol == protocol]
 
 
 def column(run):
@@ -106,8 +101,7 @@ def accuracies(table, part="validation"):
     """
     rows = {}
     for about in _experiments(table):
-        values = drawn(table, about, part=part)
-        rows[about] = [len(_columns(table, about)), values[0], *np.quantile(values[1:], (0.025, 0.975))]
+        rows[about] = [len(_columns(table, about)), *_with_ends(drawn(table, about, part))]
     found = pd.DataFrame.from_dict(rows, orient="index", columns=["seeds", "accuracy", "low", "high"])
     found.index = pd.MultiIndex.from_tuples(found.index, names=ABOUT)
     return found.reset_index()
@@ -120,26 +114,36 @@ def difference(table, first, second, part="validation"):
     drawn recordings, and where they have the same number of seeds, about the same drawn seeds (Efron and Tibshirani,
     1993).
     """
-    values = drawn(table, first, part) - drawn(table, second, part)
-    return (values[0], *np.quantile(values[1:], (0.025, 0.975)))
+    return _with_ends(drawn(table, first, part) - drawn(table, second, part))
 
 
 def drawn(table, about, part="validation"):
-    """The accuracy of an experiment, and then that of each of `RESAMPLES` resamples: float array.
-
-    Recordings are drawn with replacement within each class, as clips of one recording resemble each other; seeds are
-    drawn too. The draws depend on the recordings and the number of seeds alone, so that those of two experiments pair.
-    """
+    """The accuracy of an experiment in a table of `answers`, and that of each resample: see `resampled`."""
     recordings = table[(table["protocol"] == about[1]) & (table["split"] == part)]
-    right, clips = recordings[_columns(table, about)].to_numpy(float), recordings["clips"].to_numpy(float)
+    return resampled(recordings[_columns(table, about)], recordings["clips"], recordings["label"])
+
+
+def resampled(right, clips, labels):
+    """An accuracy, and then that of each of `RESAMPLES` resamples: float array.
+
+    `right` (recordings, seeds) are the clips that are right, of `clips` (recordings,). Recordings are drawn with
+    replacement within each class of `labels`, as clips of one recording resemble each other; seeds are drawn too. The
+    draws depend on the recordings and the number of seeds alone, so that those of two experiments pair.
+    """
+    right, clips, labels = np.asarray(right, float), np.asarray(clips, float), pd.Series(labels).reset_index(drop=True)
     rng, n_seeds = np.random.default_rng(0), right.shape[1]
-    weights = np.ones((RESAMPLES + 1, len(recordings)))
-    for label in recordings["label"].unique():
-        same = np.flatnonzero(recordings["label"] == label)
+    weights = np.ones((RESAMPLES + 1, len(right)))
+    for label in labels.unique():
+        same = np.flatnonzero(labels == label)
         weights[1:, same] = rng.multinomial(len(same), np.full(len(same), 1 / len(same)), RESAMPLES)
     seeds = np.ones((RESAMPLES + 1, n_seeds))
     seeds[1:] = rng.multinomial(n_seeds, np.full(n_seeds, 1 / n_seeds), RESAMPLES)
     return ((weights @ right) / (weights @ clips)[:, None] * seeds).sum(axis=1) / n_seeds
+
+
+def _with_ends(values):
+    """The first of the values of `resampled`, and the ends of the 95 % interval of the others."""
+    return (values[0], *np.quantile(values[1:], (0.025, 0.975)))
 
 
 def _columns(table, about):
@@ -197,13 +201,8 @@ def gains(table):
 
 def sample_clips(folder):
     """The clips of songs whose names begin with their class, and their table, as `folder_clips` gives them."""
-    clips, tables = [], []
-    for path in sorted(path for path in Path(folder).iterdir() if path.name.startswith(("piano-", "other-"))):
-        found, starts = cut_array(load(path))
-        label = path.name.partition("-")[0].title()
-        clips.append(found)
-        tables.append(pd.DataFrame({"recording": path.stem, "label": label, "start": starts, "level": levels(found)}))
-    return np.concatenate(clips), pd.concat(tables, ignore_index=True)
+    songs = sorted(path for label in ("piano", "other") for path in Path(folder).glob(f"{label}-*"))
+    return recording_clips((path, path.stem, path.name.partition("-")[0].title()) for path in songs)
 
 
 def on_recordings(models, clips, table):
@@ -231,20 +230,20 @@ def recording_accuracies(rows):
     found = {}
     for name, part in rows.groupby("network", sort=False):
         is_piano = part["label"] == PIANO
-        part = part.assign(right=part["predicted_piano"] == is_piano, clips=part["seconds"])
+        part = part.assign(right=part["predicted_piano"] == is_piano)
         part["right_clips"] = np.where(is_piano, part["piano_votes"], 1 - part["piano_votes"]) * part["seconds"]
         first = part[part["seed"] == part["seed"].iloc[0]]
         low, high = exact_interval(first["right"].sum(), len(first))
-        table = part.pivot(index="recording", columns="seed", values="right_clips").add_prefix("n | p | s | ")
-        table = table.join(first.set_index("recording")[["label", "clips"]]).assign(protocol="p", split="test")
-        seconds = drawn(table, ("n", "p", "s"), "test")
+        right = part.pivot(index="recording", columns="seed", values="right_clips")
+        about = first.set_index("recording").loc[right.index]
+        seconds, seconds_low, seconds_high = _with_ends(resampled(right, about["seconds"], about["label"]))
         found[name] = {
             "seeds": part["seed"].nunique(),
             "recordings": part["right"].mean(),
             "recordings_low": low,
             "recordings_high": high,
-            "seconds": seconds[0],
-            "seconds_low": np.quantile(seconds[1:], 0.025),
-            "seconds_high": np.quantile(seconds[1:], 0.975),
+            "seconds": seconds,
+            "seconds_low": seconds_low,
+            "seconds_high": seconds_high,
         }
     return pd.DataFrame.from_dict(found, orient="index").rename_axis("network")

@@ -20,7 +20,7 @@ from pipeline import files
 from pipeline.corpus import dataset
 from pipeline.corpus.catalogue import SPLITS
 from pipeline.learning.networks import INPUT_SHAPE
-from pipeline.learning.training import LEARNING_RATE, cosine
+from pipeline.learning.training import LEARNING_RATE, cosine, every_nth
 from pipeline.live import line
 from pipeline.song.recognition import PIANO
 from pipeline.workers import Pool
@@ -124,8 +124,10 @@ def _train(experiment, seed, clips_folder, folder, epochs, batch_size, limit):
     n_done = len(model.history.epoch_rows)
     if n_done == epochs:
         return
-    parts = split(table, labels, experiment.protocol)
-    parts["train"] = parts["train"][:: max(len(parts["train"]) // limit, 1) if limit else 1]
+    parts = {
+        name: every_nth(rows, limit if name == "train" else None)
+        for name, rows in split(table, labels, experiment.protocol).items()
+    }
     options = {"batch_size": batch_size, "augment": permuted_pictures() if experiment.permuted else None}
     data, *held_out = (
         ClipSequence(clips[rows], labels[rows], len(class_names), shuffle=name == "train", seed=seed, **options)
