@@ -1,5 +1,6 @@
 """Figures of an evaluation: thresholds, calibration, mistakes, models compared, and a confusion matrix."""
 
+import itertools
 import textwrap
 
 import matplotlib.pyplot as plt
@@ -86,14 +87,14 @@ def mistakes(cases, features):
     columns = min(len(cases), 4)
     rows = -(-len(cases) // columns)
     figure, axes = plt.subplots(2 * rows, columns, figsize=(WIDTH, 3.5 * rows), sharex=True, sharey=True, squeeze=False)
-    for number, (words, picture, occlusion) in enumerate(cases):
-        top, bottom = axes[2 * (number // columns) : 2 * (number // columns) + 2, number % columns]
+    pairs = [(axes[row, column], axes[row + 1, column]) for row in range(0, 2 * rows, 2) for column in range(columns)]
+    for (top, bottom), (words, picture, occlusion) in zip(pairs, cases):
         draw_mel(top, picture, features)
         top.set_title("\n".join(textwrap.fill(line, 27) for line in words.splitlines()), fontsize=7, weight="normal")
         peak = np.abs(occlusion).max()
         draw_mel(bottom, occlusion, features, cmap="RdBu_r", vmin=-peak, vmax=peak)
         bottom.set(xlabel="Time (s)", xticks=(0, 0.5, 1))
-    for ax in axes.flat[len(cases) * 2 :] if rows == 1 else ():
+    for ax in itertools.chain.from_iterable(pairs[len(cases) :]):
         ax.axis("off")
     for row in range(rows):
         axes[2 * row, 0].set_ylabel("Picture\nFrequency (Hz)")

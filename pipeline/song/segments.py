@@ -8,13 +8,14 @@ Markov model with two states shows, piano and anything else, and the most probab
 import itertools
 
 import numpy as np
+from scipy.special import logit
 
 CHANGE = 3.0  # log odds of staying: about one change in twenty seconds
 MOST = 3.0  # log odds of a second, at most: one wrong second alone changes nothing, however sure it is
 SILENCE = 3  # seconds without sound that end a range; it spans shorter pauses
 
 
-def segments(timeline, seconds, names=("Piano", "Other")):
+def segments(timeline, seconds):
     """The ranges of a song: dicts with from and to (seconds), class and probability (its mean), in order.
 
     Parameters
@@ -23,7 +24,6 @@ def segments(timeline, seconds, names=("Piano", "Other")):
         The probability of piano in each second; None where there is silence.
     seconds : float
         Length of the song: the last range ends there at the latest.
-    names : of the class piano, and of all others
 
     Silence at the beginning and the end, and pauses of `SILENCE` seconds and more, are in no range.
     """
@@ -39,7 +39,7 @@ def segments(timeline, seconds, names=("Piano", "Other")):
                 {
                     "from": start + int(first),
                     "to": round(min(start + int(last), seconds), 2),
-                    "class": names[0] if is_piano[first] else names[1],
+                    "class": "Piano" if is_piano[first] else "Other",
                     "probability": round(mean, 4),
                 }
             )
@@ -57,8 +57,7 @@ def _sounding(heard):
 
 def _most_probable_path(probability):
     """Whether the piano plays in each second, bool (n,); a second without an answer (NaN) says nothing."""
-    odds = np.log(np.clip(probability, 1e-6, 1 - 1e-6)) - np.log(np.clip(1 - probability, 1e-6, 1 - 1e-6))
-    evidence = np.clip(np.nan_to_num(odds), -MOST, MOST) / 2
+    evidence = np.clip(np.nan_to_num(logit(probability)), -MOST, MOST) / 2
     score, came_from = np.zeros(2), np.zeros((len(evidence), 2), int)  # of the states other, piano
     for second, value in enumerate(evidence):
         if second:

@@ -6,6 +6,7 @@ import pandas as pd
 
 from pipeline.figures import style, voting
 from pipeline.learning.evaluation import binary_metrics, by_recording, exact_interval
+from pipeline.song.recognition import PIANO
 
 THRESHOLDS = np.linspace(0.05, 0.95, 19)
 
@@ -26,7 +27,7 @@ def over_thresholds(table, probabilities, n_clips, thresholds=THRESHOLDS):
     found = []
     for threshold in thresholds:
         songs = by_recording(table.iloc[rows][["recording", "label"]], probabilities[rows], threshold)
-        is_piano, predicted = songs["label"] == "Piano", songs["predicted_piano"]
+        is_piano, predicted = songs["label"] == PIANO, songs["predicted_piano"]
         row = {"threshold": threshold} | binary_metrics(is_piano, songs["piano_probability"], predicted)
         row |= {"n_predicted": int(predicted.sum()), "n_right": int((predicted & is_piano).sum())}
         found.append(row | ({} if predicted.any() else {"precision": np.nan}))
